@@ -1,1 +1,50 @@
-//! Placeholder
+//! A journal: frames in segments, appended to mapped memory, made durable by a helper, never lost.
+//!
+//! The way of a frame:
+//!
+//! ```text
+//!  Writer::append ──► segment (mapped) ──► Reader        any process, any sequence, live
+//!        │ publish        ▲      ▲
+//!        ▼                │      └─ Keeper   prepares the next segment, seals the last
+//!     Positions ◄──── Syncer        makes the newest range durable: `synced`
+//! ```
+//!
+//! [`Journal::open`] locks the directory, recovers what a crash left and hands out the [`Writer`],
+//! the [`Syncer`] and the [`Keeper`]. The latter two are polled; [`helpers`] runs them on threads.
+//! The crate knows bytes and numbers, not orders; and it knows no clock: time is an argument.
+//!
+//! Read in this order: [`frame`], [`segment`], `writer`, `syncer`, `keeper`, [`reader`], `recover`,
+//! `open`. The layouts are drawn in `docs/FORMATS.md`.
+
+pub mod error;
+pub mod frame;
+pub mod helpers;
+mod keeper;
+mod open;
+mod options;
+mod position;
+mod reader;
+mod recover;
+pub mod segment;
+pub mod storage;
+mod survey;
+mod syncer;
+mod walk;
+mod watermark;
+mod writer;
+
+pub use error::{Damage, DamagedRange, Error};
+pub use frame::{Frame, FrameRef};
+pub use helpers::Helpers;
+pub use keeper::Keeper;
+pub use open::{Journal, Recovery};
+pub use options::{Options, SyncPolicy};
+pub use position::Positions;
+pub use reader::Reader;
+pub use recover::Cut;
+pub use storage::mapped::MappedStorage;
+pub use storage::simulated::{SimulatedStorage, Survival};
+pub use survey::{SegmentInfo, inspect, survey};
+pub use syncer::Syncer;
+pub use watermark::{Mark, MarkReader};
+pub use writer::{Append, Writer};

@@ -1,0 +1,244 @@
+//! Reading frames from any sequence on, also while another process appends. Never repairs, never
+//! locks, never touches the writer.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::error::{Context, Damage, DamagedRange, Error};
+use crate::frame::{BadFrame, Decoded, FrameRef, KIND_END};
+use crate::segment::{BLOCK_BYTES, Stored, file_name};
+use crate::storage::{Access, Storage};
+use crate::survey::{SegmentInfo, inspect, read_seal, survey};
+use crate::walk::{Walker, belongs, resynchronise};
+use crate::watermark::MarkReader;
+
+/// A torn read of a frame that is just being written is looked at again so often.
+const LOOKS: usize = 3;
+
+/// A cursor over the frames of a journal.
+pub struct Reader<S: Storage> {
+    storage: S,
+    marks: MarkReader<S>,
+    place: Option<Place<S>>,
+    next: u64,
+    epoch: u32,
+    torn: Option<BadFrame>,
+}
+
+struct Place<S: Storage> {
+    info: SegmentInfo,
+    walker: Walker<S::File>,
+}
+
+/// What stands at the cursor; a frame with the bytes it takes.
+enum Found {
+    Frame(usize),
+    End,
+    Nothing(Option<BadFrame>),
+}
+
+impl<S: Storage> Reader<S> {
+    /// Stands before `sequence`, which may be the one that comes next but none later.
+    pub fn open(storage: S, sequence: u64) -> Result<Self, Error> {
+        let path = storage.path(crate::watermark::FILE);
+        let marks = MarkReader::open(&storage).context("open", path)?;
+        let mut reader = Self { storage, marks, place: None, next: sequence, epoch: 0, torn: None };
+        reader.seek(sequence)?;
+        Ok(reader)
+    }
+
+    /// Stands before the first frame there is.
+    pub fn open_first(storage: S) -> Result<Self, Error> {
+        let segments = survey(&storage)?;
+        let first = segments.iter().find_map(|info| Some(info.header.good()?.first_sequence));
+        Self::open(storage, first.unwrap_or(1))
+    }
+
+    /// The sequence of the frame that comes next.
+    pub fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// What stands at the end instead of a frame, if it is not zeros: a frame that is being
+    /// written, or a torn tail that the next opening will cut.
+    pub fn torn(&self) -> Option<BadFrame> {
+        self.torn
+    }
+
+    /// The place of the next frame: its segment's number and its offset there.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        self.place.as_ref().map(|place| (place.info.number, place.walker.offset()))
+    }
+
+    /// The next frame, or nothing while there is none yet.
+    pub fn next_frame(&mut self) -> Result<Option<FrameRef<'_>>, Error> {
+        loop {
+            if self.place.is_none() {
+                self.seek(self.next)?;
+            }
+            let Some(place) = &mut self.place else { return Ok(None) };
+            match look(place, self.next, self.epoch)? {
+                Found::Frame(stored_bytes) => {
+                    // Borrowed anew: returning the frame from `look` would hold `self` for good.
+                    let place = self.place.as_mut().expect("looked at it above");
+                    let frame = place.walker.take(stored_bytes);
+                    self.torn = None;
+                    self.next += 1;
+                    self.epoch = frame.epoch();
+                    return Ok(Some(frame));
+                }
+                Found::End => {
+                    if !self.enter_next()? {
+                        return Ok(None);
+                    }
+                }
+                Found::Nothing(bad) => {
+                    self.torn = bad;
+                    self.check_end(bad)?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Skips to `sequence`, forward or back.
+    pub fn seek(&mut self, sequence: u64) -> Result<(), Error> {
+        let segments = survey(&self.storage)?;
+        let begun = segments.iter().filter(|info| info.header.good().is_some());
+        let first = begun.clone().next().and_then(|info| info.header.good());
+        let Some(first) = first.map(|header| header.first_sequence) else {
+            (self.place, self.next) = (None, sequence);
+            let durable = self.durable()?;
+            return match segments.first() {
+                Some(info) if info.header != Stored::Blank => {
+                    info.good_header().map(|_| ()).map_err(Error::Damaged)
+                }
+                _ if durable > 0 => Err(self.lost_segment(1, durable)),
+                _ => Ok(()),
+            };
+        };
+        let holds = |info: &&SegmentInfo| {
+            info.header.good().is_some_and(|header| header.first_sequence <= sequence)
+        };
+        let Some(info) = begun.filter(holds).next_back().cloned() else {
+            let next = first.max(self.next);
+            return Err(Error::OutOfRange { sequence, first, next });
+        };
+        let header = info.good_header().map_err(Error::Damaged)?;
+        (self.next, self.epoch) = (header.first_sequence, header.epoch);
+        self.enter(info)?;
+        while self.next < sequence {
+            if self.next_frame()?.is_none() {
+                return Err(Error::OutOfRange { sequence, first, next: self.next });
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, info: SegmentInfo) -> Result<(), Error> {
+        let limit = info.good_header().map_err(Error::Damaged)?.segment_bytes;
+        let name = file_name(info.number);
+        let file = Arc::new(self.storage.open(&name, Access::Read).context("open", &info.path)?);
+        if let Some(place) = &mut self.place {
+            place.walker.reopen(file, BLOCK_BYTES, limit);
+            place.info = info;
+        } else {
+            let walker = Walker::new(file, BLOCK_BYTES, limit);
+            self.place = Some(Place { info, walker });
+        }
+        Ok(())
+    }
+
+    /// Goes on in the next segment, if it has begun.
+    fn enter_next(&mut self) -> Result<bool, Error> {
+        let number = self.place.as_ref().expect("an End frame stands in a segment").info.number + 1;
+        let durable = self.durable()?;
+        // The mark was read first: if it covers the next segment, that segment is there by now.
+        let info = match inspect(&self.storage, number) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+            other => Some(other?),
+        };
+        match info {
+            Some(info) if info.header != Stored::Blank => {
+                let header = info.good_header().map_err(Error::Damaged)?;
+                if header.first_sequence != self.next {
+                    return Err(Error::Damaged(info.damaged(0, BLOCK_BYTES, Damage::Chain)));
+                }
+                self.enter(info)?;
+                Ok(true)
+            }
+            _ if durable >= self.next => Err(self.lost_segment(number, durable)),
+            _ => Ok(false),
+        }
+    }
+
+    fn durable(&self) -> Result<u64, Error> {
+        let path = self.storage.path(crate::watermark::FILE);
+        Ok(self.marks.read().context("read", path)?.map_or(0, |mark| mark.sequence))
+    }
+
+    fn lost_segment(&self, number: u64, durable: u64) -> Error {
+        Error::Damaged(DamagedRange {
+            path: self.storage.path(&file_name(number)),
+            from: 0,
+            to: BLOCK_BYTES,
+            sequence_from: self.next,
+            sequence_to: durable,
+            damage: Damage::Missing,
+        })
+    }
+
+    /// Nothing follows: fine, unless the journal's own files say that something must.
+    fn check_end(&mut self, bad: Option<BadFrame>) -> Result<(), Error> {
+        let durable = self.durable()?;
+        let place = self.place.as_mut().expect("looked at it before");
+        let path = place.info.path.clone();
+        // The segment may have been sealed since it was opened.
+        let sealed = read_seal(&**place.walker.file()).context("read", &path)?;
+        let attested = durable.max(sealed.map_or(0, |seal| seal.last_sequence));
+        if attested < self.next {
+            return Ok(());
+        }
+        // The frame may have been published after our look and before the mark was read.
+        if !matches!(look(place, self.next, self.epoch)?, Found::Nothing(_)) {
+            return Ok(());
+        }
+        let from = place.walker.offset();
+        let limit = place.info.good_header().map_err(Error::Damaged)?.segment_bytes;
+        let file = place.walker.file();
+        let after = resynchronise(&**file, from, limit, self.next).context("read", &path)?;
+        Err(Error::Damaged(DamagedRange {
+            path,
+            from,
+            to: after.map_or(limit, |(offset, _)| offset),
+            sequence_from: self.next,
+            sequence_to: after.map_or(attested, |(_, sequence)| sequence - 1),
+            damage: bad.map_or(Damage::Missing, Damage::Frame),
+        }))
+    }
+}
+
+fn look<S: Storage>(place: &mut Place<S>, next: u64, epoch: u32) -> Result<Found, Error> {
+    let mut found = Found::Nothing(None);
+    for _ in 0..LOOKS {
+        let path = &place.info.path;
+        found = match place.walker.peek().context("read", path)? {
+            Decoded::Frame(frame) => match belongs(frame, next, epoch) {
+                Ok(()) if frame.kind() == KIND_END => Found::End,
+                Ok(()) => Found::Frame(frame.bytes().len()),
+                Err(bad) => Found::Nothing(Some(bad)),
+            },
+            Decoded::Blank | Decoded::Short { .. } => Found::Nothing(None),
+            Decoded::Bad(bad) => Found::Nothing(Some(bad)),
+        };
+        if let Found::Nothing(bad) = &found {
+            place.walker.forget();
+            if bad.is_none() {
+                break;
+            }
+        } else {
+            break;
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,281 @@
+//! Real files. The crate's only `unsafe` code: writing through a shared mapping.
+//!
+//! The mapping is private to this module. Appending needs the one [`MappedRegion`] of a file and
+//! `&mut` on it, everything else goes through the file descriptor, which the kernel keeps coherent
+//! with the mapping; so no Rust reference to mapped memory ever exists.
+#![allow(unsafe_code)]
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use memmap2::{Advice, MmapRaw};
+use rustix::fs::{Advice as FileAdvice, FallocateFlags, OFlags};
+use rustix::io::{Errno, ReadWriteFlags};
+
+use super::{Access, Region, Storage, StorageFile};
+
+/// A directory of real files.
+#[derive(Clone, Debug)]
+pub struct MappedStorage {
+    directory: PathBuf,
+}
+
+impl MappedStorage {
+    /// Names a directory; nothing is touched yet.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// A held `flock`: the kernel frees it when the process dies, in a container or not.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl Storage for MappedStorage {
+    type File = MappedFile;
+    type Lock = FileLock;
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Option<FileLock>> {
+        std::fs::create_dir_all(&self.directory)?;
+        let file =
+            OpenOptions::new().create(true).write(true).truncate(false).open(self.path(name))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(FileLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<MappedFile> {
+        let path = self.path(name);
+        let file = OpenOptions::new().read(true).write(access == Access::Write).open(&path)?;
+        Ok(MappedFile::new(file, path))
+    }
+
+    fn create(&self, name: &str) -> io::Result<MappedFile> {
+        let path = self.path(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        Ok(MappedFile::new(file, path))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.directory)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// A real file and, once it is mapped, its memory.
+#[derive(Debug)]
+pub struct MappedFile {
+    file: File,
+    path: PathBuf,
+    memory: OnceLock<MmapRaw>,
+}
+
+impl MappedFile {
+    fn new(file: File, path: PathBuf) -> Self {
+        Self { file, path, memory: OnceLock::new() }
+    }
+}
+
+/// Zeroing goes in pieces of this size; the buffer below is one.
+const ZERO_BYTES: usize = 256 * 1024;
+
+#[repr(align(4096))]
+struct Zeros([u8; ZERO_BYTES]);
+static ZEROS: Zeros = Zeros([0; ZERO_BYTES]);
+
+impl StorageFile for MappedFile {
+    type Region = MappedRegion;
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        while read < into.len() {
+            match self.file.read_at(&mut into[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(bytes) => read += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
+            // A file system without preallocation: writing the zeros reserves just as well.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.file.set_len(bytes),
+            other => Ok(other?),
+        }
+    }
+
+    fn zero(&self, from: u64, to: u64) -> io::Result<()> {
+        // Past the page cache: zeros written through it leave large folios behind, and then every
+        // small commit writes a whole folio to the device (256 times the bytes, measured).
+        let direct =
+            OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits() as i32).open(&self.path);
+        let aligned = from.is_multiple_of(4096) && to.is_multiple_of(4096);
+        if let (Ok(direct), true) = (direct, aligned) {
+            match write_zeros(&direct, from, to, ZERO_BYTES) {
+                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
+                other => return other,
+            }
+        }
+        // No direct I/O here (tmpfs, some network file systems): small writes make small folios.
+        write_zeros(&self.file, from, to, 4096)?;
+        let length = std::num::NonZeroU64::new(to - from);
+        Ok(rustix::fs::fadvise(&self.file, from, length, FileAdvice::DontNeed)?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_range(&self, from: u64, to: u64) -> io::Result<()> {
+        let memory = self.memory.get().expect("only mapped files are synced by range");
+        let (mut from, to) = (usize::try_from(from).expect("fits"), usize::try_from(to).expect("fits"));
+        assert!(from <= to && to <= memory.len());
+        while from < to {
+            // SAFETY: the range lies inside the mapping (asserted), which lives as long as `self`.
+            // The caller syncs only published bytes, which nobody changes any more: the kernel
+            // reads them here and writes the same bytes onto themselves.
+            let bytes = unsafe { std::slice::from_raw_parts(memory.as_ptr().add(from), to - from) };
+            // Writing the range onto itself with RWF_DSYNC makes just this range durable, with the
+            // weaker metadata rules of fdatasync; docs/PERFORMANCE.md has the ways that lost.
+            let slices = [io::IoSlice::new(bytes)];
+            match rustix::io::pwritev2(&self.file, &slices, from as u64, ReadWriteFlags::DSYNC) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => from += written,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn map(self: &Arc<Self>, bytes: u64) -> io::Result<MappedRegion> {
+        // A mapping longer than its file dies of SIGBUS at the first touch.
+        if self.bytes()? < bytes {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "file is shorter than its mapping"));
+        }
+        let length = usize::try_from(bytes).map_err(io::Error::other)?;
+        let memory = memmap2::MmapOptions::new().len(length).map_raw(&self.file)?;
+        let base = memory.as_mut_ptr();
+        if self.memory.set(memory).is_err() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "file is mapped already"));
+        }
+        Ok(MappedRegion { base, bytes: length, _file: Arc::clone(self) })
+    }
+
+    fn prefault(&self, from: u64, to: u64) -> io::Result<()> {
+        let memory = self.memory.get().expect("only mapped files are prefaulted");
+        let to = usize::try_from(to).expect("fits").min(memory.len());
+        let from = usize::try_from(from).expect("fits") & !4095;
+        if from >= to {
+            return Ok(());
+        }
+        match memory.advise_range(Advice::PopulateWrite, from, to - from) {
+            // Kernels before 5.14 do not know the advice: the appender then takes the page faults.
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn write_zeros(file: &File, from: u64, to: u64, step: usize) -> io::Result<()> {
+    let mut at = from;
+    while at < to {
+        let bytes = (to - at).min(step as u64) as usize;
+        file.write_all_at(&ZEROS.0[..bytes], at)?;
+        at += bytes as u64;
+    }
+    Ok(())
+}
+
+/// The appender's half of a mapped file. Not `Clone`, and [`StorageFile::map`] makes at most one.
+#[derive(Debug)]
+pub struct MappedRegion {
+    base: *mut u8,
+    bytes: usize,
+    /// Keeps the mapping alive.
+    _file: Arc<MappedFile>,
+}
+
+// SAFETY: `base` points into the mapping that `_file` owns, which is not tied to a thread, and only
+// this region writes through it.
+unsafe impl Send for MappedRegion {}
+
+impl MappedRegion {
+    #[inline]
+    fn pointer(&mut self, offset: u64, bytes: usize) -> *mut u8 {
+        let offset = offset as usize;
+        assert!(offset <= self.bytes && bytes <= self.bytes - offset);
+        // SAFETY: `offset + bytes` is inside the mapping, asserted above.
+        unsafe { self.base.add(offset) }
+    }
+}
+
+impl Region for MappedRegion {
+    #[inline]
+    fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let target = self.pointer(offset, bytes.len());
+        // SAFETY: the target range is inside the mapping, and this region is the only one of its
+        // file and borrowed mutably, so no other thread of ours writes there; no reference to
+        // mapped memory exists that this could alias.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) }
+    }
+
+    #[inline]
+    fn publish(&mut self, offset: u64, word: u64) {
+        assert!(offset.is_multiple_of(8));
+        let target = self.pointer(offset, 8).cast::<AtomicU64>();
+        // SAFETY: inside the mapping, and aligned: mappings are page-aligned, the offset is a
+        // multiple of 8. Other processes read the word through the page cache.
+        unsafe { (*target).store(word.to_le(), Ordering::Release) }
+    }
+}

@@ -1,0 +1,429 @@
+//! A disk in memory that misbehaves the way disks do, on demand and repeatably.
+//!
+//! Every file has the bytes that programs see (the page cache) and the bytes that would survive a
+//! power cut. Each effect counts as one step; a test runs a workload once to count its steps, then
+//! again for every step with [`SimulatedStorage::crash_at`], and looks at what
+//! [`SimulatedStorage::after_crash`] leaves for every [`Survival`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{Access, Region, Storage, StorageFile};
+
+const PAGE: usize = 4096;
+const SECTOR: usize = 512;
+
+/// A directory on the simulated disk. Clones share the disk.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedStorage {
+    disk: Arc<Mutex<Disk>>,
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    inodes: Vec<Inode>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    locks: BTreeSet<String>,
+    /// Bytes still free, if limited.
+    free: Option<u64>,
+    steps: u64,
+    crash_at: Option<u64>,
+    crashed: bool,
+    /// Syncs fail from this step on.
+    sync_fails_at: Option<u64>,
+    read_only: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    dirty: BTreeSet<usize>,
+}
+
+/// Which of the pages (and names and lengths) that were never synced a power cut leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survival {
+    /// The process died, the machine did not: everything is still there.
+    Everything,
+    /// Nothing that was not synced.
+    Nothing,
+    /// Every second unsynced page, the even ones.
+    Even,
+    /// Every second unsynced page, the odd ones.
+    Odd,
+    /// All but the first unsynced page of each file: a hole with good data behind it.
+    AllButFirst,
+    /// Only the last unsynced page of each file.
+    OnlyLast,
+    /// A coin for each page, name and length.
+    Random(u64),
+    /// A coin for each sector: pages are torn.
+    Torn(u64),
+}
+
+impl SimulatedStorage {
+    /// An empty disk without limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many effects there were so far.
+    pub fn steps(&self) -> u64 {
+        self.disk().steps
+    }
+
+    /// The effect with this number, and all after it, do not happen.
+    pub fn crash_at(&self, step: u64) {
+        self.disk().crash_at = Some(step);
+    }
+
+    /// From this step on every sync answers EIO, and what it should have written is lost.
+    pub fn fail_syncs_at(&self, step: u64) {
+        self.disk().sync_fails_at = Some(step);
+    }
+
+    /// Limits the room for reservations from now on.
+    pub fn limit_free_bytes(&self, bytes: u64) {
+        self.disk().free = Some(bytes);
+    }
+
+    /// Refuses every change from now on.
+    pub fn make_read_only(&self) {
+        self.disk().read_only = true;
+    }
+
+    /// Flips bits in a file, durably: `mask` is XORed onto the byte.
+    pub fn flip(&self, name: &str, offset: u64, mask: u8) {
+        self.edit(name, |bytes| bytes[offset as usize] ^= mask);
+    }
+
+    /// Changes a file's bytes at will, durably.
+    pub fn edit(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
+        let mut disk = self.disk();
+        let inode = disk.names[name];
+        change(&mut disk.inodes[inode].cached);
+        change(&mut disk.inodes[inode].durable);
+    }
+
+    /// A file's bytes as programs see them.
+    pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
+        let disk = self.disk();
+        disk.names.get(name).map(|&inode| disk.inodes[inode].cached.clone())
+    }
+
+    /// Another disk with the same contents, all of them durable.
+    pub fn copy(&self) -> Self {
+        self.after_crash(Survival::Everything)
+    }
+
+    /// The disk that the next start finds.
+    pub fn after_crash(&self, survival: Survival) -> Self {
+        let disk = self.disk();
+        let mut coin = Coin::new(survival);
+        let everything = survival == Survival::Everything;
+        let mut names = disk.durable_names.clone();
+        if everything {
+            names.clone_from(&disk.names);
+        } else {
+            let touched: BTreeSet<_> = disk.names.keys().chain(disk.durable_names.keys()).collect();
+            for name in touched {
+                if disk.names.get(name) != disk.durable_names.get(name) && coin.flip() {
+                    match disk.names.get(name) {
+                        Some(&inode) => names.insert(name.clone(), inode),
+                        None => names.remove(name),
+                    };
+                }
+            }
+        }
+        let inodes = disk.inodes.iter().map(|inode| inode.survivor(survival, &mut coin)).collect();
+        let disk = Disk { inodes, durable_names: names.clone(), names, ..Disk::default() };
+        Self { disk: Arc::new(Mutex::new(disk)) }
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().expect("a panicking test has poisoned the disk")
+    }
+}
+
+impl Inode {
+    fn survivor(&self, survival: Survival, coin: &mut Coin) -> Self {
+        let mut bytes = self.durable.clone();
+        let everything = survival == Survival::Everything;
+        if self.cached.len() != bytes.len() && (everything || coin.flip()) {
+            bytes.resize(self.cached.len(), 0);
+        }
+        for (index, &page) in self.dirty.iter().enumerate() {
+            let torn = matches!(survival, Survival::Torn(_));
+            let kept = match survival {
+                Survival::Everything => true,
+                Survival::Nothing => false,
+                Survival::Even => index % 2 == 0,
+                Survival::Odd => index % 2 == 1,
+                Survival::AllButFirst => index > 0,
+                Survival::OnlyLast => index + 1 == self.dirty.len(),
+                Survival::Random(_) | Survival::Torn(_) => coin.flip(),
+            };
+            for sector in 0..PAGE / SECTOR {
+                let from = page * PAGE + sector * SECTOR;
+                let to = (from + SECTOR).min(self.cached.len()).min(bytes.len());
+                if from < to && (if torn { coin.flip() } else { kept }) {
+                    bytes[from..to].copy_from_slice(&self.cached[from..to]);
+                }
+            }
+        }
+        Self { cached: bytes.clone(), durable: bytes, dirty: BTreeSet::new() }
+    }
+
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        if self.cached.len() < offset + bytes.len() {
+            self.cached.resize(offset + bytes.len(), 0);
+        }
+        self.cached[offset..offset + bytes.len()].copy_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.dirty.extend(offset / PAGE..=(offset + bytes.len() - 1) / PAGE);
+        }
+    }
+
+    fn make_durable(&mut self, pages: std::ops::Range<usize>, lost: bool) {
+        let pages: Vec<usize> = self.dirty.range(pages).copied().collect();
+        for page in pages {
+            self.dirty.remove(&page);
+            let to = ((page + 1) * PAGE).min(self.cached.len()).min(self.durable.len());
+            if !lost && page * PAGE < to {
+                self.durable[page * PAGE..to].copy_from_slice(&self.cached[page * PAGE..to]);
+            }
+        }
+    }
+}
+
+impl Disk {
+    /// Counts an effect; fails if the machine is off.
+    fn step(&mut self) -> io::Result<()> {
+        if self.crash_at.is_some_and(|at| self.steps >= at) {
+            self.crashed = true;
+        }
+        if self.crashed {
+            return Err(io::Error::other("the simulated machine is off"));
+        }
+        self.steps += 1;
+        if self.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
+    }
+
+    fn syncs_fail(&self) -> bool {
+        self.sync_fails_at.is_some_and(|at| self.steps >= at)
+    }
+
+    fn find(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Held until dropped.
+#[derive(Debug)]
+pub struct SimulatedLock {
+    storage: SimulatedStorage,
+    name: String,
+}
+
+impl Drop for SimulatedLock {
+    fn drop(&mut self) {
+        self.storage.disk().locks.remove(&self.name);
+    }
+}
+
+impl Storage for SimulatedStorage {
+    type File = SimulatedFile;
+    type Lock = SimulatedLock;
+
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from("simulated").join(name)
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Option<SimulatedLock>> {
+        let free = self.disk().locks.insert(name.to_owned());
+        Ok(free.then(|| SimulatedLock { storage: self.clone(), name: name.to_owned() }))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.disk().names.keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str, _access: Access) -> io::Result<SimulatedFile> {
+        let inode = self.disk().find(name)?;
+        Ok(SimulatedFile { storage: self.clone(), inode })
+    }
+
+    fn create(&self, name: &str) -> io::Result<SimulatedFile> {
+        let mut disk = self.disk();
+        disk.step()?;
+        if disk.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let inode = disk.inodes.len();
+        disk.inodes.push(Inode::default());
+        disk.names.insert(name.to_owned(), inode);
+        Ok(SimulatedFile { storage: self.clone(), inode })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.step()?;
+        let inode = disk.find(from)?;
+        disk.names.remove(from);
+        disk.names.insert(to.to_owned(), inode);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.step()?;
+        disk.find(name)?;
+        disk.names.remove(name);
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.step()?;
+        if disk.syncs_fail() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        disk.durable_names = disk.names.clone();
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(self.disk().free.unwrap_or(u64::MAX))
+    }
+}
+
+/// A file on the simulated disk.
+#[derive(Debug)]
+pub struct SimulatedFile {
+    storage: SimulatedStorage,
+    inode: usize,
+}
+
+impl SimulatedFile {
+    fn sync_pages(&self, pages: std::ops::Range<usize>, length_too: bool) -> io::Result<()> {
+        let mut disk = self.storage.disk();
+        disk.step()?;
+        let lost = disk.syncs_fail();
+        let inode = &mut disk.inodes[self.inode];
+        if length_too && !lost {
+            inode.durable.resize(inode.cached.len(), 0);
+        }
+        // A failed sync leaves the pages clean and unwritten, as Linux does: a retry would lie.
+        inode.make_durable(pages, lost);
+        if lost { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    }
+}
+
+impl StorageFile for SimulatedFile {
+    type Region = SimulatedRegion;
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.storage.disk().inodes[self.inode].cached.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let disk = self.storage.disk();
+        let cached = &disk.inodes[self.inode].cached;
+        let from = (offset as usize).min(cached.len());
+        let bytes = into.len().min(cached.len() - from);
+        into[..bytes].copy_from_slice(&cached[from..from + bytes]);
+        Ok(bytes)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.storage.disk();
+        disk.step()?;
+        disk.inodes[self.inode].write(offset as usize, bytes);
+        Ok(())
+    }
+
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let mut disk = self.storage.disk();
+        disk.step()?;
+        let grown = bytes.saturating_sub(disk.inodes[self.inode].cached.len() as u64);
+        if let Some(free) = &mut disk.free {
+            *free = free.checked_sub(grown).ok_or(io::ErrorKind::StorageFull)?;
+        }
+        let inode = &mut disk.inodes[self.inode];
+        let length = inode.cached.len().max(bytes as usize);
+        inode.cached.resize(length, 0);
+        Ok(())
+    }
+
+    fn zero(&self, from: u64, to: u64) -> io::Result<()> {
+        self.write_at(from, &vec![0; (to - from) as usize])
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_pages(0..usize::MAX, true)
+    }
+
+    fn sync_range(&self, from: u64, to: u64) -> io::Result<()> {
+        self.sync_pages(from as usize / PAGE..(to as usize).div_ceil(PAGE), false)
+    }
+
+    fn map(self: &Arc<Self>, _bytes: u64) -> io::Result<SimulatedRegion> {
+        Ok(SimulatedRegion { file: Arc::clone(self) })
+    }
+
+    fn prefault(&self, _from: u64, _to: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file's memory on the simulated disk: each store is a step of its own.
+#[derive(Debug)]
+pub struct SimulatedRegion {
+    file: Arc<SimulatedFile>,
+}
+
+impl Region for SimulatedRegion {
+    fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let mut disk = self.file.storage.disk();
+        // A store by a machine that is off does not happen; the next call that can fail says so.
+        if disk.step().is_ok() {
+            disk.inodes[self.file.inode].write(offset as usize, bytes);
+        }
+    }
+
+    fn publish(&mut self, offset: u64, word: u64) {
+        self.write(offset, &word.to_le_bytes());
+    }
+}
+
+/// A small seeded generator: splitmix64.
+#[derive(Debug)]
+struct Coin(u64, bool);
+
+impl Coin {
+    fn new(survival: Survival) -> Self {
+        match survival {
+            Survival::Random(seed) | Survival::Torn(seed) => Self(seed, true),
+            // The other classes keep no unsynced name or length: the harshest case.
+            _ => Self(0, false),
+        }
+    }
+
+    fn flip(&mut self) -> bool {
+        if !self.1 {
+            return false;
+        }
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) & 1 == 1
+    }
+}

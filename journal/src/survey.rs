@@ -1,0 +1,108 @@
+//! What lies in a journal's directory: one look at every segment's header block.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::{Context, Damage, DamagedRange, Error};
+use crate::segment::{
+    self, BLOCK_BYTES, HEADER_BYTES, Header, SEAL_OFFSET, Seal, Stored, file_name, file_number,
+};
+use crate::storage::{Access, Storage, StorageFile};
+
+/// A segment as its header block and its length describe it.
+#[derive(Clone, Debug)]
+pub struct SegmentInfo {
+    /// The number in its name.
+    pub number: u64,
+    /// Its file.
+    pub path: PathBuf,
+    /// Its length.
+    pub file_bytes: u64,
+    /// Its header; blank in a prepared segment.
+    pub header: Stored<Header>,
+    /// Its seal; blank until the segment is complete and durable.
+    pub seal: Stored<Seal>,
+    /// The unused parts of the block are not zero.
+    pub stray: bool,
+}
+
+impl SegmentInfo {
+    /// A damaged range of this segment that holds no frames.
+    pub fn damaged(&self, from: u64, to: u64, damage: Damage) -> DamagedRange {
+        let path = self.path.clone();
+        DamagedRange { path, from, to, sequence_from: 1, sequence_to: 0, damage }
+    }
+
+    /// The header, or what is wrong with it.
+    pub fn good_header(&self) -> Result<&Header, DamagedRange> {
+        match &self.header {
+            Stored::Good(header) if header.number == self.number => Ok(header),
+            Stored::Good(_) => Err(self.damaged(0, HEADER_BYTES as u64, Damage::Chain)),
+            Stored::Blank => Err(self.damaged(0, HEADER_BYTES as u64, Damage::Missing)),
+            Stored::Bad(damage) => Err(self.damaged(0, HEADER_BYTES as u64, *damage)),
+        }
+    }
+}
+
+/// Looks at all segments, in the order of their numbers. Changes nothing.
+pub fn survey<S: Storage>(storage: &S) -> Result<Vec<SegmentInfo>, Error> {
+    let names = match storage.list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other.context("list", storage.path(""))?,
+    };
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| file_number(name)).collect();
+    numbers.sort_unstable();
+    let mut segments = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        match inspect(storage, number) {
+            // Pruned between the listing and the look.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            other => segments.push(other?),
+        }
+    }
+    Ok(segments)
+}
+
+/// Looks at one segment.
+pub fn inspect<S: Storage>(storage: &S, number: u64) -> Result<SegmentInfo, Error> {
+    let name = file_name(number);
+    let path = storage.path(&name);
+    let file = storage.open(&name, Access::Read).context("open", &path)?;
+    let file_bytes = file.bytes().context("read the length of", &path)?;
+    let mut block = [0; BLOCK_BYTES as usize];
+    file.read_at(0, &mut block).context("read", &path)?;
+    let seal_at = SEAL_OFFSET as usize;
+    let header = block[..HEADER_BYTES].try_into().expect("128 bytes");
+    let seal = block[seal_at..seal_at + HEADER_BYTES].try_into().expect("128 bytes");
+    let gaps = [&block[HEADER_BYTES..seal_at], &block[seal_at + HEADER_BYTES..]];
+    Ok(SegmentInfo {
+        number,
+        path,
+        file_bytes,
+        header: Header::decode(header),
+        seal: Seal::decode(seal),
+        stray: gaps.concat().iter().any(|&byte| byte != 0),
+    })
+}
+
+/// The seal of an open segment, if it has a whole one by now.
+pub(crate) fn read_seal<F: StorageFile>(file: &F) -> io::Result<Option<Seal>> {
+    let mut bytes = [0; HEADER_BYTES];
+    file.read_at(SEAL_OFFSET, &mut bytes)?;
+    Ok(Seal::decode(&bytes).good().cloned())
+}
+
+/// The first gap in the numbers, if there is one: a file that is missing.
+pub(crate) fn missing<S: Storage>(storage: &S, segments: &[SegmentInfo]) -> Option<DamagedRange> {
+    let pair = segments.windows(2).find(|pair| pair[1].number != pair[0].number + 1)?;
+    let last = pair[0].seal.good().map_or(0, |seal| seal.last_sequence);
+    let first = pair[1].header.good().map_or(0, |header| header.first_sequence);
+    Some(DamagedRange {
+        path: storage.path(&segment::file_name(pair[0].number + 1)),
+        from: 0,
+        to: pair[0].file_bytes,
+        sequence_from: last + 1,
+        sequence_to: first.saturating_sub(1),
+        damage: Damage::Missing,
+    })
+}
