@@ -63,6 +63,9 @@ pub fn survey<S: Storage>(storage: &S) -> Result<Vec<SegmentInfo>, Error> {
     Ok(segments)
 }
 
+/// The writer may be storing the header at this very moment: a bad one is looked at again so often.
+const LOOKS: usize = 3;
+
 /// Looks at one segment.
 pub fn inspect<S: Storage>(storage: &S, number: u64) -> Result<SegmentInfo, Error> {
     let name = file_name(number);
@@ -70,16 +73,22 @@ pub fn inspect<S: Storage>(storage: &S, number: u64) -> Result<SegmentInfo, Erro
     let file = storage.open(&name, Access::Read).context("open", &path)?;
     let file_bytes = file.bytes().context("read the length of", &path)?;
     let mut block = [0; BLOCK_BYTES as usize];
-    file.read_at(0, &mut block).context("read", &path)?;
+    let mut header = Stored::Blank;
+    for _ in 0..LOOKS {
+        file.read_at(0, &mut block).context("read", &path)?;
+        header = Header::decode(block[..HEADER_BYTES].try_into().expect("128 bytes"));
+        if !matches!(header, Stored::Bad(_)) {
+            break;
+        }
+    }
     let seal_at = SEAL_OFFSET as usize;
-    let header = block[..HEADER_BYTES].try_into().expect("128 bytes");
     let seal = block[seal_at..seal_at + HEADER_BYTES].try_into().expect("128 bytes");
     let gaps = [&block[HEADER_BYTES..seal_at], &block[seal_at + HEADER_BYTES..]];
     Ok(SegmentInfo {
         number,
         path,
         file_bytes,
-        header: Header::decode(header),
+        header,
         seal: Seal::decode(seal),
         stray: gaps.concat().iter().any(|&byte| byte != 0),
     })

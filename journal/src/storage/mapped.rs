@@ -36,6 +36,24 @@ impl MappedStorage {
     }
 }
 
+/// Creates a directory and its parents, each entry durable: a journal whose directory vanishes in
+/// a power cut has lost everything that it promised.
+fn create_durably(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_durably(parent)?;
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    File::open(parent)?.sync_all()
+}
+
 /// A held `flock`: the kernel frees it when the process dies, in a container or not.
 #[derive(Debug)]
 pub struct FileLock {
@@ -51,7 +69,7 @@ impl Storage for MappedStorage {
     }
 
     fn lock(&self, name: &str) -> io::Result<Option<FileLock>> {
-        std::fs::create_dir_all(&self.directory)?;
+        create_durably(&self.directory)?;
         let file =
             OpenOptions::new().create(true).write(true).truncate(false).open(self.path(name))?;
         match file.try_lock() {
