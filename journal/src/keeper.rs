@@ -11,7 +11,8 @@ use crate::error::{Context, Error};
 use crate::options::Options;
 use crate::position::Positions;
 use crate::segment::{
-    BLOCK_BYTES, Closed, Digest, HEADER_BYTES, Header, SEAL_OFFSET, Seal, SegmentHasher, Stored, file_name,
+    BLOCK_BYTES, Closed, Digest, HEADER_BYTES, Header, SEAL_OFFSET, Seal, SegmentHasher, Stored,
+    file_name,
 };
 use crate::storage::{Storage, StorageFile};
 use crate::syncer::Complete;
@@ -21,6 +22,11 @@ use crate::writer::Prepared;
 pub(crate) const SCRATCH: &str = "prepare.tmp";
 /// A full disk is asked again after this time.
 const RETRY_NANOS: u64 = 1_000_000_000;
+/// So many segments may take frames or be prepared before the oldest of them is sealed: the helpers'
+/// queues never overflow, and recovery never has a longer tail to judge.
+const UNSEALED_MAX: u64 = 3;
+/// While there is plenty of room the device is left to the syncer between two slices of zeros.
+const PACE_NANOS: u64 = 1_000_000;
 /// Written-back pages are made writable again this often: the kernel cleans old dirty pages.
 const REFRESH_NANOS: u64 = 1_000_000_000;
 
@@ -37,9 +43,11 @@ pub struct Keeper<S: Storage> {
     /// Segments that still take frames or will: for prefaulting.
     pub(crate) open: VecDeque<Opened<S>>,
     pub(crate) sealing: Option<Sealing<S>>,
-    /// The digest in the last seal.
+    /// The last sealed segment and its digest.
+    pub(crate) sealed: u64,
     pub(crate) previous: Digest,
-    pub(crate) retry_at: u64,
+    /// The next slice of zeros is not due before this time.
+    pub(crate) prepare_at: u64,
     pub(crate) _lock: Arc<S::Lock>,
 }
 
@@ -124,23 +132,32 @@ impl<S: Storage> Keeper<S> {
     }
 
     fn prepare(&mut self, now: u64) -> Result<usize, Error> {
-        if self.preparing.is_none() && (self.prepared.is_full() || now < self.retry_at) {
+        let too_many = self.next_number > self.sealed + UNSEALED_MAX;
+        if now < self.prepare_at || self.prepared.is_full() || too_many {
             return Ok(0);
         }
         match self.prepare_slice() {
             Ok(()) => {
+                self.prepare_at = if self.has_plenty_of_room() { now + PACE_NANOS } else { now };
                 self.positions.set_shortage(None);
                 Ok(1)
             }
             // There is still room in the current segment: someone may make room on the disk.
             Err(error) if is_shortage(&error) => {
                 self.preparing = None;
-                self.retry_at = now + RETRY_NANOS;
+                self.prepare_at = now + RETRY_NANOS;
                 self.positions.set_shortage(Some(error));
                 Ok(0)
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn has_plenty_of_room(&self) -> bool {
+        let head = self.positions.head();
+        self.open
+            .iter()
+            .any(|open| open.number == head.number && head.offset < open.segment_bytes / 2)
     }
 
     fn prepare_slice(&mut self) -> Result<(), Error> {
@@ -153,7 +170,9 @@ impl<S: Storage> Keeper<S> {
         let path = self.storage.path(SCRATCH);
         if preparing.zeroed < bytes {
             let to = (preparing.zeroed + self.options.slice_bytes).min(bytes);
-            preparing.file.zero(preparing.zeroed, to).context("zero", path)?;
+            preparing.file.zero(preparing.zeroed, to).context("zero", &path)?;
+            // Slice by slice: one big sync at the end would hold up everyone else's.
+            preparing.file.sync().context("sync", path)?;
             preparing.zeroed = to;
             return Ok(());
         }
@@ -195,7 +214,7 @@ impl<S: Storage> Keeper<S> {
             let seal = Seal::new(*closed, self.previous, sealing.hasher.finish());
             file.write_at(SEAL_OFFSET, &seal.encode()).context("seal", &path)?;
             file.sync_range(0, BLOCK_BYTES).context("sync", &path)?;
-            self.previous = seal.digest;
+            (self.sealed, self.previous) = (*number, seal.digest);
         }
         Ok(1)
     }
@@ -260,7 +279,9 @@ fn read_header<F: StorageFile>(file: &F) -> io::Result<Header> {
     file.read_at(0, &mut bytes)?;
     match Header::decode(&bytes) {
         Stored::Good(header) => Ok(header),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the header changed under the journal")),
+        _ => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "the header changed under the journal"))
+        }
     }
 }
 

@@ -9,15 +9,11 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use crate::error::{Context, Error};
-use crate::keeper::{
-    Keeper, SCRATCH, map_segment, name_and_map, reserve, seal_now,
-};
+use crate::keeper::{Keeper, SCRATCH, map_segment, name_and_map, reserve, seal_now};
 use crate::options::Options;
 use crate::position::{Head, Positions};
 use crate::recover::{Active, Cut, Verdict, judge};
-use crate::segment::{
-    BLOCK_BYTES, Closed, HEADER_BYTES, Header, SEAL_OFFSET, Stored, file_name,
-};
+use crate::segment::{BLOCK_BYTES, Closed, HEADER_BYTES, Header, SEAL_OFFSET, Stored, file_name};
 use crate::storage::{Access, Storage, StorageFile};
 use crate::survey::SegmentInfo;
 use crate::syncer::{MarkState, Syncer};
@@ -142,8 +138,9 @@ impl<S: Storage> Journal<S> {
             next_number: number + 1,
             open: VecDeque::with_capacity(4),
             sealing: None,
+            sealed: number - 1,
             previous: verdict.previous,
-            retry_at: 0,
+            prepare_at: 0,
             _lock: lock,
             options,
         };
@@ -183,7 +180,11 @@ fn closed(extent: &Extent, verdict: &Verdict) -> Closed {
     Closed {
         end: extent.end,
         last_sequence: extent.next - 1,
-        last_timestamp: if extent.last_timestamp == 0 { verdict.timestamp } else { extent.last_timestamp },
+        last_timestamp: if extent.last_timestamp == 0 {
+            verdict.timestamp
+        } else {
+            extent.last_timestamp
+        },
         last_epoch: extent.last_epoch,
     }
 }
@@ -202,11 +203,7 @@ struct Place<S: Storage> {
     region: <S::File as StorageFile>::Region,
 }
 
-fn go_on<S: Storage>(
-    storage: &S,
-    options: &Options,
-    verdict: &Verdict,
-) -> Result<Place<S>, Error> {
+fn go_on<S: Storage>(storage: &S, options: &Options, verdict: &Verdict) -> Result<Place<S>, Error> {
     let fresh_header = |number, segment_bytes| Header {
         number,
         segment_bytes,
@@ -232,6 +229,9 @@ fn go_on<S: Storage>(
             if matches!(info.seal, Stored::Bad(_)) {
                 file.write_at(SEAL_OFFSET, &[0; HEADER_BYTES]).context("clear", path)?;
             }
+            // Judging the rest has read it in; see `StorageFile::zero` for why that must go.
+            let unused = extent.end.next_multiple_of(4096).min(header.segment_bytes);
+            file.zero(unused, header.segment_bytes).context("zero", path)?;
             // What survived a process may still be only in memory: now it is durable.
             file.sync().context("sync", path)?;
             let prepared = map_segment(storage, file, info.number, header.segment_bytes)?;
@@ -242,6 +242,8 @@ fn go_on<S: Storage>(
         }
         Active::Prepared { info } if is_usable(info.file_bytes) => {
             let file = open_write(storage, info)?;
+            file.zero(0, info.file_bytes).context("zero", &info.path)?;
+            file.sync().context("sync", &info.path)?;
             map_segment(storage, file, info.number, info.file_bytes).map(fresh)
         }
         Active::Prepared { info } => {
@@ -281,6 +283,8 @@ fn reuse<S: Storage>(
         let file = open_write(storage, info)?;
         let blank = nonzero_end(&file, 0, info.file_bytes).context("read", &info.path)? == 0;
         if blank && info.number == active + 1 && info.file_bytes == options.segment_bytes {
+            file.zero(0, info.file_bytes).context("zero", &info.path)?;
+            file.sync().context("sync", &info.path)?;
             prepared = Some(map_segment(storage, file, info.number, info.file_bytes)?);
         } else {
             storage.remove(&file_name(info.number)).context("remove", &info.path)?;
@@ -302,7 +306,8 @@ fn cut_tail<S: Storage>(
         Active::Absent { .. } => return Ok(()),
     };
     let mut ranges = Vec::new();
-    for (info, from) in std::iter::once((torn, cut.from)).chain(behind.iter().map(|info| (info, 0))) {
+    for (info, from) in std::iter::once((torn, cut.from)).chain(behind.iter().map(|info| (info, 0)))
+    {
         let file = open_write(storage, info)?;
         let to = nonzero_end(&file, from, info.file_bytes).context("read", &info.path)?;
         if to > from {

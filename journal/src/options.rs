@@ -43,8 +43,8 @@ impl Options {
             segment_bytes: 64 << 20,
             sync: SyncPolicy::Always,
             first_sequence: 1,
-            prefault_bytes: 4 << 20,
-            slice_bytes: 256 << 10,
+            prefault_bytes: 2 << 20,
+            slice_bytes: 128 << 10,
         }
     }
 

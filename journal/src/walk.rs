@@ -214,7 +214,9 @@ pub(crate) fn nonzero_end<F: StorageFile>(file: &F, from: u64, to: u64) -> io::R
             break;
         }
         // Whole words first: this looks at every byte of a segment's unused part at start-up.
-        if !buffer[..read].chunks(4096).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
+        if !buffer[..read]
+            .chunks(4096)
+            .all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
             && let Some(last) = buffer[..read].iter().rposition(|&byte| byte != 0)
         {
             end = at + last as u64 + 1;

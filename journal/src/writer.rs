@@ -160,9 +160,8 @@ impl<S: Storage> Writer<S> {
     #[cold]
     fn roll(&mut self) -> Result<bool, Error> {
         let Ok(prepared) = self.prepared.try_recv() else {
-            if let Some(fault) = self.positions.fault() {
-                return Err(fault.clone());
-            }
+            // The helpers make room only behind what was published.
+            self.publish()?;
             return self.positions.shortage().map_or(Ok(false), Err);
         };
         assert!(prepared.number == self.header.number + 1);

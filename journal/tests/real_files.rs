@@ -1,5 +1,7 @@
 //! The journal on real files: the same promises as on the simulated disk, with real helpers.
 
+use std::time::{Duration, Instant};
+
 use ringframe_journal::{
     Append, Error, Frame, Helpers, Journal, MappedStorage, Options, Reader, survey,
 };
@@ -16,7 +18,14 @@ fn append(journal: &mut ringframe_journal::Writer<MappedStorage>, count: u64) {
     for _ in 0..count {
         let sequence = journal.next_sequence();
         let payload = payload(sequence);
-        let frame = Frame { sequence, timestamp: sequence, epoch: 1, kind: 1, schema: 1, payload: &payload };
+        let frame = Frame {
+            sequence,
+            timestamp: sequence,
+            epoch: 1,
+            kind: 1,
+            schema: 1,
+            payload: &payload,
+        };
         while journal.append(&frame).unwrap() == Append::Wait {
             std::thread::yield_now();
         }
@@ -62,4 +71,40 @@ fn the_second_writer_is_refused() {
     assert!(matches!(Journal::open(storage.clone(), options()), Err(Error::Locked { .. })));
     drop(first);
     Journal::open(storage, options()).unwrap();
+}
+
+#[test]
+fn readers_follow_a_live_writer_through_rolls() {
+    const FRAMES: u64 = 20_000;
+    let directory = tempfile::tempdir().unwrap();
+    let storage = MappedStorage::new(directory.path());
+    let Journal { mut writer, syncer, keeper, .. } =
+        Journal::open(storage.clone(), options()).unwrap();
+    let helpers = Helpers::spawn(syncer, keeper).unwrap();
+    let follow = |start: u64| {
+        let storage = storage.clone();
+        move || {
+            let mut reader = Reader::open(storage, 1).unwrap();
+            let mut sequence = 1;
+            let deadline = Instant::now() + Duration::from_secs(120);
+            while sequence <= FRAMES {
+                assert!(Instant::now() < deadline, "stuck before {sequence}");
+                match reader.next_frame().unwrap() {
+                    Some(frame) => {
+                        assert_eq!(frame.sequence(), sequence);
+                        assert_eq!(frame.payload(), payload(sequence), "from {start}");
+                        sequence += 1;
+                    }
+                    None => std::thread::yield_now(),
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let followers = [scope.spawn(follow(1)), scope.spawn(follow(2))];
+        append(&mut writer, FRAMES);
+        followers.into_iter().for_each(|follower| follower.join().unwrap());
+    });
+    helpers.close(writer).unwrap();
+    assert!(survey(&storage).unwrap().len() > 50);
 }

@@ -7,14 +7,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::num::NonZeroU64;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use memmap2::{Advice, MmapRaw};
-use rustix::fs::{Advice as FileAdvice, FallocateFlags, OFlags};
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::fs::{Advice as FileAdvice, FallocateFlags};
+use rustix::io::Errno;
 
 use super::{Access, Region, Storage, StorageFile};
 
@@ -92,13 +93,13 @@ impl Storage for MappedStorage {
     fn open(&self, name: &str, access: Access) -> io::Result<MappedFile> {
         let path = self.path(name);
         let file = OpenOptions::new().read(true).write(access == Access::Write).open(&path)?;
-        Ok(MappedFile::new(file, path))
+        Ok(MappedFile::new(file))
     }
 
     fn create(&self, name: &str) -> io::Result<MappedFile> {
         let path = self.path(name);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        Ok(MappedFile::new(file, path))
+        Ok(MappedFile::new(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -123,22 +124,18 @@ impl Storage for MappedStorage {
 #[derive(Debug)]
 pub struct MappedFile {
     file: File,
-    path: PathBuf,
     memory: OnceLock<MmapRaw>,
 }
 
 impl MappedFile {
-    fn new(file: File, path: PathBuf) -> Self {
-        Self { file, path, memory: OnceLock::new() }
+    fn new(file: File) -> Self {
+        Self { file, memory: OnceLock::new() }
     }
 }
 
-/// Zeroing goes in pieces of this size; the buffer below is one.
-const ZERO_BYTES: usize = 256 * 1024;
-
-#[repr(align(4096))]
-struct Zeros([u8; ZERO_BYTES]);
-static ZEROS: Zeros = Zeros([0; ZERO_BYTES]);
+/// Zeros are written in pieces of this size.
+const ZERO_BYTES: usize = 4096;
+static ZEROS: [u8; ZERO_BYTES] = [0; ZERO_BYTES];
 
 impl StorageFile for MappedFile {
     type Region = MappedRegion;
@@ -173,21 +170,20 @@ impl StorageFile for MappedFile {
     }
 
     fn zero(&self, from: u64, to: u64) -> io::Result<()> {
-        // Past the page cache: zeros written through it leave large folios behind, and then every
-        // small commit writes a whole folio to the device (256 times the bytes, measured).
-        let direct =
-            OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits() as i32).open(&self.path);
-        let aligned = from.is_multiple_of(4096) && to.is_multiple_of(4096);
-        if let (Ok(direct), true) = (direct, aligned) {
-            match write_zeros(&direct, from, to, ZERO_BYTES) {
-                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
-                other => return other,
-            }
+        // The kernel keeps a file's pages in folios of the size in which they came: large writes and
+        // read-ahead make large ones, and then a commit of one frame writes a whole folio to the
+        // device (up to 256 times the bytes, measured). So whatever was read in is dropped, and the
+        // zeros go in page by page. They stay cached: prefaulting reads nothing from the device.
+        if let Some(length) = NonZeroU64::new(to - from) {
+            rustix::fs::fadvise(&self.file, from, Some(length), FileAdvice::DontNeed)?;
         }
-        // No direct I/O here (tmpfs, some network file systems): small writes make small folios.
-        write_zeros(&self.file, from, to, 4096)?;
-        let length = std::num::NonZeroU64::new(to - from);
-        Ok(rustix::fs::fadvise(&self.file, from, length, FileAdvice::DontNeed)?)
+        let mut at = from;
+        while at < to {
+            let bytes = (ZERO_BYTES as u64 - at % ZERO_BYTES as u64).min(to - at) as usize;
+            self.file.write_all_at(&ZEROS[..bytes], at)?;
+            at += bytes as u64;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -196,30 +192,18 @@ impl StorageFile for MappedFile {
 
     fn sync_range(&self, from: u64, to: u64) -> io::Result<()> {
         let memory = self.memory.get().expect("only mapped files are synced by range");
-        let (mut from, to) = (usize::try_from(from).expect("fits"), usize::try_from(to).expect("fits"));
-        assert!(from <= to && to <= memory.len());
-        while from < to {
-            // SAFETY: the range lies inside the mapping (asserted), which lives as long as `self`.
-            // The caller syncs only published bytes, which nobody changes any more: the kernel
-            // reads them here and writes the same bytes onto themselves.
-            let bytes = unsafe { std::slice::from_raw_parts(memory.as_ptr().add(from), to - from) };
-            // Writing the range onto itself with RWF_DSYNC makes just this range durable, with the
-            // weaker metadata rules of fdatasync; docs/PERFORMANCE.md has the ways that lost.
-            let slices = [io::IoSlice::new(bytes)];
-            match rustix::io::pwritev2(&self.file, &slices, from as u64, ReadWriteFlags::DSYNC) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => from += written,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(())
+        let (from, to) = (usize::try_from(from).expect("fits"), usize::try_from(to).expect("fits"));
+        // Only this range: a sync of the whole file would write all prefaulted pages as well.
+        memory.flush_range(from, to - from)
     }
 
     fn map(self: &Arc<Self>, bytes: u64) -> io::Result<MappedRegion> {
         // A mapping longer than its file dies of SIGBUS at the first touch.
         if self.bytes()? < bytes {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "file is shorter than its mapping"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "file is shorter than its mapping",
+            ));
         }
         let length = usize::try_from(bytes).map_err(io::Error::other)?;
         let memory = memmap2::MmapOptions::new().len(length).map_raw(&self.file)?;
@@ -243,16 +227,6 @@ impl StorageFile for MappedFile {
             other => other,
         }
     }
-}
-
-fn write_zeros(file: &File, from: u64, to: u64, step: usize) -> io::Result<()> {
-    let mut at = from;
-    while at < to {
-        let bytes = (to - at).min(step as u64) as usize;
-        file.write_all_at(&ZEROS.0[..bytes], at)?;
-        at += bytes as u64;
-    }
-    Ok(())
 }
 
 /// The appender's half of a mapped file. Not `Clone`, and [`StorageFile::map`] makes at most one.
