@@ -58,29 +58,14 @@ impl Mark {
     }
 }
 
-/// The newest mark there is, from an open file.
+/// The newest whole mark in an open file, with its count.
 fn newest<F: StorageFile>(file: &F) -> io::Result<Option<(u64, Mark)>> {
-    let mut found = None;
-    for slot in 0..2 {
+    let read_slot = |slot: u64| {
         let mut bytes = [0; MARK_BYTES];
-        if file.read_at(slot * SLOT_BYTES, &mut bytes)? == MARK_BYTES {
-            found = found.max_by_count(Mark::decode(&bytes));
-        }
-    }
-    Ok(found)
-}
-
-trait MaxByCount {
-    fn max_by_count(self, other: Self) -> Self;
-}
-
-impl MaxByCount for Option<(u64, Mark)> {
-    fn max_by_count(self, other: Self) -> Self {
-        match (self, other) {
-            (Some(one), Some(two)) => Some(if one.0 >= two.0 { one } else { two }),
-            (one, two) => one.or(two),
-        }
-    }
+        let read = file.read_at(slot * SLOT_BYTES, &mut bytes)?;
+        io::Result::Ok(if read == MARK_BYTES { Mark::decode(&bytes) } else { None })
+    };
+    Ok([read_slot(0)?, read_slot(1)?].into_iter().flatten().max_by_key(|(count, _)| *count))
 }
 
 /// Reads the mark of a journal that may be in use.
