@@ -11,6 +11,7 @@
 //! got round to it; what the sender waited is what its user would have waited.
 
 pub mod clock;
+pub mod echo;
 pub mod latency;
 pub mod random;
 pub mod schedule;

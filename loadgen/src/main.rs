@@ -1,0 +1,36 @@
+//! The `loadgen` binary: arguments in, a report out.
+//!
+//! Exit codes: 0 every message was answered, 1 some were lost, 2 wrong usage, 3 a fault.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use loadgen::echo;
+use loadgen::table::Table;
+
+use args::{Cli, Command, EchoArgs};
+
+mod args;
+
+fn main() -> ExitCode {
+    let Command::Echo(args) = Cli::parse().command;
+    echo(&args)
+}
+
+fn echo(args: &EchoArgs) -> ExitCode {
+    let report = match echo::run(&args.options()) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("loadgen: bare TCP echo on loopback: {error}");
+            return ExitCode::from(3);
+        }
+    };
+    print!("{}", Table::new().row("bare echo", report.latencies.summary()));
+    let (lost, echo::Report { offered, sent, answered, .. }) = (report.lost(), report);
+    println!("offered {offered}, sent {sent}, answered {answered}, lost {lost}");
+    if lost > 0 {
+        eprintln!("loadgen: the echo could not keep up: lower --rate");
+        return ExitCode::from(1);
+    }
+    ExitCode::SUCCESS
+}
