@@ -47,7 +47,8 @@ struct Inode {
 /// Which of the pages (and names and lengths) that were never synced a power cut leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survival {
-    /// The process died, the machine did not: everything is still there.
+    /// The process died, the machine did not: everything is still there, and what was not synced
+    /// can still be lost by the next crash.
     Everything,
     /// Nothing that was not synced.
     Nothing,
@@ -115,28 +116,42 @@ impl SimulatedStorage {
         disk.names.get(name).map(|&inode| disk.inodes[inode].cached.clone())
     }
 
+    /// Whether the crash asked for has happened.
+    pub fn is_off(&self) -> bool {
+        self.disk().crashed
+    }
+
     /// Another disk with the same contents, all of them durable.
     pub fn copy(&self) -> Self {
-        self.after_crash(Survival::Everything)
+        let copy = self.after_crash(Survival::Everything);
+        let mut disk = copy.disk();
+        disk.durable_names = disk.names.clone();
+        for inode in &mut disk.inodes {
+            inode.durable = inode.cached.clone();
+            inode.dirty.clear();
+        }
+        drop(disk);
+        copy
     }
 
     /// The disk that the next start finds.
     pub fn after_crash(&self, survival: Survival) -> Self {
         let disk = self.disk();
+        if survival == Survival::Everything {
+            let (inodes, names) = (disk.inodes.clone(), disk.names.clone());
+            let durable_names = disk.durable_names.clone();
+            let disk = Disk { inodes, names, durable_names, ..Disk::default() };
+            return Self { disk: Arc::new(Mutex::new(disk)) };
+        }
         let mut coin = Coin::new(survival);
-        let everything = survival == Survival::Everything;
         let mut names = disk.durable_names.clone();
-        if everything {
-            names.clone_from(&disk.names);
-        } else {
-            let touched: BTreeSet<_> = disk.names.keys().chain(disk.durable_names.keys()).collect();
-            for name in touched {
-                if disk.names.get(name) != disk.durable_names.get(name) && coin.flip() {
-                    match disk.names.get(name) {
-                        Some(&inode) => names.insert(name.clone(), inode),
-                        None => names.remove(name),
-                    };
-                }
+        let touched: BTreeSet<_> = disk.names.keys().chain(disk.durable_names.keys()).collect();
+        for name in touched {
+            if disk.names.get(name) != disk.durable_names.get(name) && coin.flip() {
+                match disk.names.get(name) {
+                    Some(&inode) => names.insert(name.clone(), inode),
+                    None => names.remove(name),
+                };
             }
         }
         let inodes = disk.inodes.iter().map(|inode| inode.survivor(survival, &mut coin)).collect();
@@ -152,8 +167,7 @@ impl SimulatedStorage {
 impl Inode {
     fn survivor(&self, survival: Survival, coin: &mut Coin) -> Self {
         let mut bytes = self.durable.clone();
-        let everything = survival == Survival::Everything;
-        if self.cached.len() != bytes.len() && (everything || coin.flip()) {
+        if self.cached.len() != bytes.len() && coin.flip() {
             bytes.resize(self.cached.len(), 0);
         }
         for (index, &page) in self.dirty.iter().enumerate() {
