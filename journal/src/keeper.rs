@@ -317,6 +317,9 @@ pub(crate) fn seal_now<S: Storage>(
     let mut hasher = SegmentHasher::new(&previous, &header);
     hash_range(file, &mut hasher, BLOCK_BYTES, closed.end).context("read", &path)?;
     let seal = Seal::new(closed, previous, hasher.finish());
+    // The frames first: after a process crash they may be in the page cache alone, and a seal that
+    // outlives them would vouch for what is gone.
+    file.sync().context("sync", &path)?;
     file.write_at(SEAL_OFFSET, &seal.encode()).context("seal", &path)?;
     file.sync().context("sync", &path)?;
     Ok(seal.digest)
