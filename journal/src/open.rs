@@ -246,10 +246,8 @@ fn go_on<S: Storage>(storage: &S, options: &Options, verdict: &Verdict) -> Resul
             file.sync().context("sync", &info.path)?;
             map_segment(storage, file, info.number, info.file_bytes).map(fresh)
         }
-        Active::Prepared { info } => {
-            storage.remove(&file_name(info.number)).context("remove", &info.path)?;
-            create(storage, options, info.number).map(fresh)
-        }
+        // Renamed over, not removed first: a crash in between would leave a gap.
+        Active::Prepared { info } => create(storage, options, info.number).map(fresh),
         Active::Absent { number } => create(storage, options, *number).map(fresh),
     }
 }
@@ -279,7 +277,8 @@ fn reuse<S: Storage>(
     behind: &[SegmentInfo],
 ) -> Result<Option<Prepared<S>>, Error> {
     let mut prepared = None;
-    for info in behind {
+    // From the last on, and each for good before the next: a crash in between leaves no gap.
+    for info in behind.iter().rev() {
         let file = open_write(storage, info)?;
         let blank = nonzero_end(&file, 0, info.file_bytes).context("read", &info.path)? == 0;
         if blank && info.number == active + 1 && info.file_bytes == options.segment_bytes {
@@ -288,8 +287,10 @@ fn reuse<S: Storage>(
             prepared = Some(map_segment(storage, file, info.number, info.file_bytes)?);
         } else {
             storage.remove(&file_name(info.number)).context("remove", &info.path)?;
+            storage.sync_directory().context("sync", storage.path(""))?;
         }
     }
+    // Names that a process crash left in memory alone.
     storage.sync_directory().context("sync", storage.path(""))?;
     Ok(prepared)
 }
