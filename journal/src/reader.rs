@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::error::{Context, Damage, DamagedRange, Error};
 use crate::frame::{BadFrame, Decoded, FrameRef, KIND_END};
-use crate::segment::{BLOCK_BYTES, Stored, file_name};
+use crate::segment::{BLOCK_BYTES, file_name};
 use crate::storage::{Access, Storage};
-use crate::survey::{SegmentInfo, inspect, read_seal, survey};
+use crate::survey::{SegmentInfo, inspect, last_of, read_seal, survey};
 use crate::walk::{Walker, belongs, resynchronise};
-use crate::watermark::MarkReader;
+use crate::watermark::{Mark, MarkReader};
 
 /// A torn read of a frame that is just being written is looked at again so often.
 const LOOKS: usize = 3;
@@ -103,30 +103,32 @@ impl<S: Storage> Reader<S> {
 
     /// Skips to `sequence`, forward or back.
     pub fn seek(&mut self, sequence: u64) -> Result<(), Error> {
+        let mark = self.mark()?;
+        // The mark was read first: what it covers is there by now.
         let segments = survey(&self.storage)?;
-        let begun = segments.iter().filter(|info| info.header.good().is_some());
-        let first = begun.clone().next().and_then(|info| info.header.good());
-        let Some(first) = first.map(|header| header.first_sequence) else {
+        let Some(first) = segments.first() else {
             (self.place, self.next) = (None, sequence);
-            let durable = self.durable()?;
-            return match segments.first() {
-                Some(info) if info.header != Stored::Blank => {
-                    info.good_header().map(|_| ()).map_err(Error::Damaged)
-                }
-                _ if durable > 0 => Err(self.lost_segment(1, durable)),
-                _ => Ok(()),
+            return match mark.sequence {
+                0 => Ok(()),
+                _ => Err(self.lost_segment(mark.number, mark.sequence)),
             };
         };
-        let holds = |info: &&SegmentInfo| {
-            info.header.good().is_some_and(|header| header.first_sequence <= sequence)
+        let first = match first.good_header() {
+            Ok(header) => header.first_sequence,
+            Err(damaged) => {
+                (self.place, self.next) = (None, sequence);
+                let durable =
+                    mark.sequence > 0 || segments.iter().any(|info| info.seal.good().is_some());
+                return if durable { Err(Error::Damaged(damaged)) } else { Ok(()) };
+            }
         };
-        let Some(info) = begun.filter(holds).next_back().cloned() else {
+        let Some(info) = start_for(&segments, sequence) else {
             let next = first.max(self.next);
             return Err(Error::OutOfRange { sequence, first, next });
         };
         let header = info.good_header().map_err(Error::Damaged)?;
         (self.next, self.epoch) = (header.first_sequence, header.epoch);
-        self.enter(info)?;
+        self.enter(info.clone())?;
         while self.next < sequence {
             if self.next_frame()?.is_none() {
                 return Err(Error::OutOfRange { sequence, first, next: self.next });
@@ -152,51 +154,55 @@ impl<S: Storage> Reader<S> {
     /// Goes on in the next segment, if it has begun.
     fn enter_next(&mut self) -> Result<bool, Error> {
         let number = self.place.as_ref().expect("an End frame stands in a segment").info.number + 1;
-        let durable = self.durable()?;
+        let durable = self.mark()?.sequence;
         // The mark was read first: if it covers the next segment, that segment is there by now.
         let info = match inspect(&self.storage, number) {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-            other => Some(other?),
-        };
-        match info {
-            Some(info) if info.header != Stored::Blank => {
-                let header = info.good_header().map_err(Error::Damaged)?;
-                if header.first_sequence != self.next {
-                    return Err(Error::Damaged(info.damaged(0, BLOCK_BYTES, Damage::Chain)));
-                }
-                self.enter(info)?;
-                Ok(true)
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let lost = durable >= self.next;
+                return if lost { Err(self.lost_segment(number, durable)) } else { Ok(false) };
             }
-            _ if durable >= self.next => Err(self.lost_segment(number, durable)),
-            _ => Ok(false),
+            other => other?,
+        };
+        match info.good_header() {
+            Ok(header) if header.first_sequence != self.next => {
+                Err(Error::Damaged(info.damaged(0, BLOCK_BYTES, Damage::Chain)))
+            }
+            Ok(_) => self.enter(info).map(|()| true),
+            Err(range) if durable >= self.next || info.seal.good().is_some() => {
+                Err(Error::Damaged(range))
+            }
+            // Not begun, or torn by a crash before it was durable.
+            Err(_) => Ok(false),
         }
     }
 
-    fn durable(&self) -> Result<u64, Error> {
+    fn mark(&self) -> Result<Mark, Error> {
         let path = self.storage.path(crate::watermark::FILE);
-        Ok(self.marks.read().context("read", path)?.map_or(0, |mark| mark.sequence))
+        Ok(self.marks.read().context("read", path)?.unwrap_or_default())
     }
 
     fn lost_segment(&self, number: u64, durable: u64) -> Error {
+        // A survey that fails here would hide what is known already.
+        let segments = survey(&self.storage).unwrap_or_default();
         Error::Damaged(DamagedRange {
             path: self.storage.path(&file_name(number)),
             from: 0,
             to: BLOCK_BYTES,
             sequence_from: self.next,
-            sequence_to: durable,
+            sequence_to: last_of(&segments, number, durable),
             damage: Damage::Missing,
         })
     }
 
     /// Nothing follows: fine, unless the journal's own files say that something must.
     fn check_end(&mut self, bad: Option<BadFrame>) -> Result<(), Error> {
-        let durable = self.durable()?;
+        let durable = self.mark()?.sequence;
         let place = self.place.as_mut().expect("looked at it before");
         let path = place.info.path.clone();
         // The segment may have been sealed since it was opened.
-        let sealed = read_seal(&**place.walker.file()).context("read", &path)?;
-        let attested = durable.max(sealed.map_or(0, |seal| seal.last_sequence));
-        if attested < self.next {
+        let seal = read_seal(&**place.walker.file()).context("read", &path)?;
+        let sealed = seal.as_ref().is_some_and(|seal| place.walker.offset() < seal.end);
+        if durable < self.next && !sealed {
             return Ok(());
         }
         // The frame may have been published after our look and before the mark was read.
@@ -204,9 +210,14 @@ impl<S: Storage> Reader<S> {
             return Ok(());
         }
         let from = place.walker.offset();
-        let limit = place.info.good_header().map_err(Error::Damaged)?.segment_bytes;
+        let header = place.info.good_header().map_err(Error::Damaged)?;
+        let limit = seal.as_ref().map_or(header.segment_bytes, |seal| seal.end);
         let file = place.walker.file();
         let after = resynchronise(&**file, from, limit, self.next).context("read", &path)?;
+        let attested = match seal {
+            Some(seal) => seal.last_sequence,
+            None => last_of(&survey(&self.storage)?, place.info.number, durable),
+        };
         Err(Error::Damaged(DamagedRange {
             path,
             from,
@@ -216,6 +227,20 @@ impl<S: Storage> Reader<S> {
             damage: bad.map_or(Damage::Missing, Damage::Frame),
         }))
     }
+}
+
+/// Where to begin for a sequence: in the last segment that can hold it. One whose predecessor is
+/// not sealed yet is reached through the predecessor, because a crash may have torn a hole there,
+/// and what stands behind a hole is not part of the journal.
+fn start_for(segments: &[SegmentInfo], sequence: u64) -> Option<&SegmentInfo> {
+    let begins = |info: &SegmentInfo| {
+        info.good_header().is_ok_and(|header| header.first_sequence <= sequence)
+    };
+    let mut index = segments.iter().rposition(begins)?;
+    while index > 0 && segments[index - 1].seal.good().is_none() {
+        index = segments[..index].iter().rposition(begins)?;
+    }
+    Some(&segments[index])
 }
 
 fn look<S: Storage>(place: &mut Place<S>, next: u64, epoch: u32) -> Result<Found, Error> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::error::{Context, Damage, DamagedRange, Error};
 use crate::segment::{DIGEST_NONE, Digest, HEADER_BYTES, Header, LogicId, SEAL_OFFSET, Stored};
 use crate::storage::{Access, Storage};
-use crate::survey::{SegmentInfo, missing, survey};
+use crate::survey::{SegmentInfo, last_of, missing, survey};
 use crate::walk::{Extent, Stop, measure, nonzero_end, resynchronise};
 use crate::watermark::MarkReader;
 
@@ -90,13 +90,13 @@ pub(crate) fn judge<S: Storage>(
     let segments = survey(storage)?;
     let marks = MarkReader::open(storage).context("open", storage.path(crate::watermark::FILE))?;
     let mark = marks.read().context("read", storage.path(crate::watermark::FILE))?;
-    if let Some(range) = missing(storage, &segments) {
+    if let Some(range) = missing(storage, &segments, mark.map_or(0, |mark| mark.sequence))? {
         return Err(Error::Damaged(range));
     }
     if let Some(logic) = logic {
         segments.iter().try_for_each(|info| check_logic(info, logic))?;
     }
-    let sealed = check_sealed(&segments)?;
+    let sealed = check_sealed(storage, &segments)?;
     let mut verdict = Verdict {
         previous: DIGEST_NONE,
         first: segments.iter().find_map(|info| Some(info.header.good()?.first_sequence)),
@@ -139,9 +139,9 @@ fn check_logic(info: &SegmentInfo, expected: &LogicId) -> Result<(), Error> {
 }
 
 /// How many segments at the start are sealed; they must fit each other without a gap.
-fn check_sealed(segments: &[SegmentInfo]) -> Result<usize, Error> {
-    let is_sealed = |info: &SegmentInfo| info.seal.good().is_some() && info.header.good().is_some();
-    let sealed = segments.iter().rposition(is_sealed).map_or(0, |last| last + 1);
+fn check_sealed<S: Storage>(storage: &S, segments: &[SegmentInfo]) -> Result<usize, Error> {
+    // By the seal alone: the header was durable before it, so a seal without one is damage.
+    let sealed = segments.iter().rposition(|info| info.seal.good().is_some()).map_or(0, |last| last + 1);
     let mut before: Option<(u64, Digest)> = None;
     for info in &segments[..sealed] {
         let header = info.good_header().map_err(Error::Damaged)?;
@@ -161,9 +161,12 @@ fn check_sealed(segments: &[SegmentInfo]) -> Result<usize, Error> {
             return Err(Error::Damaged(info.damaged(0, at.1, Damage::Chain)));
         }
         if info.file_bytes < seal.end {
-            let (from, to) = (info.file_bytes, seal.end);
-            let mut range = info.damaged(from, to, Damage::Truncated);
-            (range.sequence_from, range.sequence_to) = (header.first_sequence, seal.last_sequence);
+            let name = crate::segment::file_name(info.number);
+            let file = storage.open(&name, Access::Read).context("open", &info.path)?;
+            let extent = measure(&Arc::new(file), header, None, |_| {});
+            let extent = extent.context("read", &info.path)?;
+            let mut range = info.damaged(extent.end, seal.end, Damage::Truncated);
+            (range.sequence_from, range.sequence_to) = (extent.next, seal.last_sequence);
             return Err(Error::Damaged(range));
         }
         before = Some((seal.last_sequence, seal.digest));
@@ -225,7 +228,10 @@ fn judge_tail<S: Storage>(
                 from,
                 to: after.map_or(limit, |(offset, _)| offset),
                 sequence_from: next,
-                sequence_to: after.map_or(verdict.attested, |(_, sequence)| sequence - 1),
+                sequence_to: after.map_or_else(
+                    || last_of(behind, info.number, verdict.attested),
+                    |(_, sequence)| sequence - 1,
+                ),
                 damage,
             }));
         }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::error::{Context, Damage, DamagedRange, Error};
 use crate::segment::{
-    self, BLOCK_BYTES, HEADER_BYTES, Header, SEAL_OFFSET, Seal, Stored, file_name, file_number,
+    BLOCK_BYTES, HEADER_BYTES, Header, SEAL_OFFSET, Seal, Stored, file_name, file_number,
 };
 use crate::storage::{Access, Storage, StorageFile};
+use crate::walk::measure;
 
 /// A segment as its header block and its length describe it.
 #[derive(Clone, Debug)]
@@ -101,17 +103,40 @@ pub(crate) fn read_seal<F: StorageFile>(file: &F) -> io::Result<Option<Seal>> {
     Ok(Seal::decode(&bytes).good().cloned())
 }
 
-/// The first gap in the numbers, if there is one: a file that is missing.
-pub(crate) fn missing<S: Storage>(storage: &S, segments: &[SegmentInfo]) -> Option<DamagedRange> {
-    let pair = segments.windows(2).find(|pair| pair[1].number != pair[0].number + 1)?;
-    let last = pair[0].seal.good().map_or(0, |seal| seal.last_sequence);
-    let first = pair[1].header.good().map_or(0, |header| header.first_sequence);
-    Some(DamagedRange {
-        path: storage.path(&segment::file_name(pair[0].number + 1)),
+/// The last sequence that a segment can hold when sequences up to `attested` exist: the segments
+/// after it know where they began.
+pub(crate) fn last_of(segments: &[SegmentInfo], number: u64, attested: u64) -> u64 {
+    let after = segments.iter().filter(|info| info.number > number);
+    let begun = after.filter_map(|info| info.good_header().ok()).map(|header| header.first_sequence);
+    begun.min().map_or(attested, |first| attested.min(first.saturating_sub(1)))
+}
+
+/// The first gap in the numbers, if there is one: a file that is missing. Sequences up to
+/// `attested` were durable.
+pub(crate) fn missing<S: Storage>(
+    storage: &S,
+    segments: &[SegmentInfo],
+    attested: u64,
+) -> Result<Option<DamagedRange>, Error> {
+    let gap = |pair: &&[SegmentInfo]| pair[1].number != pair[0].number + 1;
+    let Some(before) = segments.windows(2).find(gap).map(|pair| &pair[0]) else { return Ok(None) };
+    let next = match (&before.seal, before.good_header()) {
+        (Stored::Good(seal), _) => seal.last_sequence + 1,
+        (_, Ok(header)) => {
+            let name = file_name(before.number);
+            let file = storage.open(&name, Access::Read).context("open", &before.path)?;
+            let extent = measure(&Arc::new(file), header, None, |_| {});
+            extent.context("read", &before.path)?.next
+        }
+        (_, Err(range)) => return Ok(Some(range)),
+    };
+    let after = last_of(segments, before.number, u64::MAX);
+    Ok(Some(DamagedRange {
+        path: storage.path(&file_name(before.number + 1)),
         from: 0,
-        to: pair[0].file_bytes,
-        sequence_from: last + 1,
-        sequence_to: first.saturating_sub(1),
+        to: before.file_bytes,
+        sequence_from: next,
+        sequence_to: if after == u64::MAX { attested } else { after },
         damage: Damage::Missing,
-    })
+    }))
 }
