@@ -96,6 +96,7 @@ pub(crate) fn judge<S: Storage>(
     if let Some(logic) = logic {
         segments.iter().try_for_each(|info| check_logic(info, logic))?;
     }
+    segments.iter().try_for_each(check_format)?;
     let sealed = check_sealed(storage, &segments)?;
     let mut verdict = Verdict {
         previous: DIGEST_NONE,
@@ -136,6 +137,15 @@ fn check_logic(info: &SegmentInfo, expected: &LogicId) -> Result<(), Error> {
         return Err(Error::NewerLogic { path, name, found: found.version, newest });
     }
     Ok(())
+}
+
+/// A header of another format has a good checksum, so no crash made it: it must never be cut, and
+/// the watermark beside it may be of another format too.
+fn check_format(info: &SegmentInfo) -> Result<(), Error> {
+    match info.good_header() {
+        Err(range) if matches!(range.damage, Damage::Format(_)) => Err(Error::Damaged(range)),
+        _ => Ok(()),
+    }
 }
 
 /// How many segments at the start are sealed; they must fit each other without a gap.
