@@ -184,6 +184,18 @@ fn check_sealed<S: Storage>(storage: &S, segments: &[SegmentInfo]) -> Result<usi
     Ok(sealed)
 }
 
+/// Whether a segment holds anything: its frames may have survived without its header.
+fn any_written<S: Storage>(storage: &S, segments: &[SegmentInfo]) -> Result<bool, Error> {
+    for info in segments {
+        let name = crate::segment::file_name(info.number);
+        let file = storage.open(&name, Access::Read).context("open", &info.path)?;
+        if nonzero_end(&file, 0, info.file_bytes).context("read", &info.path)? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn judge_tail<S: Storage>(
     storage: &S,
     tail: &[SegmentInfo],
@@ -246,7 +258,7 @@ fn judge_tail<S: Storage>(
             }));
         }
         let to = nonzero_end(&*file, from, info.file_bytes).context("read", path)?;
-        if to > from || behind.iter().any(|info| info.header != Stored::Blank) {
+        if to > from || any_written(storage, behind)? {
             verdict.cut = Some(Cut {
                 path: path.clone(),
                 from,
