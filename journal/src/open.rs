@@ -92,7 +92,9 @@ impl<S: Storage> Journal<S> {
         let Place { header, offset, durable, file, region } = place;
         let number = header.number;
         let journaled = verdict.next - 1;
-        let mark = Mark { sequence: journaled, number, offset: durable };
+        // In an empty journal nothing is durable, wherever it is to begin.
+        let sequence = verdict.first.map_or(0, |_| journaled);
+        let mark = Mark { sequence, number, offset: durable };
         marks.write(mark).and_then(|()| marks.sync()).context("write", mark_path)?;
 
         let positions = Arc::new(Positions::default());
