@@ -68,7 +68,7 @@ impl<S: Storage> Journal<S> {
             sealed: Vec::new(),
         };
         for (info, extent) in &verdict.complete {
-            let closed = closed(extent, &verdict);
+            let closed = closed(extent);
             let file = open_write(&storage, info)?;
             verdict.previous = seal_now(&storage, &file, info.number, closed, verdict.previous)?;
             recovery.sealed.push(info.path.clone());
@@ -178,17 +178,9 @@ fn remove_scratch<S: Storage>(storage: &S) -> Result<(), Error> {
     }
 }
 
-fn closed(extent: &Extent, verdict: &Verdict) -> Closed {
-    Closed {
-        end: extent.end,
-        last_sequence: extent.next - 1,
-        last_timestamp: if extent.last_timestamp == 0 {
-            verdict.timestamp
-        } else {
-            extent.last_timestamp
-        },
-        last_epoch: extent.last_epoch,
-    }
+fn closed(extent: &Extent) -> Closed {
+    let Extent { end, next, last_timestamp, last_epoch, .. } = *extent;
+    Closed { end, last_sequence: next - 1, last_timestamp, last_epoch }
 }
 
 fn open_write<S: Storage>(storage: &S, info: &SegmentInfo) -> Result<S::File, Error> {

@@ -9,7 +9,7 @@
 mod common;
 
 use common::{Outcome, Run, check_seals, life, read_all, survivals};
-use ringframe_journal::{Journal, SimulatedStorage, Survival};
+use ringframe_journal::{Append, Frame, Journal, SimulatedStorage, Survival};
 
 const FRAMES: u64 = 240;
 /// How seldom the syncer is polled: so often that a segment is made durable in many pieces, …
@@ -118,5 +118,31 @@ fn recover_twice(disk: &SimulatedStorage, outcome: &Outcome, survival: Survival,
                 go_on(run, second);
             }
         }
+    }
+}
+
+/// The seals that a recovery makes are the bytes that the keeper would have made.
+#[test]
+fn recovery_seals_as_the_keeper_does() {
+    let disk = SimulatedStorage::new();
+    let mut journal = Journal::open(disk.clone(), common::options()).unwrap();
+    for sequence in 1..=120 {
+        let payload = vec![7; 1500];
+        // Time may stand still, also at zero.
+        let timestamp = if sequence < 60 { 0 } else { sequence };
+        let frame = Frame { sequence, timestamp, epoch: 1, kind: 1, schema: 1, payload: &payload };
+        while journal.writer.append(&frame).unwrap() == Append::Wait {
+            journal.keeper.poll(0).unwrap();
+        }
+        journal.writer.publish().unwrap();
+    }
+    let crashed = disk.after_crash(Survival::Everything);
+    journal.close(0).unwrap();
+    let recovered = Journal::open(crashed.clone(), common::options()).unwrap();
+    assert_eq!(recovered.recovery.sealed.len(), 2);
+    for number in 1..=2 {
+        let name = ringframe_journal::segment::file_name(number);
+        assert!(common::seal_of(&disk, number).is_some());
+        assert!(disk.contents(&name) == crashed.contents(&name), "segment {number} differs");
     }
 }
