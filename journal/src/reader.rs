@@ -246,6 +246,7 @@ fn start_for(segments: &[SegmentInfo], sequence: u64) -> Option<&SegmentInfo> {
 fn look<S: Storage>(place: &mut Place<S>, next: u64, epoch: u32) -> Result<Found, Error> {
     let mut found = Found::Nothing(None);
     for _ in 0..LOOKS {
+        let fresh = place.walker.is_drained();
         let path = &place.info.path;
         found = match place.walker.peek().context("read", path)? {
             Decoded::Frame(frame) => match belongs(frame, next, epoch) {
@@ -258,7 +259,8 @@ fn look<S: Storage>(place: &mut Place<S>, next: u64, epoch: u32) -> Result<Found
         };
         if let Found::Nothing(bad) = &found {
             place.walker.forget();
-            if bad.is_none() {
+            // What was read ahead may be older than the frame.
+            if bad.is_none() && fresh {
                 break;
             }
         } else {

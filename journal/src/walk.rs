@@ -55,6 +55,11 @@ impl<F: StorageFile> Walker<F> {
         (self.start, self.filled, self.ahead) = (0, 0, READ_BYTES_MIN);
     }
 
+    /// Whether nothing is left that was read ahead: the next look sees the file as it is now.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.start == self.filled
+    }
+
     /// What stands at the cursor.
     pub(crate) fn peek(&mut self) -> io::Result<Decoded<'_>> {
         self.fill(HEADER_BYTES)?;
