@@ -151,7 +151,8 @@ fn check_format(info: &SegmentInfo) -> Result<(), Error> {
 /// How many segments at the start are sealed; they must fit each other without a gap.
 fn check_sealed<S: Storage>(storage: &S, segments: &[SegmentInfo]) -> Result<usize, Error> {
     // By the seal alone: the header was durable before it, so a seal without one is damage.
-    let sealed = segments.iter().rposition(|info| info.seal.good().is_some()).map_or(0, |last| last + 1);
+    let sealed =
+        segments.iter().rposition(|info| info.seal.good().is_some()).map_or(0, |last| last + 1);
     let mut before: Option<(u64, Digest)> = None;
     for info in &segments[..sealed] {
         let header = info.good_header().map_err(Error::Damaged)?;

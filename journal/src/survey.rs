@@ -107,7 +107,8 @@ pub(crate) fn read_seal<F: StorageFile>(file: &F) -> io::Result<Option<Seal>> {
 /// after it know where they began.
 pub(crate) fn last_of(segments: &[SegmentInfo], number: u64, attested: u64) -> u64 {
     let after = segments.iter().filter(|info| info.number > number);
-    let begun = after.filter_map(|info| info.good_header().ok()).map(|header| header.first_sequence);
+    let begun =
+        after.filter_map(|info| info.good_header().ok()).map(|header| header.first_sequence);
     begun.min().map_or(attested, |first| attested.min(first.saturating_sub(1)))
 }
 

@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{Outcome, Random, Run, life, logic, options, payload, read_all, rewrite_header, survivals};
+use common::{
+    Outcome, Random, Run, life, logic, options, payload, read_all, rewrite_header, survivals,
+};
 use ringframe_journal::segment::file_name;
-use ringframe_journal::storage::{Access, Storage, StorageFile};
+use ringframe_journal::storage::Storage;
 use ringframe_journal::{
     Append, Damage, Error, Journal, Options, Reader, SimulatedStorage, Survival,
 };
@@ -18,7 +20,7 @@ fn fail(disk: &SimulatedStorage) -> (Outcome, Option<Error>) {
     match run.work(150, &mut Random(5), 6) {
         Ok(()) => match run.close() {
             Ok(outcome) => (outcome, None),
-            Err((outcome, error)) => (outcome, Some(error)),
+            Err(failed) => (failed.0, Some(failed.1)),
         },
         Err(error) => {
             // Nothing is reported after the fault, however often anyone asks.
@@ -69,6 +71,7 @@ fn a_full_disk_holds_up_the_roll_and_nothing_else() {
     disk.limit_free_bytes(Options::SEGMENT_BYTES_MIN + 9000);
     let mut run = Run::open(&disk, 1).unwrap();
     for _ in 0..10 {
+        run.now += 1_000_000;
         run.keep().unwrap();
     }
     let error = loop {
@@ -91,7 +94,7 @@ fn a_full_disk_holds_up_the_roll_and_nothing_else() {
     run.keep().unwrap();
     run.work(200, &mut Random(1), 6).unwrap();
     assert!(run.journal.writer.positions().shortage().is_none());
-    run.close().map_err(|(_, error)| error).unwrap();
+    run.close().map_err(|failed| failed.1).unwrap();
     read_all(&disk, &[(full + 200, 1)]).unwrap();
 }
 
@@ -129,11 +132,12 @@ fn a_keeper_that_outruns_the_syncer_waits_for_it() {
         let frame = common::frame(sequence, 1, &payload);
         waited = run.journal.writer.append(&frame).unwrap() == Append::Wait;
         run.publish().unwrap();
+        run.now += 1_000_000;
         run.keep().unwrap();
     }
     assert!(waited, "segments were prepared without end");
     run.work(300, &mut Random(2), 6).unwrap();
-    let outcome = run.close().map_err(|(_, error)| error).unwrap();
+    let outcome = run.close().map_err(|failed| failed.1).unwrap();
     read_all(&disk, &[(outcome.synced, 1)]).unwrap();
     common::check_seals(&disk);
 }
@@ -195,9 +199,9 @@ fn frames_behind_a_lost_header_are_kept_aside() {
     // The first segment is torn, the second lost its header block but not its frames.
     let disk = SimulatedStorage::new();
     let mut run = Run::open(&disk, 1).unwrap();
-    while !run.disk.contents(&file_name(2)).is_some_and(|bytes| bytes[5000] != 0) {
+    while run.disk.contents(&file_name(2)).is_none_or(|bytes| bytes[5000] == 0) {
         run.append().unwrap();
-        run.journal.keeper.poll(0).unwrap();
+        run.keep().unwrap();
     }
     drop(run);
     let left = disk.copy();
@@ -218,9 +222,9 @@ fn frames_behind_a_lost_header_are_kept_aside() {
 fn a_reader_does_not_jump_over_a_torn_hole() {
     let disk = SimulatedStorage::new();
     let mut run = Run::open(&disk, 1).unwrap();
-    while disk.open(&file_name(2), Access::Read).and_then(|file| read_word(&file)).unwrap_or(0) == 0 {
+    while disk.contents(&file_name(2)).is_none_or(|bytes| bytes[5000] == 0) {
         run.append().unwrap();
-        run.journal.keeper.poll(0).unwrap();
+        run.keep().unwrap();
     }
     let next = run.journal.writer.next_sequence();
     drop(run);
@@ -231,10 +235,4 @@ fn a_reader_does_not_jump_over_a_torn_hole() {
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("stands behind the hole"),
     }
-}
-
-fn read_word<F: StorageFile>(file: &F) -> std::io::Result<u64> {
-    let mut word = [0; 8];
-    file.read_at(5000, &mut word)?;
-    Ok(u64::from_le_bytes(word))
 }

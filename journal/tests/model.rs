@@ -93,7 +93,7 @@ impl Pair {
         let (disk, now) = (self.run.disk.clone(), self.run.now);
         let generation = self.run.generation + 1;
         let run = std::mem::replace(&mut self.run, Run::open(&SimulatedStorage::new(), 1)?);
-        let outcome = run.close().map_err(|(_, error)| error)?;
+        let outcome = run.close().map_err(|failed| failed.1)?;
         assert_eq!(outcome.synced, self.last());
         self.run = Run::open(&disk, generation)?;
         self.run.now = now;

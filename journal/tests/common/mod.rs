@@ -49,7 +49,10 @@ pub fn payload(sequence: u64, generation: u32) -> Vec<u8> {
         8..40 => random.next() % 200,
         _ => random.next() % 2000,
     };
-    (0..length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).take(length as usize).collect()
+    (0..length.div_ceil(8))
+        .flat_map(|_| random.next().to_le_bytes())
+        .take(length as usize)
+        .collect()
 }
 
 pub fn frame(sequence: u64, generation: u32, payload: &[u8]) -> Frame<'_> {
@@ -106,6 +109,7 @@ impl Run {
                 return Ok(());
             }
             self.publish()?;
+            self.now += 1_000_000;
             self.sync()?;
             self.keep()?;
         }
@@ -158,13 +162,11 @@ impl Run {
         Ok(())
     }
 
-    pub fn close(mut self) -> Result<Outcome, (Outcome, Error)> {
+    pub fn close(mut self) -> Result<Outcome, Box<(Outcome, Error)>> {
         let Journal { mut writer, mut syncer, mut keeper, .. } = self.journal;
         let before = self.disk.steps();
-        let closed = writer
-            .publish()
-            .and_then(|_| syncer.finish(self.now))
-            .and_then(|()| keeper.finish());
+        let closed =
+            writer.publish().and_then(|_| syncer.finish(self.now)).and_then(|()| keeper.finish());
         self.outcome.synced = writer.positions().synced();
         self.outcome.turns.extend(before..=self.disk.steps());
         if !self.disk.is_off() {
@@ -172,7 +174,7 @@ impl Run {
         }
         match closed {
             Ok(()) => Ok(self.outcome),
-            Err(error) => Err((self.outcome, error)),
+            Err(error) => Err(Box::new((self.outcome, error))),
         }
     }
 }
@@ -184,9 +186,9 @@ pub fn life(disk: &SimulatedStorage, seed: u64, frames: u64, lazy: u64) -> Outco
         return Outcome::default();
     };
     match run.work(frames, &mut Random(seed), lazy) {
-        Ok(()) => run.close().unwrap_or_else(|(outcome, error)| {
-            assert!(disk.is_off(), "{error}");
-            outcome
+        Ok(()) => run.close().unwrap_or_else(|failed| {
+            assert!(disk.is_off(), "{}", failed.1);
+            failed.0
         }),
         Err(error) => {
             assert!(disk.is_off(), "{error}");
