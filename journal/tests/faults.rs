@@ -1,4 +1,4 @@
-//! Disks that refuse: every failing sync, no room, nothing writable; and journals that are not ours.
+//! Disks that refuse: failing syncs, no room, nothing writable; and journals that are not ours.
 
 mod common;
 
