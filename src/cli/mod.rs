@@ -1,0 +1,111 @@
+//! The command line: what every command shares. Each command has a file of its own.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ringframe_journal::Error;
+
+mod journal;
+
+#[derive(Debug, Parser)]
+#[command(name = "ringframe", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 a fault.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look into journals, check them, write them
+    #[command(subcommand)]
+    Journal(journal::Command),
+}
+
+/// What a command found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Done; yes; whole; equal.
+    Yes,
+    /// Damaged; different; lost.
+    No,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The arguments make no sense here.
+    Usage(String),
+    /// The journal refused.
+    Journal(Error),
+    /// Something else went wrong.
+    Fault(String),
+    /// Standard output cannot be written.
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// Only writing to standard output uses `?` on an `io::Error`; all else says what it was doing.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(why) | Self::Fault(why) => f.write_str(why),
+            Self::Journal(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+        }
+    }
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_)
+            | Self::Journal(
+                Error::Options(_)
+                | Error::OtherLogic { .. }
+                | Error::NewerLogic { .. }
+                | Error::OutOfRange { .. },
+            ) => 2,
+            Self::Journal(_) | Self::Fault(_) | Self::Output(_) => 3,
+        }
+    }
+}
+
+/// Runs the program.
+pub(crate) fn run() -> ExitCode {
+    // Wrong arguments end in here, with code 2.
+    let Cli { command } = Cli::parse();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let result = match command {
+        Command::Journal(command) => journal::run(command, &mut out),
+    };
+    let result = result.and_then(|answer| {
+        out.flush()?;
+        Ok(answer)
+    });
+    match result {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        // Whoever read our output has seen enough, like `head`.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("ringframe: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
