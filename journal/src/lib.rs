@@ -16,6 +16,7 @@
 //! Read in this order: [`frame`], [`segment`], `writer`, `syncer`, `keeper`, [`reader`], `recover`,
 //! `open`. The layouts are drawn in `docs/FORMATS.md`.
 
+mod diff;
 pub mod error;
 pub mod frame;
 pub mod helpers;
@@ -29,10 +30,12 @@ pub mod segment;
 pub mod storage;
 mod survey;
 mod syncer;
+mod verify;
 mod walk;
 mod watermark;
 mod writer;
 
+pub use diff::{Difference, Located, Side, diff};
 pub use error::{Damage, DamagedRange, Error};
 pub use frame::{Frame, FrameRef};
 pub use helpers::Helpers;
@@ -46,5 +49,6 @@ pub use storage::mapped::MappedStorage;
 pub use storage::simulated::{SimulatedStorage, Survival};
 pub use survey::{SegmentInfo, inspect, survey};
 pub use syncer::Syncer;
+pub use verify::{SegmentReport, SegmentState, Verification, verify};
 pub use watermark::{Mark, MarkReader};
 pub use writer::{Append, Writer};

@@ -124,15 +124,41 @@ pub(crate) enum Stop {
     Damage(Damage),
 }
 
+/// Where a walk begins, and what must stand there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub(crate) offset: u64,
+    pub(crate) next: u64,
+    pub(crate) epoch: u32,
+}
+
+impl Start {
+    /// At a segment's first frame.
+    pub(crate) fn of(header: &Header) -> Self {
+        Self { offset: BLOCK_BYTES, next: header.first_sequence, epoch: header.epoch }
+    }
+}
+
 /// Walks a segment from its first frame. `hasher` is fed what is whole.
 pub(crate) fn measure<F: StorageFile>(
     file: &Arc<F>,
     header: &Header,
+    hasher: Option<&mut SegmentHasher>,
+    each: impl FnMut(FrameRef<'_>),
+) -> io::Result<Extent> {
+    measure_from(file, Start::of(header), header.segment_bytes, hasher, each)
+}
+
+/// Walks a segment from any frame on.
+pub(crate) fn measure_from<F: StorageFile>(
+    file: &Arc<F>,
+    start: Start,
+    limit: u64,
     mut hasher: Option<&mut SegmentHasher>,
     mut each: impl FnMut(FrameRef<'_>),
 ) -> io::Result<Extent> {
-    let mut walker = Walker::new(Arc::clone(file), BLOCK_BYTES, header.segment_bytes);
-    let (mut next, mut last_epoch, mut last_timestamp) = (header.first_sequence, header.epoch, 0);
+    let mut walker = Walker::new(Arc::clone(file), start.offset, limit);
+    let (mut next, mut last_epoch, mut last_timestamp) = (start.next, start.epoch, 0);
     loop {
         let stop = match walker.peek()? {
             Decoded::Frame(frame) => match belongs(frame, next, last_epoch) {
