@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ringframe_journal::Error;
 
+mod demo;
 mod journal;
 
 #[derive(Debug, Parser)]
@@ -22,6 +23,7 @@ enum Command {
     /// Look into journals, check them, write them
     #[command(subcommand)]
     Journal(journal::Command),
+    Demo(demo::DemoArgs),
 }
 
 /// What a command found out.
@@ -91,6 +93,7 @@ pub(crate) fn run() -> ExitCode {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = match command {
         Command::Journal(command) => journal::run(command, &mut out),
+        Command::Demo(args) => demo::run(&args, &mut out),
     };
     let result = result.and_then(|answer| {
         out.flush()?;

@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -34,6 +34,19 @@ impl MappedStorage {
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The process that writes this journal, as far as the kernel shows it to us. Trying the lock
+    /// would tell for certain, and would refuse a writer that starts in just that moment.
+    pub fn writer(&self) -> Option<u32> {
+        let inode = std::fs::metadata(self.path(crate::open::LOCK)).ok()?.ino();
+        // A line is like "1: FLOCK  ADVISORY  WRITE 4711 08:02:131 0 EOF".
+        std::fs::read_to_string("/proc/locks").ok()?.lines().find_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let [_, "FLOCK", "ADVISORY", "WRITE", pid, file, ..] = fields[..] else { return None };
+            let same = file.rsplit(':').next()?.parse() == Ok(inode);
+            if same { pid.parse().ok() } else { None }
+        })
     }
 }
 

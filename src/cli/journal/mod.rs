@@ -8,19 +8,37 @@ use ringframe_journal::MappedStorage;
 
 use super::{Answer, Failure};
 
+mod append;
+mod diff;
+mod dump;
 mod info;
+mod table;
+mod verify;
+
+/// Threads for a check that is not the command's main business.
+const THREADS: usize = 2;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     // Looking.
     Info(info::InfoArgs),
+    Verify(verify::VerifyArgs),
+    Dump(dump::DumpArgs),
+    Tail(dump::TailArgs),
+    Diff(diff::DiffArgs),
     // Writing.
+    Append(append::AppendArgs),
     // Keeping: repair, archive, prune.
 }
 
 pub(crate) fn run(command: Command, out: &mut dyn Write) -> Result<Answer, Failure> {
     match command {
         Command::Info(args) => info::run(&args, out),
+        Command::Verify(args) => verify::run(&args, out),
+        Command::Dump(args) => dump::run(&args, out),
+        Command::Tail(args) => dump::run_tail(&args, out),
+        Command::Diff(args) => diff::run(&args, out),
+        Command::Append(args) => append::run(&args, out),
     }
 }
 
