@@ -75,7 +75,9 @@ pub(crate) fn run(args: &AppendArgs, out: &mut dyn Write) -> Result<Answer, Fail
     let helpers = Helpers::spawn(syncer, keeper)
         .map_err(|error| Failure::Fault(format!("cannot start the journal's helpers: {error}")))?;
     let positions = Arc::clone(writer.positions());
-    let mut reporter = Reporter { on: args.report, journaled: 0, synced: positions.synced() };
+    // What is there already was promised by someone else.
+    let (journaled, synced) = (positions.journaled(), positions.synced());
+    let mut reporter = Reporter { on: args.report, journaled, synced };
     let mut lines = Lines { writer, count: 0 };
     let fed = feed(&mut lines, &mut reporter, &stop, out);
     // Whatever ended the feeding: what was taken is made durable.
