@@ -1,7 +1,7 @@
 //! The journal's commands as a user meets them: the real program, its output and its exit codes.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -324,9 +324,9 @@ fn nothing_journaled_is_lost_when_the_writer_is_killed() {
     let cycles = std::env::var("RINGFRAME_KILL_CYCLES").map_or(5, |text| text.parse().unwrap());
     let data = Data::new();
     let input = data.path().join("input");
-    let mut file = File::create(&input).unwrap();
-    let numbers: String = (0..200_000).map(|number| format!("{number}\n")).collect();
-    file.write_all(numbers.as_bytes()).unwrap();
+    let mut file = BufWriter::new(File::create(&input).unwrap());
+    (0..200_000).for_each(|number| writeln!(file, "{number}").unwrap());
+    file.into_inner().unwrap();
     let (mut starts, mut killed_in_time) = (vec![1], 0);
     for cycle in 0..cycles {
         let stdin = File::open(&input).unwrap();
