@@ -141,9 +141,11 @@ pub fn verify<S: Storage>(
     let mark = marks.read().context("read", mark_path)?.unwrap_or_default();
     let segments = settled_survey(storage)?;
     let sealed = segments.iter().rev().find_map(|info| Some((info.number, info.seal.good()?)));
+    // A mark at offset 0 speaks of a segment that has no header yet.
+    let marked = if mark.offset > 0 { mark.number } else { mark.number.saturating_sub(1) };
     let line = Line {
         sequence: mark.sequence.max(sealed.map_or(0, |(_, seal)| seal.last_sequence)),
-        number: mark.number.max(sealed.map_or(0, |(number, _)| number)),
+        number: marked.max(sealed.map_or(0, |(number, _)| number)),
         sealed: sealed.map_or(0, |(number, _)| number),
     };
     let meter = Meter {
@@ -155,7 +157,8 @@ pub fn verify<S: Storage>(
     link(&segments, &mut reports);
     let gaps = segments.windows(2).filter_map(|pair| missing(storage, pair));
     let mut missing: Vec<_> = gaps.collect();
-    let next = reports.iter().map(|report| report.next).max().unwrap_or(1);
+    // Prepared segments alone hold nothing: the first sequence is next.
+    let next = reports.iter().map(|report| report.next).fold(1, u64::max);
     if next <= line.sequence && reports.iter().all(|report| report.findings.is_empty()) {
         let number = segments.last().map_or(1, |info| info.number + 1);
         missing.push(DamagedRange {

@@ -33,7 +33,8 @@ const LOGIC: &str = "demo";
 #[command(after_help = "Example:\n  ringframe demo --cycles 10")]
 pub(crate) struct DemoArgs {
     /// How often to kill
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     cycles: u16,
 }
 
