@@ -155,8 +155,8 @@ pub fn verify<S: Storage>(
     };
     let mut reports = examine_all(storage, &segments, &line, threads, &meter)?;
     link(&segments, &mut reports);
-    let gaps = segments.windows(2).filter_map(|pair| missing(storage, pair));
-    let mut missing: Vec<_> = gaps.collect();
+    let gaps = segments.windows(2).map(|pair| missing(storage, pair, line.sequence));
+    let mut missing = gaps.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
     // Prepared segments alone hold nothing: the first sequence is next.
     let next = reports.iter().map(|report| report.next).fold(1, u64::max);
     if next <= line.sequence && reports.iter().all(|report| report.findings.is_empty()) {
@@ -184,7 +184,7 @@ fn settled_survey<S: Storage>(storage: &S) -> Result<Vec<SegmentInfo>, Error> {
                 && !matches!(info.seal, Stored::Bad(_))
                 && (info.seal.good().is_some() || sealed.is_none_or(|last| index > last))
         });
-        if settled && missing(storage, &segments).is_none() {
+        if settled && missing(storage, &segments, 0)?.is_none() {
             break;
         }
         segments = survey(storage)?;
