@@ -65,6 +65,25 @@ pub enum Error {
         /// The sequence after the last.
         next: u64,
     },
+    /// Another archive, prune or repair is at work on this journal.
+    Maintained {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// An archive cannot be used, or does not hold what it should.
+    Archive {
+        /// The archive, or an object in it.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A change was refused because it could do harm.
+    Refused {
+        /// The file that would have changed.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// An option makes no sense.
     Options(String),
     /// The caller broke the rules of appending (a bug in the caller, not in the data).
@@ -175,6 +194,15 @@ impl fmt::Display for Error {
                 "sequence {sequence} is not in the journal, which holds {first}..{next}; \
                  older frames may be in the archive"
             ),
+            Self::Maintained { path } => write!(
+                f,
+                "{}: another archive, prune or repair is at work on this journal; let it finish",
+                path.display()
+            ),
+            Self::Archive { place, why } => write!(f, "archive {place}: {why}"),
+            Self::Refused { path, why } => {
+                write!(f, "{}: {why}; this file was not changed", path.display())
+            }
             Self::Options(why) | Self::Misuse(why) => f.write_str(why),
         }
     }

@@ -251,11 +251,16 @@ pub(crate) fn name_and_map<S: Storage>(
     number: u64,
     segment_bytes: u64,
 ) -> Result<Prepared<S>, Error> {
+    name(storage, &file, number)?;
+    map_segment(storage, file, number, segment_bytes)
+}
+
+/// Makes the scratch file durable first, then gives it a segment's name.
+pub(crate) fn name<S: Storage>(storage: &S, file: &S::File, number: u64) -> Result<(), Error> {
     let name = file_name(number);
     file.sync().context("sync", storage.path(SCRATCH))?;
     storage.rename(SCRATCH, &name).context("name", storage.path(&name))?;
-    storage.sync_directory().context("sync", storage.path(""))?;
-    map_segment(storage, file, number, segment_bytes)
+    storage.sync_directory().context("sync", storage.path(""))
 }
 
 pub(crate) fn map_segment<S: Storage>(

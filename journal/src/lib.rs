@@ -16,16 +16,20 @@
 //! Read in this order: [`frame`], [`segment`], `writer`, `syncer`, `keeper`, [`reader`], `recover`,
 //! `open`. The layouts are drawn in `docs/FORMATS.md`.
 
+pub mod archive;
 mod diff;
 pub mod error;
 pub mod frame;
 pub mod helpers;
+mod image;
 mod keeper;
 mod open;
 mod options;
 mod position;
+mod prune;
 mod reader;
 mod recover;
+mod repair;
 pub mod segment;
 pub mod storage;
 mod survey;
@@ -35,6 +39,7 @@ mod walk;
 mod watermark;
 mod writer;
 
+pub use archive::{ArchiveHome, Manifest, archive, restore, verify_archive};
 pub use diff::{Difference, Located, Side, diff};
 pub use error::{Damage, DamagedRange, Error};
 pub use frame::{Frame, FrameRef};
@@ -43,8 +48,10 @@ pub use keeper::Keeper;
 pub use open::{Journal, Recovery};
 pub use options::{Options, SyncPolicy};
 pub use position::Positions;
+pub use prune::{Fate, Pruned, Refusal, Snapshotted, prune};
 pub use reader::Reader;
 pub use recover::Cut;
+pub use repair::{Mended, Repair, Source, repair};
 pub use storage::mapped::MappedStorage;
 pub use storage::simulated::{SimulatedStorage, Survival};
 pub use survey::{SegmentInfo, inspect, survey};

@@ -171,7 +171,7 @@ pub(crate) fn lock<S: Storage>(storage: &S) -> Result<Arc<S::Lock>, Error> {
 }
 
 /// A crash in the middle of preparing a segment leaves its scratch file.
-fn remove_scratch<S: Storage>(storage: &S) -> Result<(), Error> {
+pub(crate) fn remove_scratch<S: Storage>(storage: &S) -> Result<(), Error> {
     match storage.remove(SCRATCH) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.context("remove", storage.path(SCRATCH)),
@@ -290,7 +290,7 @@ fn reuse<S: Storage>(
 }
 
 /// Keeps the torn bytes aside, then zeroes them, so that no old frame can ever follow a new one.
-fn cut_tail<S: Storage>(
+pub(crate) fn cut_tail<S: Storage>(
     storage: &S,
     cut: &mut Cut,
     active: &Active,

@@ -149,7 +149,10 @@ fn check_format(info: &SegmentInfo) -> Result<(), Error> {
 }
 
 /// How many segments at the start are sealed; they must fit each other without a gap.
-fn check_sealed<S: Storage>(storage: &S, segments: &[SegmentInfo]) -> Result<usize, Error> {
+pub(crate) fn check_sealed<S: Storage>(
+    storage: &S,
+    segments: &[SegmentInfo],
+) -> Result<usize, Error> {
     // By the seal alone: the header was durable before it, so a seal without one is damage.
     let sealed =
         segments.iter().rposition(|info| info.seal.good().is_some()).map_or(0, |last| last + 1);

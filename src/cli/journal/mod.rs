@@ -17,6 +17,11 @@ mod verify;
 
 /// Threads for a check that is not the command's main business.
 const THREADS: usize = 2;
+mod archive;
+mod info;
+mod keeping;
+mod prune;
+mod repair;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -28,7 +33,10 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     // Writing.
     Append(append::AppendArgs),
-    // Keeping: repair, archive, prune.
+    // Keeping.
+    Repair(repair::RepairArgs),
+    Archive(archive::ArchiveArgs),
+    Prune(prune::PruneArgs),
 }
 
 pub(crate) fn run(command: Command, out: &mut dyn Write) -> Result<Answer, Failure> {
@@ -39,6 +47,9 @@ pub(crate) fn run(command: Command, out: &mut dyn Write) -> Result<Answer, Failu
         Command::Tail(args) => dump::run_tail(&args, out),
         Command::Diff(args) => diff::run(&args, out),
         Command::Append(args) => append::run(&args, out),
+        Command::Repair(args) => repair::run(&args, out),
+        Command::Archive(args) => archive::run(&args, out),
+        Command::Prune(args) => prune::run(&args, out),
     }
 }
 

@@ -1,0 +1,255 @@
+//! Where archived segments lie: a directory or an object store, behind a few blocking calls.
+//!
+//! The `object_store` crate is async; its runtime lives and dies in here. It works only while one
+//! of these methods waits for it, on the caller's thread.
+
+use std::io::{self, Read, Write};
+use std::path::{Path as FilePath, PathBuf};
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::error::Error;
+
+/// Objects go up and come down in pieces of this size: some stores want all parts but the last to
+/// be equal, and none smaller than 5 MiB.
+const PART_BYTES: usize = 8 << 20;
+
+/// An archive: named objects, each of which appears whole or not at all.
+#[derive(Debug)]
+pub struct ArchiveHome {
+    place: String,
+    store: Box<dyn ObjectStore>,
+    prefix: Path,
+    runtime: Runtime,
+}
+
+impl ArchiveHome {
+    /// Opens an archive: a directory, which must be there, or a URL such as `s3://bucket/prefix`.
+    /// Credentials and endpoint of S3 come from the usual `AWS_…` variables of the environment.
+    pub fn open(place: &str) -> Result<Self, Error> {
+        match local_directory(place)? {
+            Some(directory) if !directory.is_dir() => Err(Error::Archive {
+                place: place.to_owned(),
+                why: "no such directory; `ringframe journal archive` creates it".into(),
+            }),
+            directory => Self::at(place, directory),
+        }
+    }
+
+    /// Opens an archive, creating the directory if it is one.
+    pub fn create(place: &str) -> Result<Self, Error> {
+        let directory = local_directory(place)?;
+        if let Some(directory) = &directory {
+            std::fs::create_dir_all(directory).map_err(|source| failed(place, &source))?;
+        }
+        Self::at(place, directory)
+    }
+
+    fn at(place: &str, directory: Option<PathBuf>) -> Result<Self, Error> {
+        let wrong = |source: &dyn std::fmt::Display| failed(place, source);
+        let (store, prefix): (Box<dyn ObjectStore>, Path) = if let Some(directory) = directory {
+            let store = LocalFileSystem::new_with_prefix(directory).map_err(|e| wrong(&e))?;
+            // What is archived may be pruned: it has to survive a power cut.
+            (Box::new(store.with_fsync(true)), Path::default())
+        } else {
+            // The TLS library wants its cryptography chosen once; a second choice is the same.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let url = Url::parse(place).map_err(|e| wrong(&e))?;
+            object_store::parse_url_opts(&url, std::env::vars()).map_err(|e| wrong(&e))?
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| wrong(&e))?;
+        Ok(Self { place: place.to_owned(), store, prefix, runtime })
+    }
+
+    /// Where the archive is, as it was given.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The names of all objects, sorted.
+    pub fn list(&self) -> Result<Vec<String>, Error> {
+        let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let listed = self.runtime.block_on(self.store.list_with_delimiter(prefix));
+        let listed = listed.map_err(|source| failed(&self.place, &source))?;
+        let names = listed.objects.iter().filter_map(|object| object.location.filename());
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The size of an object, if it is there.
+    pub fn head(&self, name: &str) -> Result<Option<u64>, Error> {
+        match self.runtime.block_on(self.store.head(&self.path(name))) {
+            Ok(object) => Ok(Some(object.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(self.failed(name, &source)),
+        }
+    }
+
+    /// Puts a small object.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        let path = self.path(name);
+        let put = self.store.put(&path, PutPayload::from(bytes));
+        self.runtime.block_on(put).map_err(|source| self.failed(name, &source))?;
+        Ok(())
+    }
+
+    /// Gets a small object, if it is there.
+    pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path(name);
+        let got = self.runtime.block_on(async { self.store.get(&path).await?.bytes().await });
+        match got {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(self.failed(name, &source)),
+        }
+    }
+
+    /// Begins to put an object of any size.
+    pub(crate) fn upload(&self, name: &str) -> Result<Upload<'_>, Error> {
+        let upload = self.runtime.block_on(self.store.put_multipart(&self.path(name)));
+        let upload = Some(upload.map_err(|source| self.failed(name, &source))?);
+        let hasher = blake3::Hasher::new();
+        Ok(Upload { home: self, upload, part: Vec::with_capacity(PART_BYTES), bytes: 0, hasher })
+    }
+
+    /// Begins to get an object of this many bytes.
+    pub(crate) fn download(&self, name: &str, bytes: u64) -> Download<'_> {
+        let hasher = blake3::Hasher::new();
+        Download {
+            home: self,
+            path: self.path(name),
+            bytes,
+            at: 0,
+            part: Vec::new(),
+            used: 0,
+            hasher,
+        }
+    }
+
+    fn path(&self, name: &str) -> Path {
+        self.prefix.clone().join(name)
+    }
+
+    pub(crate) fn failed(&self, name: &str, source: &dyn std::fmt::Display) -> Error {
+        failed(&format!("{}/{name}", self.place.trim_end_matches('/')), source)
+    }
+}
+
+fn failed(place: &str, source: &dyn std::fmt::Display) -> Error {
+    Error::Archive { place: place.to_owned(), why: source.to_string() }
+}
+
+/// The directory that a place names, unless it is the URL of something else.
+fn local_directory(place: &str) -> Result<Option<PathBuf>, Error> {
+    if !place.contains("://") {
+        return Ok(Some(FilePath::new(place).to_owned()));
+    }
+    let url = Url::parse(place).map_err(|source| failed(place, &source))?;
+    if url.scheme() != "file" {
+        return Ok(None);
+    }
+    let path = url.to_file_path().map_err(|()| failed(place, &"not a path of this machine"))?;
+    Ok(Some(path))
+}
+
+/// An object on its way up. It does not exist before [`Upload::finish`].
+pub(crate) struct Upload<'a> {
+    home: &'a ArchiveHome,
+    /// Taken when the object is complete.
+    upload: Option<Box<dyn MultipartUpload>>,
+    part: Vec<u8>,
+    bytes: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Upload<'_> {
+    fn send(&mut self) -> io::Result<()> {
+        let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART_BYTES));
+        let Some(upload) = &mut self.upload else { return Ok(()) };
+        let sent = upload.put_part(PutPayload::from(part));
+        self.home.runtime.block_on(sent).map_err(io::Error::other)
+    }
+
+    /// Completes the object; returns its size and its BLAKE3 hash.
+    pub(crate) fn finish(mut self) -> io::Result<(u64, [u8; 32])> {
+        if !self.part.is_empty() {
+            self.send()?;
+        }
+        if let Some(mut upload) = self.upload.take() {
+            self.home.runtime.block_on(upload.complete()).map_err(io::Error::other)?;
+        }
+        Ok((self.bytes, *self.hasher.finalize().as_bytes()))
+    }
+}
+
+impl Write for Upload<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(PART_BYTES - self.part.len());
+        self.part.extend_from_slice(&bytes[..taken]);
+        self.hasher.update(&bytes[..taken]);
+        self.bytes += taken as u64;
+        if self.part.len() == PART_BYTES {
+            self.send()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        if let Some(mut upload) = self.upload.take() {
+            // Best effort: a store may keep, and charge for, the parts of what never was complete.
+            let _ = self.home.runtime.block_on(upload.abort());
+        }
+    }
+}
+
+/// An object on its way down.
+pub(crate) struct Download<'a> {
+    home: &'a ArchiveHome,
+    path: Path,
+    bytes: u64,
+    at: u64,
+    part: Vec<u8>,
+    used: usize,
+    hasher: blake3::Hasher,
+}
+
+impl Download<'_> {
+    /// The BLAKE3 hash of what was read.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        *self.hasher.finalize().as_bytes()
+    }
+}
+
+impl Read for Download<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.used == self.part.len() && self.at < self.bytes {
+            let to = (self.at + PART_BYTES as u64).min(self.bytes);
+            let got = self.home.store.get_range(&self.path, self.at..to);
+            let got = self.home.runtime.block_on(got).map_err(io::Error::other)?;
+            if got.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.hasher.update(&got);
+            self.at += got.len() as u64;
+            (self.part, self.used) = (got.to_vec(), 0);
+        }
+        let taken = into.len().min(self.part.len() - self.used);
+        into[..taken].copy_from_slice(&self.part[self.used..self.used + taken]);
+        self.used += taken;
+        Ok(taken)
+    }
+}
