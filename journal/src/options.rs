@@ -55,14 +55,19 @@ impl Options {
     /// The largest allowed segment.
     pub const SEGMENT_BYTES_MAX: u64 = 16 << 30;
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether a segment's file may have this length.
+    pub(crate) fn is_segment_size(bytes: u64) -> bool {
         let range = Self::SEGMENT_BYTES_MIN..=Self::SEGMENT_BYTES_MAX;
-        if !self.segment_bytes.is_multiple_of(4096) || !range.contains(&self.segment_bytes) {
+        bytes.is_multiple_of(4096) && range.contains(&bytes)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if !Self::is_segment_size(self.segment_bytes) {
             return Err(Error::Options(format!(
                 "segment_bytes is {}: use a multiple of 4096 between {} and {}",
                 self.segment_bytes,
-                range.start(),
-                range.end()
+                Self::SEGMENT_BYTES_MIN,
+                Self::SEGMENT_BYTES_MAX
             )));
         }
         if !self.slice_bytes.is_multiple_of(4096) || self.slice_bytes == 0 {

@@ -17,6 +17,7 @@ use crate::frame::{
     Decoded, Frame, FrameRef, HEADER_BYTES as FRAME_HEADER_BYTES, KIND_END, decode,
 };
 use crate::image::{check_file, encode_block};
+use crate::options::Options;
 use crate::segment::{
     BLOCK_BYTES, Closed, DIGEST_NONE, Digest, HEADER_BYTES, Header, Seal, SegmentHasher, file_name,
 };
@@ -175,11 +176,10 @@ impl<'a, S: Storage> Rebuild<'a, S> {
             (Some(seal), _) => (seal.last_sequence, true, Some(seal.end)),
             (None, Some(last)) => (last, true, None),
             (None, None) if is_sealed || number < self.mark.number => {
-                let known = self.donor.as_mut().map(|donor| donor.seal(number)).transpose()?;
-                let seal = known.flatten().ok_or_else(|| Error::Refused {
+                let seal = self.their_seal(&header)?.ok_or_else(|| Error::Refused {
                     path: path.clone(),
                     why: "neither its seal nor the next header says where it ends, and the source \
-                          has no seal of this segment"
+                          has no seal of this very segment"
                         .into(),
                 })?;
                 (seal.last_sequence, true, Some(seal.end))
@@ -207,7 +207,11 @@ impl<'a, S: Storage> Rebuild<'a, S> {
             return Ok(header.clone());
         }
         let known = self.donor.as_mut().map(|donor| donor.header(number)).transpose()?;
-        let file_bytes = info.map(|info| info.file_bytes);
+        // The file's own length counts unless it was truncated.
+        let ends = info.and_then(|info| info.seal.good()).map_or(0, |seal| seal.end);
+        let file_bytes = info
+            .map(|info| info.file_bytes)
+            .filter(|&bytes| Options::is_segment_size(bytes) && bytes >= ends);
         let same_size =
             |header: &Header| file_bytes.is_none_or(|bytes| header.segment_bytes == bytes);
         if let Some(header) = known.flatten()
@@ -231,6 +235,13 @@ impl<'a, S: Storage> Rebuild<'a, S> {
                     .into(),
             }),
         }
+    }
+
+    /// The source's seal of the same segment: of the same number, size and first sequence.
+    fn their_seal(&mut self, header: &Header) -> Result<Option<Seal>, Error> {
+        let Some(donor) = &mut self.donor else { return Ok(None) };
+        let same = donor.header(header.number)?.is_some_and(|theirs| theirs == *header);
+        if same { donor.seal(header.number) } else { Ok(None) }
     }
 
     /// Walks the segment and takes from the source what is not whole.
@@ -366,10 +377,7 @@ impl<'a, S: Storage> Rebuild<'a, S> {
     /// The seal of the new image, if it is the one that was there.
     fn prove(&mut self, segment: &Segment<S::File>, patches: &Patches) -> Result<Seal, Error> {
         let number = segment.header.number;
-        let theirs = match &mut self.donor {
-            Some(donor) if segment.seal.is_none() => donor.seal(number)?,
-            _ => None,
-        };
+        let theirs = if segment.seal.is_none() { self.their_seal(&segment.header)? } else { None };
         let of_before = self.before.as_ref().and_then(|before| before.digest);
         let own = segment.seal.as_ref().map(|seal| seal.previous);
         let root = (number == 1).then_some(DIGEST_NONE);

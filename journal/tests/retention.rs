@@ -1,0 +1,219 @@
+//! Archive, restore, prune: what is kept comes back byte for byte, and nothing goes too early.
+
+mod disks;
+
+use disks::{Home, SEGMENTS, copy_of, frames, grow, journal, names, quiet};
+use ringframe_journal::storage::Storage;
+use ringframe_journal::{
+    Error, Fate, MappedStorage, Refusal, SimulatedStorage, Snapshotted, Survival, archive, prune,
+    restore, segment, survey, verify_archive,
+};
+
+#[test]
+fn what_is_archived_comes_back_byte_for_byte() {
+    let home = Home::new();
+    let storage = journal(SEGMENTS);
+    let archived = archive(&storage, &home.create(), &mut quiet).unwrap();
+    assert!(archived.len() >= 4 && archived.iter().all(|segment| segment.copied));
+    assert!(archived.iter().all(|segment| segment.manifest.compressed_bytes > 0));
+
+    let empty = SimulatedStorage::new();
+    let restored = restore(&home.open(), None, &empty, &mut quiet).unwrap();
+    assert_eq!(restored.len(), archived.len());
+    for number in restored {
+        let name = segment::file_name(number);
+        assert!(empty.contents(&name) == storage.contents(&name), "{name}");
+    }
+    // Again, and over what is there: the same. Over something else: refused.
+    restore(&home.open(), Some(2..=3), &empty, &mut quiet).unwrap();
+    empty.flip(&segment::file_name(2), 5000, 1);
+    let refused = restore(&home.open(), Some(2..=3), &empty, &mut quiet);
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    let lacking = restore(&home.open(), Some(2..=99), &SimulatedStorage::new(), &mut quiet);
+    assert!(matches!(lacking, Err(Error::Archive { .. })), "{lacking:?}");
+}
+
+#[test]
+fn real_directories_do_the_same() {
+    let home = Home::new();
+    let directory = tempfile::tempdir().unwrap();
+    let storage = MappedStorage::new(directory.path().join("one"));
+    grow(&storage, SEGMENTS);
+    archive(&storage, &home.create(), &mut quiet).unwrap();
+    let other = MappedStorage::new(directory.path().join("two"));
+    let restored = restore(&home.open(), None, &other, &mut quiet).unwrap();
+    for number in restored {
+        let name = segment::file_name(number);
+        let read = |storage: &MappedStorage| std::fs::read(storage.path(&name)).unwrap();
+        assert!(read(&storage) == read(&other), "{name}");
+    }
+    let pruned = prune(&storage, &home.open(), Snapshotted(u64::MAX), false, &mut quiet).unwrap();
+    assert_eq!(pruned[0].fate, Fate::Deleted);
+    assert!(!storage.path(&segment::file_name(1)).exists());
+    grow(&storage, SEGMENTS + 100);
+}
+
+#[test]
+fn an_interrupted_archive_goes_on() {
+    let home = Home::new();
+    let storage = journal(SEGMENTS);
+    let all = archive(&storage, &home.create(), &mut quiet).unwrap();
+    // Killed between an object and its manifest, and in the middle of the next object.
+    home.remove("0000000003.segment.json");
+    home.remove("0000000004.segment.json");
+    home.edit("0000000004.segment.zst", |bytes| bytes.truncate(bytes.len() / 2));
+    let verified = verify_archive(&home.open(), &mut quiet).unwrap();
+    let bad: Vec<u64> =
+        verified.iter().filter(|one| one.problem.is_some()).map(|one| one.number).collect();
+    assert_eq!(bad, [3, 4]);
+
+    let again = archive(&storage, &home.open(), &mut quiet).unwrap();
+    let copied: Vec<u64> =
+        again.iter().filter(|one| one.copied).map(|one| one.manifest.number).collect();
+    assert_eq!(copied, [3, 4]);
+    let manifests = |list: &[ringframe_journal::archive::Archived]| {
+        list.iter().map(|one| one.manifest.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(manifests(&again), manifests(&all));
+    let verified = verify_archive(&home.open(), &mut quiet).unwrap();
+    assert!(verified.iter().all(|one| one.problem.is_none()), "{verified:?}");
+}
+
+#[test]
+fn a_damaged_segment_is_not_archived() {
+    let home = Home::new();
+    let storage = journal(SEGMENTS);
+    storage.flip(&segment::file_name(3), 9000, 0x10);
+    let refused = archive(&storage, &home.create(), &mut quiet);
+    let Err(Error::Damaged(range)) = refused else { panic!("{refused:?}") };
+    assert!((range.from..range.to).contains(&9000), "{range}");
+    assert!(home.has("0000000002.segment.json") && !home.has("0000000003.segment.json"));
+}
+
+#[test]
+fn two_journals_do_not_share_a_home() {
+    let home = Home::new();
+    archive(&journal(SEGMENTS), &home.create(), &mut quiet).unwrap();
+    let other = disks::journal_with(SEGMENTS, 7);
+    let refused = archive(&other, &home.open(), &mut quiet);
+    assert!(matches!(refused, Err(Error::Archive { .. })), "{refused:?}");
+    // Nor does one continue where the other ends.
+    home.remove("0000000002.segment.json");
+    home.remove("0000000001.segment.json");
+    home.remove("0000000003.segment.json");
+    let refused = archive(&other, &home.open(), &mut quiet);
+    assert!(matches!(refused, Err(Error::Archive { .. })), "{refused:?}");
+}
+
+#[test]
+fn every_flipped_byte_of_an_object_is_seen() {
+    let home = Home::new();
+    archive(&journal(SEGMENTS), &home.create(), &mut quiet).unwrap();
+    let (object, manifest) = ("0000000002.segment.zst", "0000000002.segment.json");
+    let sizes = [(object, home.bytes(object).len()), (manifest, home.bytes(manifest).len())];
+    for (name, size) in sizes {
+        for offset in (0..size).step_by(size / 40 + 1) {
+            home.edit(name, |bytes| bytes[offset] ^= 1);
+            let verified = verify_archive(&home.open(), &mut quiet).unwrap();
+            let ok = verified.iter().all(|one| one.problem.is_none());
+            // A flipped space in the manifest's JSON may still be JSON; then it says the same.
+            assert!(!ok || name == manifest, "{name}: byte {offset}");
+            home.edit(name, |bytes| bytes[offset] ^= 1);
+        }
+    }
+}
+
+fn fates(storage: &SimulatedStorage, home: &Home, below: u64, dry_run: bool) -> Vec<Fate> {
+    let pruned = prune(storage, &home.open(), Snapshotted(below), dry_run, &mut quiet).unwrap();
+    pruned.into_iter().map(|one| one.fate).collect()
+}
+
+#[test]
+fn prune_refuses_for_each_reason() {
+    let home = Home::new();
+    let storage = journal(SEGMENTS);
+    let before = names(&storage);
+    archive(&storage, &home.create(), &mut quiet).unwrap();
+    let segments = survey(&storage).unwrap();
+    let second = segments[1].seal.good().unwrap().last_sequence;
+    let sealed = segments.iter().filter(|info| info.seal.good().is_some()).count();
+
+    let dry = fates(&storage, &home, u64::MAX, true);
+    assert!(dry[..sealed - 1].iter().all(|fate| *fate == Fate::WouldDelete), "{dry:?}");
+    assert_eq!(dry[sealed - 1], Fate::Refused(Refusal::LastSealed));
+    assert!(dry[sealed..].iter().all(|fate| *fate == Fate::Refused(Refusal::NotSealed)));
+    let just_short = fates(&storage, &home, second - 1, true);
+    assert_eq!(just_short[..2], [Fate::WouldDelete, Fate::Refused(Refusal::NotSnapshotted)]);
+    assert_eq!(fates(&storage, &home, second, true)[1], Fate::WouldDelete);
+
+    let manifest = home.remove("0000000002.segment.json");
+    let missing = fates(&storage, &home, u64::MAX, true);
+    let stays = Fate::Refused(Refusal::OlderStays(2));
+    assert_eq!(missing[..3], [Fate::WouldDelete, Fate::Refused(Refusal::NotArchived), stays]);
+    home.write("0000000002.segment.json", &home.bytes("0000000001.segment.json"));
+    assert!(matches!(
+        &fates(&storage, &home, u64::MAX, true)[1],
+        Fate::Refused(Refusal::BadArchive(_))
+    ));
+    home.write("0000000002.segment.json", &manifest);
+    home.edit("0000000002.segment.zst", |bytes| bytes[200] ^= 4);
+    assert!(matches!(
+        &fates(&storage, &home, u64::MAX, true)[1],
+        Fate::Refused(Refusal::BadArchive(_))
+    ));
+    assert_eq!(names(&storage), before, "dry runs change nothing");
+
+    // For real it stops at the broken copy, and goes on once that is mended.
+    assert_eq!(fates(&storage, &home, u64::MAX, false)[0], Fate::Deleted);
+    assert!(names(&storage).contains(&segment::file_name(2)));
+    home.edit("0000000002.segment.zst", |bytes| bytes[200] ^= 4);
+    assert_eq!(fates(&storage, &home, second, false)[0], Fate::Deleted);
+    assert!(names(&storage).contains(&segment::file_name(3)));
+    let next = frames(&storage).last().unwrap().0 + 1;
+    grow(&storage, next + 10);
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_prune_leaves_no_gap() {
+    let home = Home::new();
+    let whole = journal(SEGMENTS);
+    archive(&whole, &home.create(), &mut quiet).unwrap();
+    let all = frames(&whole);
+    let counted = copy_of(&whole);
+    let begun = counted.steps();
+    fates(&counted, &home, u64::MAX, false);
+    let steps = counted.steps() - begun;
+    assert!(steps >= 6, "{steps} steps");
+    for step in 0..steps {
+        let storage = copy_of(&whole);
+        storage.crash_at(storage.steps() + step);
+        let pruned = prune(&storage, &home.open(), Snapshotted(u64::MAX), false, &mut quiet);
+        assert!(pruned.is_err(), "step {step}");
+        let classes = [Survival::Everything, Survival::Nothing, Survival::Random(step)];
+        for survival in classes {
+            let after = storage.after_crash(survival);
+            let left = frames(&after);
+            assert!(all.ends_with(&left) && !left.is_empty(), "step {step}, {survival:?}");
+            grow(&after, all.len() as u64 + 5);
+        }
+    }
+}
+
+#[test]
+fn maintenance_is_for_one_at_a_time() {
+    let home = Home::new();
+    let storage = journal(SEGMENTS);
+    let held = storage.lock("maintenance.lock").unwrap().unwrap();
+    let refused = archive(&storage, &home.create(), &mut quiet);
+    assert!(matches!(refused, Err(Error::Maintained { .. })), "{refused:?}");
+    let below = Snapshotted(1);
+    let refused = prune(&storage, &home.open(), below, false, &mut quiet);
+    assert!(matches!(refused, Err(Error::Maintained { .. })), "{refused:?}");
+    drop(held);
+    // The writer's lock does not matter: both work beside a running node.
+    let _writer = storage.lock("lock").unwrap().unwrap();
+    archive(&storage, &home.open(), &mut quiet).unwrap();
+    prune(&storage, &home.open(), Snapshotted(u64::MAX), false, &mut quiet).unwrap();
+    let left = survey(&storage).unwrap();
+    assert_eq!(left.iter().filter(|info| info.seal.good().is_some()).count(), 1);
+}
