@@ -115,9 +115,9 @@ impl ArchiveHome {
     /// Begins to put an object of any size.
     pub(crate) fn upload(&self, name: &str) -> Result<Upload<'_>, Error> {
         let upload = self.runtime.block_on(self.store.put_multipart(&self.path(name)));
-        let upload = Some(upload.map_err(|source| self.failed(name, &source))?);
+        let parts = Some(upload.map_err(|source| self.failed(name, &source))?);
         let hasher = blake3::Hasher::new();
-        Ok(Upload { home: self, upload, part: Vec::with_capacity(PART_BYTES), bytes: 0, hasher })
+        Ok(Upload { home: self, parts, part: Vec::with_capacity(PART_BYTES), bytes: 0, hasher })
     }
 
     /// Begins to get an object of this many bytes.
@@ -164,7 +164,7 @@ fn local_directory(place: &str) -> Result<Option<PathBuf>, Error> {
 pub(crate) struct Upload<'a> {
     home: &'a ArchiveHome,
     /// Taken when the object is complete.
-    upload: Option<Box<dyn MultipartUpload>>,
+    parts: Option<Box<dyn MultipartUpload>>,
     part: Vec<u8>,
     bytes: u64,
     hasher: blake3::Hasher,
@@ -173,8 +173,8 @@ pub(crate) struct Upload<'a> {
 impl Upload<'_> {
     fn send(&mut self) -> io::Result<()> {
         let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART_BYTES));
-        let Some(upload) = &mut self.upload else { return Ok(()) };
-        let sent = upload.put_part(PutPayload::from(part));
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        let sent = parts.put_part(PutPayload::from(part));
         self.home.runtime.block_on(sent).map_err(io::Error::other)
     }
 
@@ -183,8 +183,8 @@ impl Upload<'_> {
         if !self.part.is_empty() {
             self.send()?;
         }
-        if let Some(mut upload) = self.upload.take() {
-            self.home.runtime.block_on(upload.complete()).map_err(io::Error::other)?;
+        if let Some(mut parts) = self.parts.take() {
+            self.home.runtime.block_on(parts.complete()).map_err(io::Error::other)?;
         }
         Ok((self.bytes, *self.hasher.finalize().as_bytes()))
     }
@@ -209,9 +209,9 @@ impl Write for Upload<'_> {
 
 impl Drop for Upload<'_> {
     fn drop(&mut self) {
-        if let Some(mut upload) = self.upload.take() {
+        if let Some(mut parts) = self.parts.take() {
             // Best effort: a store may keep, and charge for, the parts of what never was complete.
-            let _ = self.home.runtime.block_on(upload.abort());
+            let _ = self.home.runtime.block_on(parts.abort());
         }
     }
 }

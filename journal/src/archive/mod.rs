@@ -248,7 +248,10 @@ pub fn verify_archive(
         let result = verify_one(home, number, has_manifest, before);
         verified.push(match result {
             Ok(manifest) => Verified { number, manifest: Some(manifest), problem: None },
-            Err((manifest, problem)) => Verified { number, manifest, problem: Some(problem) },
+            Err(wrong) => {
+                let (manifest, problem) = *wrong;
+                Verified { number, manifest, problem: Some(problem) }
+            }
         });
     }
     Ok(verified)
@@ -259,29 +262,29 @@ fn verify_one(
     number: u64,
     has_manifest: bool,
     before: Option<&Verified>,
-) -> Result<Manifest, (Option<Manifest>, String)> {
+) -> Result<Manifest, Box<(Option<Manifest>, String)>> {
     if !has_manifest {
         let why = "no manifest: archiving was interrupted here; run it again";
-        return Err((None, why.into()));
+        return Err(Box::new((None, why.into())));
     }
     let manifest = match read_manifest(home, number) {
         Ok(Some(Ok(manifest))) => manifest,
-        Ok(Some(Err(why))) => return Err((None, format!("manifest: {why}"))),
-        Ok(None) => return Err((None, "the manifest is gone".into())),
-        Err(error) => return Err((None, error.to_string())),
+        Ok(Some(Err(why))) => return Err(Box::new((None, format!("manifest: {why}")))),
+        Ok(None) => return Err(Box::new((None, "the manifest is gone".into()))),
+        Err(error) => return Err(Box::new((None, error.to_string()))),
     };
     if let Err(error) = fetch(home, &manifest, |_, _| Ok(())) {
-        return Err((Some(manifest), error.to_string()));
+        return Err(Box::new((Some(manifest), error.to_string())));
     }
     if let Some(before) = before {
         if before.number + 1 != number {
             let why = format!("segments {}..={} are not here", before.number + 1, number - 1);
-            return Err((Some(manifest), why));
+            return Err(Box::new((Some(manifest), why)));
         }
         if let Some(before) = &before.manifest
             && !follows(before, &manifest)
         {
-            return Err((Some(manifest), "does not follow the segment before".into()));
+            return Err(Box::new((Some(manifest), "does not follow the segment before".into())));
         }
     }
     Ok(manifest)

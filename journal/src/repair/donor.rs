@@ -30,7 +30,7 @@ pub(super) enum Donor<'a, S: Storage> {
     Journal {
         storage: &'a S,
         segments: Vec<SegmentInfo>,
-        reader: Option<Reader<S>>,
+        reader: Option<Box<Reader<S>>>,
     },
 }
 
@@ -100,7 +100,7 @@ impl<'a, S: Storage> Donor<'a, S> {
                 if reader.as_ref().is_none_or(|reader| reader.next_sequence() != sequence) {
                     *reader = match Reader::open((*storage).clone(), sequence) {
                         Err(Error::OutOfRange { .. }) => return Ok(None),
-                        other => Some(other?),
+                        other => Some(Box::new(other?)),
                     };
                 }
                 let reader = reader.as_mut().expect("opened above");

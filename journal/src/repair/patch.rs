@@ -47,7 +47,9 @@ pub(super) fn read_patched<F: StorageFile>(
 ) -> io::Result<()> {
     let read = file.map_or(Ok(0), |file| file.read_at(at, piece))?;
     piece[read..].fill(0);
-    patches.iter().for_each(|patch| patch.overlay(at, piece));
+    for patch in patches {
+        patch.overlay(at, piece);
+    }
     Ok(())
 }
 
