@@ -89,7 +89,7 @@ pub fn prune<S: Storage>(
 ) -> Result<Vec<Pruned>, Error> {
     let _lock = maintain(storage)?;
     let segments = survey(storage)?;
-    if let Some(range) = missing(storage, &segments) {
+    if let Some(range) = missing(storage, &segments, 0)? {
         return Err(Error::Damaged(range));
     }
     let last_sealed = segments.iter().rposition(|info| info.seal.good().is_some());

@@ -56,10 +56,10 @@ pub fn archive<S: Storage>(
 ) -> Result<Vec<Archived>, Error> {
     let _lock = maintain(storage)?;
     let segments = survey(storage)?;
-    if let Some(range) = missing(storage, &segments) {
+    if let Some(range) = missing(storage, &segments, 0)? {
         return Err(Error::Damaged(range));
     }
-    let sealed = check_sealed(&segments)?;
+    let sealed = check_sealed(storage, &segments)?;
     let mut archived = Vec::with_capacity(sealed);
     for (done, info) in segments[..sealed].iter().enumerate() {
         progress(done, sealed);

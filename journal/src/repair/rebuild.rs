@@ -2,9 +2,8 @@
 //! they are not, and proof that the whole fits.
 //!
 //! The proof for a sealed segment is its digest: in its own seal, or, if that is damaged too, in
-//! the
-//! next segment's. The tail has no seal yet: there the frames beside the hole must be the source's
-//! to the byte, and the hole must be filled exactly.
+//! the next segment's. The tail has no seal yet: there the frames beside the hole must be the
+//! source's to the byte, and the hole must be filled exactly.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
