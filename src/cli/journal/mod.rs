@@ -18,7 +18,6 @@ mod verify;
 /// Threads for a check that is not the command's main business.
 const THREADS: usize = 2;
 mod archive;
-mod info;
 mod keeping;
 mod prune;
 mod repair;
