@@ -25,8 +25,6 @@ const RETRY_NANOS: u64 = 1_000_000_000;
 /// So many segments may take frames or be prepared before the oldest of them is sealed: the helpers'
 /// queues never overflow, and recovery never has a longer tail to judge.
 const UNSEALED_MAX: u64 = 3;
-/// While there is plenty of room the device is left to the syncer between two slices of zeros.
-const PACE_NANOS: u64 = 1_000_000;
 /// Written-back pages are made writable again this often: the kernel cleans old dirty pages.
 const REFRESH_NANOS: u64 = 1_000_000_000;
 
@@ -46,8 +44,8 @@ pub struct Keeper<S: Storage> {
     /// The last sealed segment and its digest.
     pub(crate) sealed: u64,
     pub(crate) previous: Digest,
-    /// The next slice of zeros is not due before this time.
-    pub(crate) prepare_at: u64,
+    /// After a shortage, when to ask for room again.
+    pub(crate) retry_at: u64,
     pub(crate) _lock: Arc<S::Lock>,
 }
 
@@ -133,19 +131,18 @@ impl<S: Storage> Keeper<S> {
 
     fn prepare(&mut self, now: u64) -> Result<usize, Error> {
         let too_many = self.next_number > self.sealed + UNSEALED_MAX;
-        if now < self.prepare_at || self.prepared.is_full() || too_many {
+        if now < self.retry_at || self.prepared.is_full() || too_many || self.is_ahead() {
             return Ok(0);
         }
         match self.prepare_slice() {
             Ok(()) => {
-                self.prepare_at = if self.has_plenty_of_room() { now + PACE_NANOS } else { now };
                 self.positions.set_shortage(None);
                 Ok(1)
             }
             // There is still room in the current segment: someone may make room on the disk.
             Err(error) if is_shortage(&error) => {
                 self.preparing = None;
-                self.prepare_at = now + RETRY_NANOS;
+                self.retry_at = now + RETRY_NANOS;
                 self.positions.set_shortage(Some(error));
                 Ok(0)
             }
@@ -153,11 +150,20 @@ impl<S: Storage> Keeper<S> {
         }
     }
 
-    fn has_plenty_of_room(&self) -> bool {
+    /// Whether enough is zeroed for now: of the next segment twice the share that the current one
+    /// has used. Zeroing competes with the syncer for the device, so it goes no faster than frames
+    /// come, and still it is done when the current segment is half full; or at once when the writer
+    /// waits, because a large frame did not fit.
+    fn is_ahead(&self) -> bool {
+        let Some(preparing) = &self.preparing else { return false };
+        if self.positions.wanted() >= self.next_number {
+            return false;
+        }
         let head = self.positions.head();
-        self.open
-            .iter()
-            .any(|open| open.number == head.number && head.offset < open.segment_bytes / 2)
+        let active = self.open.iter().find(|open| open.number == head.number);
+        let active_bytes = active.map_or(1, |open| open.segment_bytes);
+        let due = u128::from(self.options.segment_bytes) * u128::from(2 * head.offset);
+        u128::from(preparing.zeroed) * u128::from(active_bytes) > due
     }
 
     fn prepare_slice(&mut self) -> Result<(), Error> {
@@ -170,9 +176,7 @@ impl<S: Storage> Keeper<S> {
         let path = self.storage.path(SCRATCH);
         if preparing.zeroed < bytes {
             let to = (preparing.zeroed + self.options.slice_bytes).min(bytes);
-            preparing.file.zero(preparing.zeroed, to).context("zero", &path)?;
-            // Slice by slice: one big sync at the end would hold up everyone else's.
-            preparing.file.sync().context("sync", path)?;
+            preparing.file.zero(preparing.zeroed, to).context("zero", path)?;
             preparing.zeroed = to;
             return Ok(());
         }

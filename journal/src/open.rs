@@ -142,7 +142,7 @@ impl<S: Storage> Journal<S> {
             sealing: None,
             sealed: number - 1,
             previous: verdict.previous,
-            prepare_at: 0,
+            retry_at: 0,
             _lock: lock,
             options,
         };
@@ -334,7 +334,7 @@ pub(crate) fn keep_aside<S: Storage>(
     suffix: &str,
 ) -> Result<PathBuf, Error> {
     let taken = storage.list().context("list", storage.path(""))?;
-    let name = (0..)
+    let name = (0..u32::MAX)
         .map(|count| match count {
             0 => format!("{:010}.{from}-{to}.{suffix}", info.number),
             _ => format!("{:010}.{from}-{to}.{count}.{suffix}", info.number),

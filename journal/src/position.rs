@@ -17,6 +17,8 @@ pub struct Positions {
     synced: CachePadded<AtomicU64>,
     /// Where the published frames end: see [`Head`].
     head: AtomicU64,
+    /// The segment that the writer waits for, or waited for last.
+    wanted: AtomicU64,
     /// Rung when `journaled` moves.
     pub(crate) bell: Bell,
     failed: AtomicBool,
@@ -34,7 +36,7 @@ pub(crate) struct Head {
 impl Head {
     fn pack(self) -> u64 {
         assert!(self.number < 1 << 32 && self.offset / (ALIGN as u64) < 1 << 32);
-        self.number << 32 | self.offset / ALIGN as u64
+        (self.number << 32) | (self.offset / ALIGN as u64)
     }
 
     fn unpack(word: u64) -> Self {
@@ -67,6 +69,14 @@ impl Positions {
 
     pub(crate) fn set_shortage(&self, shortage: Option<Error>) {
         *self.shortage.lock().unwrap_or_else(PoisonError::into_inner) = shortage;
+    }
+
+    pub(crate) fn want(&self, number: u64) {
+        self.wanted.store(number, Ordering::Release);
+    }
+
+    pub(crate) fn wanted(&self) -> u64 {
+        self.wanted.load(Ordering::Acquire)
     }
 
     pub(crate) fn fail(&self, error: Error) {

@@ -280,6 +280,7 @@ fn examine_all<S: Storage>(
         }
     };
     let mut reports = Vec::with_capacity(segments.len());
+    #[expect(clippy::disallowed_methods, reason = "a tool's threads, ended before it returns")]
     std::thread::scope(|scope| {
         let helpers = threads.clamp(1, segments.len().max(1)) - 1;
         let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();

@@ -162,6 +162,7 @@ impl<S: Storage> Writer<S> {
         let Ok(prepared) = self.prepared.try_recv() else {
             // The helpers make room only behind what was published.
             self.publish()?;
+            self.positions.want(self.header.number + 1);
             return self.positions.shortage().map_or(Ok(false), Err);
         };
         assert!(prepared.number == self.header.number + 1);

@@ -97,7 +97,7 @@ impl SimulatedStorage {
         self.disk().read_only = true;
     }
 
-    /// Flips bits in a file, durably: `mask` is XORed onto the byte.
+    /// Flips bits in a file, durably: `mask` is XOR-ed onto the byte.
     pub fn flip(&self, name: &str, offset: u64, mask: u8) {
         self.edit(name, |bytes| bytes[offset as usize] ^= mask);
     }
