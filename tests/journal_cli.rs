@@ -1,4 +1,5 @@
 //! The journal's commands as a user meets them: the real program, its output and its exit codes.
+#![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};

@@ -57,12 +57,14 @@ pub(crate) fn directory() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("bench-").tempdir_in(parent).expect("a directory")
 }
 
+type Part = (&'static str, fn(Scale));
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scale = Scale { smoke: !arguments.iter().any(|argument| argument == "--bench") };
     let named: Vec<&String> =
         arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let parts: [(&str, fn(Scale)); 4] = [
+    let parts: [Part; 4] = [
         ("append", append::run),
         ("commit", commit::run),
         ("roll", roll::run),

@@ -2,6 +2,7 @@
 //! nothing lost, and appending goes on once there is room again.
 //!
 //! Mounting needs root. Without it these tests say so and check nothing.
+#![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

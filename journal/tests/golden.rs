@@ -37,20 +37,18 @@ fn frames() -> Vec<(u64, u64, u32, u16, u16, Vec<u8>)> {
 fn write() -> SimulatedStorage {
     let storage = SimulatedStorage::new();
     let mut journal = Journal::open(storage.clone(), options()).unwrap();
-    // The keeper paces itself by the time it is given.
-    let mut now = 0;
     for (sequence, timestamp, epoch, kind, schema, payload) in &frames() {
         let (sequence, timestamp, epoch) = (*sequence, *timestamp, *epoch);
         let frame = Frame { sequence, timestamp, epoch, kind: *kind, schema: *schema, payload };
-        assert_eq!(journal.writer.append(&frame).unwrap(), Append::Done);
-        journal.writer.publish().unwrap();
-        journal.syncer.poll(now).unwrap();
-        for _ in 0..8 {
-            now += 2_000_000;
-            journal.keeper.poll(now).unwrap();
+        while journal.writer.append(&frame).unwrap() == Append::Wait {
+            journal.syncer.poll(0).unwrap();
+            journal.keeper.poll(0).unwrap();
         }
+        journal.writer.publish().unwrap();
+        journal.syncer.poll(0).unwrap();
+        while journal.keeper.poll(0).unwrap() > 0 {}
     }
-    journal.close(now).unwrap();
+    journal.close(0).unwrap();
     storage
 }
 

@@ -1,4 +1,5 @@
 //! The appender's steady state: no allocation, and no page fault but the tail page's after a sync.
+#![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
 #![allow(unsafe_code, reason = "a counting allocator has to implement an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -212,6 +212,7 @@ fn append_one(writer: &mut Writer<MappedStorage>) -> Result<(), Failure> {
     let frame = Frame { sequence, timestamp: now(), epoch: 1, kind: 1, schema: 1, payload };
     while writer.append(&frame)? == Append::Wait {
         writer.publish()?;
+        #[expect(clippy::disallowed_methods, reason = "the demo paces its own load")]
         std::thread::sleep(Duration::from_micros(100));
     }
     Ok(())

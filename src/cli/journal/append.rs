@@ -185,6 +185,7 @@ impl Lines {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
+            #[expect(clippy::disallowed_methods, reason = "a tool off every hot path waits")]
             std::thread::sleep(WAIT);
         }
         Ok(())

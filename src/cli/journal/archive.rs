@@ -26,7 +26,7 @@ pub(crate) struct ArchiveArgs {
     /// The data directory; the journal lies in DIR/journal
     #[arg(long, value_name = "DIR", required_unless_present_any = ["verify", "restore"])]
     data: Option<PathBuf>,
-    /// The archive: a directory, or a URL such as s3://bucket/prefix
+    /// The archive: a directory, or a URL such as `s3://bucket/prefix`
     #[arg(long, value_name = "PLACE")]
     to: String,
     /// Check every archived segment instead: fetch it, unpack it, compare its digest

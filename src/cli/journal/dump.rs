@@ -140,6 +140,7 @@ fn print(storage: MappedStorage, range: &Range, out: &mut dyn Write) -> Result<A
             }
             Ok(None) if range.follow => {
                 out.flush()?;
+                #[expect(clippy::disallowed_methods, reason = "a polite pause between two looks")]
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
             }

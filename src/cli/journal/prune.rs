@@ -23,7 +23,7 @@ pub(crate) struct PruneArgs {
     /// The sequence of a verified snapshot: only segments that end at or before it may go
     #[arg(long, value_name = "SEQ")]
     below: u64,
-    /// The archive: a directory, or a URL such as s3://bucket/prefix
+    /// The archive: a directory, or a URL such as `s3://bucket/prefix`
     #[arg(long, value_name = "PLACE")]
     archive: String,
     /// Say what would be done, change nothing
