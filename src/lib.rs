@@ -4,12 +4,12 @@
 //! One order's way:
 //!
 //! ```text
-//!  TCP ─► gateway ─► sequencer ═► COMMAND RING ═► journaler ═► processor ═► EVENT RING ═╦═► event log
-//!         decode,    order+time   one encoding    mmap frame   Logic: check,            ╠═► sessions ─► TCP
-//!         throttle   decided here                 │ synced by  then apply               ╠═► market-data feed
-//!                                                 │ a helper   (gate: journaled)        ╚═► projections
-//!                                                 ▼ thread                                  (gate: released)
-//!                                        journal tail ─► replicator ─► standby
+//! TCP ─► gateway ─► sequencer ═► COMMANDS ═► journaler ═► processor ═► EVENTS ═╦═► event log
+//!        decode     order, time  one ring,   mmap frame   Logic: check         ╠═► sessions
+//!        throttle   decided here one coding  │ synced by  then apply           ╠═► feed
+//!                                            │ a helper   (gate: journaled)    ╚═► projections
+//!                                            ▼ thread                         (gate: released)
+//!                                   journal tail ─► replicator ─► standby
 //! ```
 //!
 //! What stands of it so far is the journal: [`ringframe_journal`], re-exported as [`journal`], and

@@ -1,5 +1,6 @@
-//! A journal whose files were edited at will: reading, looking and opening never panic, a frame that
-//! is read is a frame that was appended, and a journal that opens takes frames and gives them back.
+//! A journal whose files were edited at will: reading, looking and opening never panic, a frame
+//! that is read is a frame that was appended, and a journal that opens takes frames and
+//! gives them back.
 #![no_main]
 
 use std::sync::OnceLock;

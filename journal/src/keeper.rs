@@ -22,8 +22,8 @@ use crate::writer::Prepared;
 pub(crate) const SCRATCH: &str = "prepare.tmp";
 /// A full disk is asked again after this time.
 const RETRY_NANOS: u64 = 1_000_000_000;
-/// So many segments may take frames or be prepared before the oldest of them is sealed: the helpers'
-/// queues never overflow, and recovery never has a longer tail to judge.
+/// So many segments may take frames or be prepared before the oldest of them is sealed: the queues
+/// of the helpers never overflow, and recovery never has a longer tail to judge.
 const UNSEALED_MAX: u64 = 3;
 /// Written-back pages are made writable again this often: the kernel cleans old dirty pages.
 const REFRESH_NANOS: u64 = 1_000_000_000;

@@ -1,5 +1,5 @@
-//! Opening a journal for appending: takes the lock, carries out what [`crate::recover`] decided, and
-//! hands out the three parts that share the work.
+//! Opening a journal for appending: takes the lock, carries out what [`crate::recover`] decided,
+//! and hands out the three parts that share the work.
 
 use std::collections::VecDeque;
 use std::io;
@@ -87,16 +87,12 @@ impl<S: Storage> Journal<S> {
         recovery: Recovery,
         lock: Arc<S::Lock>,
     ) -> Result<Self, Error> {
-        let mark_path = storage.path(crate::watermark::FILE);
-        let mut marks = MarkWriter::open(&storage).context("open", &mark_path)?;
         let Place { header, offset, durable, file, region } = place;
         let number = header.number;
         let journaled = verdict.next - 1;
         // In an empty journal nothing is durable, wherever it is to begin.
         let sequence = verdict.first.map_or(0, |_| journaled);
-        let mark = Mark { sequence, number, offset: durable };
-        marks.write(mark).and_then(|()| marks.sync()).context("write", mark_path)?;
-
+        let marks = begin_marks(&storage, Mark { sequence, number, offset: durable })?;
         let positions = Arc::new(Positions::default());
         positions.set_synced(journaled);
         positions.publish(journaled, Head { number, offset });
@@ -159,6 +155,14 @@ impl<S: Storage> Journal<S> {
         self.syncer.finish(now)?;
         self.keeper.finish()
     }
+}
+
+/// Opens the watermark and says durably what recovery has found or made durable.
+fn begin_marks<S: Storage>(storage: &S, mark: Mark) -> Result<MarkWriter<S>, Error> {
+    let path = storage.path(crate::watermark::FILE);
+    let mut marks = MarkWriter::open(storage).context("open", &path)?;
+    marks.write(mark).and_then(|()| marks.sync()).context("write", path)?;
+    Ok(marks)
 }
 
 /// Takes the journal's lock.

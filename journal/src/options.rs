@@ -29,7 +29,7 @@ pub struct Options {
     /// The sequence of the very first frame of an empty journal; a standby that starts from a
     /// snapshot begins after it.
     pub first_sequence: u64,
-    /// How far ahead of the appender pages are made writable, at the cost of that much dirty memory.
+    /// How far ahead of the appender pages are made writable, for that much dirty memory.
     pub prefault_bytes: u64,
     /// The helper zeroes and hashes in pieces of this size, so that it never holds up a sync long.
     pub slice_bytes: u64,

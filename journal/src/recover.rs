@@ -245,34 +245,7 @@ fn judge_tail<S: Storage>(
             }
         };
         verdict.behind = behind.to_vec();
-        let next = verdict.next;
-        if next <= verdict.attested {
-            let limit = header.map_or(info.file_bytes, |header| header.segment_bytes);
-            let after = resynchronise(&*file, from, limit, next).context("read", path)?;
-            return Err(Error::Damaged(DamagedRange {
-                path: path.clone(),
-                from,
-                to: after.map_or(limit, |(offset, _)| offset),
-                sequence_from: next,
-                sequence_to: after.map_or_else(
-                    || last_of(behind, info.number, verdict.attested),
-                    |(_, sequence)| sequence - 1,
-                ),
-                damage,
-            }));
-        }
-        let to = nonzero_end(&*file, from, info.file_bytes).context("read", path)?;
-        if to > from || any_written(storage, behind)? {
-            verdict.cut = Some(Cut {
-                path: path.clone(),
-                from,
-                to,
-                sequence: next,
-                damage,
-                kept_in: Vec::new(),
-            });
-        }
-        return Ok(());
+        return judge_stop(storage, info, &file, from, damage, verdict);
     }
     // Every segment is complete. The one after it was there before the roll, so if it is gone with
     // frames that were durable, that is damage as well.
@@ -286,6 +259,39 @@ fn judge_tail<S: Storage>(
             sequence_to: verdict.attested,
             damage: Damage::Missing,
         }));
+    }
+    Ok(())
+}
+
+/// The first place of the tail without a whole frame: see the table above.
+fn judge_stop<S: Storage>(
+    storage: &S,
+    info: &SegmentInfo,
+    file: &S::File,
+    from: u64,
+    damage: Damage,
+    verdict: &mut Verdict,
+) -> Result<(), Error> {
+    let (path, next) = (&info.path, verdict.next);
+    if next <= verdict.attested {
+        let limit = info.good_header().map_or(info.file_bytes, |header| header.segment_bytes);
+        let after = resynchronise(file, from, limit, next).context("read", path)?;
+        return Err(Error::Damaged(DamagedRange {
+            path: path.clone(),
+            from,
+            to: after.map_or(limit, |(offset, _)| offset),
+            sequence_from: next,
+            sequence_to: after.map_or_else(
+                || last_of(&verdict.behind, info.number, verdict.attested),
+                |(_, sequence)| sequence - 1,
+            ),
+            damage,
+        }));
+    }
+    let to = nonzero_end(file, from, info.file_bytes).context("read", path)?;
+    if to > from || any_written(storage, &verdict.behind)? {
+        let (path, kept_in) = (path.clone(), Vec::new());
+        verdict.cut = Some(Cut { path, from, to, sequence: next, damage, kept_in });
     }
     Ok(())
 }

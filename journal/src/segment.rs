@@ -8,9 +8,9 @@
 //!          at the roll  by the keeper, once every frame before it is durable
 //! ```
 //!
-//! A segment is *prepared* (zeros throughout, named, durable), then *active* (it has a header), then
-//! *sealed* (it has a seal too). Header and seal lie in sectors of their own, so writing one can
-//! never tear the other. Both are a function of what was appended alone, no clock and no host name:
+//! A segment is *prepared* (zeros throughout, named, durable), then *active* (it has a header),
+//! then *sealed* (it has a seal too). Header and seal lie in sectors of their own, so writing one
+//! can never tear the other. Both are a function of what was appended alone, no clock and no host name:
 //! the same frames make the same bytes on every node.
 //!
 //! The chain: `digest = BLAKE3(previous digest ‖ header ‖ frames)`, kept in the seal beside the

@@ -130,8 +130,8 @@ impl<S: Storage> Writer<S> {
     #[cold]
     fn misuse(&self, sequence: u64, epoch: u32, kind: u16) -> Error {
         Error::Misuse(format!(
-            "frame {sequence} of epoch {epoch} and kind {kind} does not follow: next is {} of epoch \
-             {} or later, kind {KIND_END} is reserved",
+            "frame {sequence} of epoch {epoch} and kind {kind} does not follow: next is {} of \
+             epoch {} or later, kind {KIND_END} is reserved",
             self.next, self.epoch
         ))
     }

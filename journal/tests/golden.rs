@@ -158,7 +158,7 @@ fn todays_code_reads_the_golden_bytes() {
     assert_eq!((journal.recovery.next, journal.recovery.cut), (9, None));
 }
 
-/// Every table of `docs/FORMATS.md` that lists offsets is free of gaps and as long as the code says.
+/// Every table of `docs/FORMATS.md` that lists offsets is free of gaps and as long as the code.
 #[test]
 fn the_documented_offsets_add_up() {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/FORMATS.md");

@@ -57,8 +57,8 @@ pub trait StorageFile: Send + Sync + 'static {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Gives the file this length with all its blocks reserved, or fails without a half measure.
     fn reserve(&self, bytes: u64) -> io::Result<()>;
-    /// Writes zeros for real, so that later writes to the range need no metadata, and leaves them in
-    /// the page cache in small pieces, so that a small commit writes few bytes.
+    /// Writes zeros for real, so that later writes to the range need no metadata, and leaves them
+    /// in the page cache in small pieces, so that a small commit writes few bytes.
     fn zero(&self, from: u64, to: u64) -> io::Result<()>;
     /// Makes data and length durable.
     fn sync(&self) -> io::Result<()>;
