@@ -10,8 +10,8 @@
 //!
 //! A segment is *prepared* (zeros throughout, named, durable), then *active* (it has a header),
 //! then *sealed* (it has a seal too). Header and seal lie in sectors of their own, so writing one
-//! can never tear the other. Both are a function of what was appended alone, no clock and no host name:
-//! the same frames make the same bytes on every node.
+//! can never tear the other. Both are a function of what was appended alone, no clock and
+//! no host name: the same frames make the same bytes on every node.
 //!
 //! The chain: `digest = BLAKE3(previous digest ‖ header ‖ frames)`, kept in the seal beside the
 //! previous digest. It lives in the seal and not in the next header because the next segment takes
