@@ -199,7 +199,7 @@ impl StorageFile for MappedFile {
         // The kernel keeps a file's pages in folios of the size in which they came: large writes
         // and read-ahead make large ones, and then a commit of one frame writes a whole folio to
         // the device (up to 256 times the bytes, measured). So whatever was read in is dropped, and
-        // the zeros go in page by page. They stay cached: prefaulting reads nothing from the device.
+        // the zeros go in page by page. They stay cached: prefaulting reads nothing from a device.
         if let Some(length) = NonZeroU64::new(to - from) {
             rustix::fs::fadvise(&self.file, from, Some(length), FileAdvice::DontNeed)?;
         }
