@@ -13,7 +13,7 @@
 //! the [`Syncer`] and the [`Keeper`]. The latter two are polled; [`helpers`] runs them on threads.
 //! The crate knows bytes and numbers, not orders; and it knows no clock: time is an argument.
 //!
-//! Read in this order: [`frame`], [`segment`], `writer`, `syncer`, `keeper`, [`reader`], `recover`,
+//! Read in this order: [`frame`], [`segment`], `writer`, `syncer`, `keeper`, `reader`, `recover`,
 //! `open`. The layouts are drawn in `docs/FORMATS.md`.
 
 pub mod archive;
