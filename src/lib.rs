@@ -16,3 +16,9 @@
 //! the tools that work on its files. The other rooms are built on it, in the order of the picture.
 
 pub use ringframe_journal as journal;
+
+pub mod digest;
+pub mod exchange;
+pub mod logic;
+pub mod record;
+pub mod types;
