@@ -20,5 +20,6 @@ pub use ringframe_journal as journal;
 pub mod digest;
 pub mod exchange;
 pub mod logic;
+mod prefetch;
 pub mod record;
 pub mod types;

@@ -1,7 +1,209 @@
 //! The built-in logic: an exchange. `docs/EXCHANGE.md` holds its rules.
+//!
+//! In the order in which an order meets them:
+//!
+//! 1. [`command`]: what can be asked, in the words of [`ids`].
+//! 2. `check`: whether it may be done, by the limits of `parties` and the terms of `instruments`.
+//! 3. `tokens` and `orders`: every token of the day, every live order.
+//! 4. `entry`: an order comes in; `matching`: it meets others, which wait in the `ladder`s of its
+//!    instrument; `auction`: many meet at once.
+//! 5. `takeaway`: orders are reduced and canceled; `timers`: when.
+//! 6. [`event`] and [`reject`]: what is told.
 
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+mod auction;
+mod check;
+mod chunks;
 pub mod command;
+mod entry;
 pub mod event;
 pub mod ids;
+mod instruments;
+mod ladder;
 mod layout;
+mod matching;
+mod orders;
+mod parties;
 pub mod reject;
+mod rules;
+mod takeaway;
+mod timers;
+mod tokens;
+
+pub use check::Checked;
+use check::Plan;
+use command::Command;
+use event::{Event, OrderId};
+use ids::Token;
+use instruments::Instruments;
+use orders::{NONE, Order, Orders};
+use parties::Parties;
+use reject::Reject;
+use timers::Timers;
+use tokens::{Key, Tokens};
+
+use crate::logic::{Emit, Logic, Moment};
+use crate::prefetch::prefetch;
+
+/// All state of the exchange.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Exchange {
+    instruments: Instruments,
+    parties: Parties,
+    tokens: Tokens,
+    orders: Orders,
+    timers: Timers,
+    /// The number of the last trade.
+    matches: u64,
+    /// Stops that are awake and wait their turn; empty between two commands.
+    #[serde(skip)]
+    elected: VecDeque<u32>,
+}
+
+impl Exchange {
+    /// Takes the memory for this many live orders and tokens of a day now, so that none is asked
+    /// for later. It changes nothing that anyone can see.
+    pub fn reserve(&mut self, orders: usize, tokens: usize) {
+        self.orders.reserve(orders);
+        self.tokens.reserve(tokens);
+    }
+
+    /// How many orders are live.
+    pub fn live_orders(&self) -> usize {
+        self.orders.live() as usize
+    }
+
+    /// The memory that live orders and tokens take, unused room included.
+    pub fn bytes(&self) -> usize {
+        let books: usize = self.instruments.iter().map(instruments::Instrument::bytes).sum();
+        let sessions: usize = self.parties.sessions().map(parties::Session::bytes).sum();
+        self.orders.bytes() + self.tokens.bytes() + books + sessions
+    }
+
+    #[inline]
+    fn order_id(&self, order: &Order) -> OrderId {
+        let entry = self.tokens.get(order.number);
+        OrderId {
+            reference: self.orders.reference(order),
+            token: entry.token,
+            session: entry.session,
+            instrument: order.instrument,
+        }
+    }
+
+    /// The order is no more: it leaves its queue, its slot and its session's count.
+    #[inline]
+    fn end(&mut self, slot: u32) {
+        let order = *self.orders.get(slot);
+        if order.has(Order::LINKED) {
+            self.instruments.get_mut(order.instrument).unlink(slot, &mut self.orders);
+        }
+        let entry = self.tokens.get_mut(order.number);
+        entry.slot = NONE;
+        self.parties.closed(entry.session);
+        self.orders.remove(slot);
+    }
+
+    /// The slot of the live order that a command names, as far as a look at the index tells.
+    #[inline]
+    fn guess(&self, session: u16, token: Token) -> Option<u32> {
+        let number = self.tokens.guess(&Key::new(session, token))?;
+        Some(self.tokens.get(number).slot).filter(|&slot| slot != NONE)
+    }
+
+    /// Starts loading what the order's neighbours and level are.
+    #[inline]
+    fn prefetch_neighbours(&self, slot: u32) {
+        let order = self.orders.get(slot);
+        for neighbour in [order.prev, order.next] {
+            if neighbour != NONE {
+                prefetch(self.orders.get(neighbour));
+            }
+        }
+    }
+}
+
+/// How far ahead each step of [`Exchange::prefetch`] looks: the line of the index, then the token
+/// that it names, then the token's order, then the order's neighbours. Each step reads what the
+/// one before it loaded.
+const AHEAD: [usize; 4] = [8, 6, 4, 2];
+
+impl Logic for Exchange {
+    const NAME: &'static str = "ringframe exchange";
+    const VERSION: u32 = 1;
+    const LOOKAHEAD: usize = AHEAD[0];
+
+    type Command = Command;
+    type Event = Event;
+    type Reject = Reject;
+    type Checked = Checked;
+
+    #[inline]
+    fn check(&self, command: &Command, at: &Moment) -> Result<Checked, Reject> {
+        self.look(command, at).map_err(Reject::Rejected)
+    }
+
+    #[inline]
+    fn apply(&mut self, checked: Checked, at: &Moment, emit: &mut Emit<'_, Event>) {
+        match checked.0 {
+            Plan::Enter(entry) => self.enter(&entry, at, emit),
+            Plan::Replace { old, entry } => self.replace(old, &entry, at, emit),
+            Plan::Reduce { slot, left } => self.reduce(slot, left, emit),
+            Plan::Modify { slot, left, side } => self.modify(slot, left, side, emit),
+            Plan::MassCancel { session, instrument, sides } => {
+                self.mass_cancel(session, instrument, sides, emit);
+            }
+            Plan::Disconnected { session } => self.disconnected(session, emit),
+            Plan::AddInstrument(add) => self.add_instrument(add.0, emit),
+            Plan::ChangeInstrument { instrument, change } => {
+                self.change_instrument(instrument, change.0, emit);
+            }
+            Plan::ChangeState { instrument, to } => self.change_state(instrument, to, emit),
+            Plan::SetParticipant(terms) => self.set_participant(terms, emit),
+            Plan::SetSession { terms, place } => self.set_session(terms, place, emit),
+            Plan::Kill { participant, place, on } => self.kill(participant, place, on, emit),
+            Plan::Tick => self.tick(at, emit),
+            Plan::EndDay => self.end_day(emit),
+        }
+    }
+
+    /// A refused order's token is used up, if it got that far.
+    fn refused(&mut self, _command: &Command, reject: &Reject, _at: &Moment) {
+        let Reject::Rejected(rejected) = reject;
+        if rejected.used_up != 0 {
+            let key = Key::new(rejected.session, rejected.token);
+            self.tokens.add(&key, 0, NONE);
+        }
+    }
+
+    #[inline]
+    fn prefetch(&self, upcoming: &[Command]) {
+        let named = |ahead: usize| match upcoming.get(ahead - 1)? {
+            Command::Enter(enter) => Some((enter.session, enter.token, true)),
+            Command::Cancel(cancel) => Some((cancel.session, cancel.token, false)),
+            Command::Replace(replace) => Some((replace.session, replace.old, false)),
+            _ => None,
+        };
+        if let Some((session, token, _)) = named(AHEAD[0]) {
+            self.tokens.prefetch(&Key::new(session, token));
+        }
+        if let Some((session, token, false)) = named(AHEAD[1])
+            && let Some(number) = self.tokens.guess(&Key::new(session, token))
+        {
+            prefetch(self.tokens.get(number));
+        }
+        if let Some((session, token, false)) = named(AHEAD[2])
+            && let Some(slot) = self.guess(session, token)
+        {
+            prefetch(self.orders.get(slot));
+        }
+        if let Some((session, token, false)) = named(AHEAD[3])
+            && let Some(slot) = self.guess(session, token)
+        {
+            self.prefetch_neighbours(slot);
+        }
+    }
+}

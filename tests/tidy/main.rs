@@ -24,7 +24,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("src/record", &["types"]),
     ("src/digest", &["types", "record"]),
     ("src/logic", &["types", "record", "digest"]),
-    ("src/exchange", &["types", "record", "logic"]),
+    ("src/prefetch", &[]),
+    ("src/exchange", &["types", "record", "logic", "prefetch"]),
     ("src/wire", &["types", "record"]),
     ("journal", &[]),
     ("loadgen", &["types", "wire"]),
@@ -93,7 +94,8 @@ const WAITS: &[&str] = &[
     "src/cli/journal/dump.rs",
 ];
 /// Each block in them says why it is sound; the tests are counting allocators.
-const UNSAFE: &[&str] = &["journal/src/storage/mapped.rs", "journal/tests/steady_state.rs"];
+const UNSAFE: &[&str] =
+    &["src/prefetch.rs", "journal/src/storage/mapped.rs", "journal/tests/steady_state.rs"];
 
 const TAKE_NOW: &str = "take `now` as an argument; only the clock modules read time";
 const BE_POLLED: &str = "write a stage that is polled; only the runner and the helpers own threads";

@@ -1,0 +1,331 @@
+//! Queues of orders by price. A ladder knows no side: it is ordered by *rank*, and a lower rank is
+//! better. Asks rank by their tick, bids by its complement, so that one code serves both.
+//!
+//! ```text
+//! pages, in order of rank     one page: 64 neighbouring ranks
+//! ┌──────────┬──────────┬─    ┌──────┬──────┬─ ─ ─┬──────┐   each level: first and last order of
+//! │ 64 bits  │ 64 bits  │     │level │level │     │level │   a list in order of time
+//! └──────────┴──────────┴─    └──────┴──────┴─ ─ ─┴──────┘
+//! ```
+//!
+//! A bit per level and a bit per page find the next better level without touching the levels; there
+//! is no tree to walk and nothing to rebalance.
+
+use serde::{Deserialize, Serialize};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::orders::{NONE, Order, Orders};
+
+/// A list of orders in order of time.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+#[repr(C)]
+pub(super) struct Queue {
+    head: u32,
+    tail: u32,
+}
+
+impl Queue {
+    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE };
+
+    /// The oldest order.
+    #[inline]
+    pub(super) fn first(&self) -> Option<u32> {
+        (self.head != NONE).then_some(self.head)
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.head == NONE
+    }
+
+    /// Puts the order last.
+    #[inline]
+    pub(super) fn push(&mut self, slot: u32, orders: &mut Orders) {
+        let tail = std::mem::replace(&mut self.tail, slot);
+        let order = orders.get_mut(slot);
+        order.prev = tail;
+        order.next = NONE;
+        order.flags |= Order::LINKED;
+        if tail == NONE {
+            self.head = slot;
+        } else {
+            orders.get_mut(tail).next = slot;
+        }
+    }
+
+    /// Takes the order out, wherever it stands.
+    #[inline]
+    pub(super) fn unlink(&mut self, slot: u32, orders: &mut Orders) {
+        let order = orders.get_mut(slot);
+        let (prev, next) = (order.prev, order.next);
+        order.flags &= !Order::LINKED;
+        if prev == NONE {
+            self.head = next;
+        } else {
+            orders.get_mut(prev).next = next;
+        }
+        if next == NONE {
+            self.tail = prev;
+        } else {
+            orders.get_mut(next).prev = prev;
+        }
+    }
+
+    /// Its orders, oldest first.
+    pub(super) fn iter<'a>(&self, orders: &'a Orders) -> impl Iterator<Item = (u32, &'a Order)> {
+        let mut slot = self.head;
+        std::iter::from_fn(move || {
+            let order = (slot != NONE).then(|| orders.get(slot))?;
+            Some((std::mem::replace(&mut slot, order.next), order))
+        })
+    }
+}
+
+/// Takes an order out that has one before it and one behind it.
+#[inline]
+fn unlink_between(slot: u32, orders: &mut Orders) {
+    let order = orders.get_mut(slot);
+    let (prev, next) = (order.prev, order.next);
+    order.flags &= !Order::LINKED;
+    orders.get_mut(prev).next = next;
+    orders.get_mut(next).prev = prev;
+}
+
+/// No level is there.
+pub(super) const EMPTY: u32 = u32::MAX;
+
+const LEVELS: u32 = 64;
+
+type Page = [Queue; LEVELS as usize];
+
+/// Queues by rank.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Ladder {
+    /// The lowest rank that has an order.
+    best: u32,
+    /// The first page that `ranks` and `places` speak of.
+    base: u32,
+    /// For each page from `base` on, which of its levels have orders.
+    ranks: Vec<u64>,
+    /// For each page from `base` on, where it is in `pages`.
+    places: Vec<u32>,
+    /// A bit for each of `ranks` that is not 0.
+    summary: Vec<u64>,
+    #[serde(with = "page_bytes")]
+    pages: Vec<Page>,
+    free: Vec<u32>,
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self {
+            best: EMPTY,
+            base: 0,
+            ranks: Vec::new(),
+            places: Vec::new(),
+            summary: Vec::new(),
+            pages: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl Ladder {
+    /// The best rank that has an order, or [`EMPTY`].
+    #[inline]
+    pub(super) fn best(&self) -> u32 {
+        self.best
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.best == EMPTY
+    }
+
+    /// The oldest order of the best level.
+    #[inline]
+    pub(super) fn first(&self) -> Option<u32> {
+        if self.is_empty() { None } else { self.level(self.best).first() }
+    }
+
+    /// The level of any rank.
+    pub(super) fn queue(&self, rank: u32) -> Queue {
+        let page = (rank / LEVELS).wrapping_sub(self.base) as usize;
+        match self.places.get(page) {
+            Some(&place) if place != NONE => self.pages[place as usize][(rank % LEVELS) as usize],
+            _ => Queue::EMPTY,
+        }
+    }
+
+    /// The level of a rank that has orders.
+    #[inline]
+    fn level(&self, rank: u32) -> &Queue {
+        let place = self.places[(rank / LEVELS - self.base) as usize];
+        &self.pages[place as usize][(rank % LEVELS) as usize]
+    }
+
+    /// Puts the order last in its level.
+    #[inline]
+    pub(super) fn push(&mut self, rank: u32, slot: u32, orders: &mut Orders) {
+        let page = (rank / LEVELS).wrapping_sub(self.base) as usize;
+        let place = match self.places.get(page) {
+            Some(&place) if place != NONE => place,
+            _ => self.open_page(rank / LEVELS),
+        };
+        let queue = &mut self.pages[place as usize][(rank % LEVELS) as usize];
+        if queue.is_empty() {
+            let page = (rank / LEVELS - self.base) as usize;
+            self.ranks[page] |= 1 << (rank % LEVELS);
+            self.summary[page / 64] |= 1 << (page % 64);
+            self.best = self.best.min(rank);
+        }
+        queue.push(slot, orders);
+    }
+
+    /// Takes the order out of its level.
+    #[inline]
+    pub(super) fn unlink(&mut self, rank: u32, slot: u32, orders: &mut Orders) {
+        let order = orders.get(slot);
+        if order.prev != NONE && order.next != NONE {
+            // Between two others the level need not be touched.
+            return unlink_between(slot, orders);
+        }
+        let page = (rank / LEVELS - self.base) as usize;
+        let queue = &mut self.pages[self.places[page] as usize][(rank % LEVELS) as usize];
+        queue.unlink(slot, orders);
+        if queue.is_empty() {
+            self.empty_level(rank, page);
+        }
+    }
+
+    /// The best rank after this one that has an order, or [`EMPTY`].
+    #[inline]
+    pub(super) fn after(&self, rank: u32) -> u32 {
+        let page = (rank / LEVELS - self.base) as usize;
+        let rest = self.ranks[page] & (u64::MAX << (rank % LEVELS)) & !(1 << (rank % LEVELS));
+        if rest != 0 {
+            return (self.base + page as u32) * LEVELS + rest.trailing_zeros();
+        }
+        self.first_from_page(page + 1)
+    }
+
+    /// Its orders, from the best level on, each level in order of time.
+    pub(super) fn iter<'a>(&'a self, orders: &'a Orders) -> impl Iterator<Item = (u32, &'a Order)> {
+        let mut rank = self.best;
+        std::iter::from_fn(move || {
+            let level = (rank != EMPTY).then(|| self.level(rank))?;
+            rank = self.after(rank);
+            Some(level.iter(orders))
+        })
+        .flatten()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.pages.capacity() * size_of::<Page>() + self.ranks.capacity() * 12
+    }
+
+    #[inline]
+    fn empty_level(&mut self, rank: u32, page: usize) {
+        self.ranks[page] &= !(1 << (rank % LEVELS));
+        if self.ranks[page] == 0 {
+            self.summary[page / 64] &= !(1 << (page % 64));
+            self.free.push(std::mem::replace(&mut self.places[page], NONE));
+        }
+        if rank == self.best {
+            let rest = self.ranks[page];
+            self.best = if rest != 0 {
+                // Nothing is better than the best, so what is left here is behind it.
+                (self.base + page as u32) * LEVELS + rest.trailing_zeros()
+            } else {
+                self.first_from_page(page + 1)
+            };
+        }
+    }
+
+    fn first_from_page(&self, page: usize) -> u32 {
+        let Some(&word) = self.summary.get(page / 64) else { return EMPTY };
+        let mut at = page / 64;
+        let mut word = word & (u64::MAX << (page % 64));
+        while word == 0 {
+            at += 1;
+            match self.summary.get(at) {
+                Some(&next) => word = next,
+                None => return EMPTY,
+            }
+        }
+        let page = at * 64 + word.trailing_zeros() as usize;
+        (self.base + page as u32) * LEVELS + self.ranks[page].trailing_zeros()
+    }
+
+    /// Makes a page for ranks that have none, and says where it is.
+    #[cold]
+    fn open_page(&mut self, page: u32) -> u32 {
+        self.cover(page);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.pages.push([Queue::EMPTY; LEVELS as usize]);
+            self.pages.len() as u32 - 1
+        });
+        self.places[(page - self.base) as usize] = place;
+        place
+    }
+
+    /// Makes `ranks` and `places` speak of this page too.
+    fn cover(&mut self, page: u32) {
+        if self.is_empty() && self.places.get(page.wrapping_sub(self.base) as usize).is_none() {
+            // It begins anew where the prices are.
+            self.base = page / 64 * 64;
+            self.ranks.clear();
+            self.places.clear();
+            self.summary.clear();
+        }
+        if page < self.base {
+            let base = page / 64 * 64;
+            let more = (self.base - base) as usize;
+            self.ranks.splice(0..0, std::iter::repeat_n(0, more));
+            self.places.splice(0..0, std::iter::repeat_n(NONE, more));
+            self.summary.splice(0..0, std::iter::repeat_n(0, more / 64));
+            self.base = base;
+        }
+        let pages = ((page - self.base) as usize + 1).next_multiple_of(64);
+        if pages > self.ranks.len() {
+            self.ranks.resize(pages, 0);
+            self.places.resize(pages, NONE);
+            self.summary.resize(pages / 64, 0);
+        }
+    }
+}
+
+/// Pages as the bytes that they are.
+mod page_bytes {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serde_bytes::ByteBuf;
+    use zerocopy::{FromBytes, IntoBytes};
+
+    use super::Page;
+
+    pub(super) fn serialize<S: Serializer>(pages: &[Page], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(pages.as_bytes())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Page>, D::Error> {
+        let bytes = ByteBuf::deserialize(from)?;
+        bytes
+            .chunks(size_of::<Page>())
+            .map(|page| Page::read_from_bytes(page))
+            .collect::<Result<_, _>>()
+            .map_err(|_| D::Error::custom("bytes that are no pages of levels"))
+    }
+}

@@ -1,0 +1,175 @@
+//! An incoming order meets those that wait: `docs/EXCHANGE.md`, sections 5 and 6.
+
+use super::Exchange;
+use super::command::SelfTrade;
+use super::event::{self, Canceled, Event, Reason, Venue};
+use super::orders::Order;
+use crate::logic::Emit;
+
+/// Between which ticks an order traded; 0 for not at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traded {
+    pub(super) lowest: u32,
+    pub(super) highest: u32,
+    /// Whether nothing is left of the order.
+    pub(super) is_over: bool,
+}
+
+impl Traded {
+    #[inline]
+    fn at(&mut self, tick: u32) {
+        self.lowest = if self.lowest == 0 { tick } else { self.lowest.min(tick) };
+        self.highest = self.highest.max(tick);
+    }
+}
+
+impl Exchange {
+    /// Lets the order trade with everything up to this rank of the other side.
+    pub(super) fn sweep(&mut self, slot: u32, limit: u32, emit: &mut Emit<'_, Event>) -> Traded {
+        let taker = *self.orders.get(slot);
+        let is_buy = taker.is_buy();
+        let place = self.parties.owner(self.tokens.get(taker.number).session);
+        let mut traded = Traded::default();
+        loop {
+            let half = self.instruments.get(taker.instrument).half(!is_buy);
+            let Some(maker_slot) = half.first().filter(|_| half.best() <= limit) else {
+                return traded;
+            };
+            let maker = *self.orders.get(maker_slot);
+            if let Some(mode) = self.self_trade(place, &maker) {
+                self.prevent(slot, maker_slot, mode, emit);
+                if mode != SelfTrade::CancelOldest {
+                    traded.is_over = true;
+                    return traded;
+                }
+                continue;
+            }
+            traded.at(maker.tick);
+            if self.trade(slot, maker_slot, place, emit) {
+                traded.is_over = true;
+                return traded;
+            }
+        }
+    }
+
+    /// Trades what both have; says whether the incoming order is done.
+    fn trade(
+        &mut self,
+        taker_slot: u32,
+        maker_slot: u32,
+        place: u16,
+        emit: &mut Emit<'_, Event>,
+    ) -> bool {
+        let (taker, maker) = (*self.orders.get(taker_slot), *self.orders.get(maker_slot));
+        let quantity = taker.open.min(self.orders.slice(&maker));
+        let (maker_id, taker_id) = (self.order_id(&maker), self.order_id(&taker));
+        self.orders.execute(maker_slot, quantity);
+        self.orders.execute(taker_slot, quantity);
+        let maker_place = self.parties.owner(maker_id.session);
+        let instrument = self.instruments.get_mut(taker.instrument);
+        instrument.exposure_mut(maker_place).trade(maker.is_buy(), quantity);
+        instrument.exposure_mut(place).trade(taker.is_buy(), quantity);
+        let price = instrument.price(maker.tick);
+        instrument.last = price;
+        self.matches += 1;
+        emit.event(&Event::Traded(event::Traded {
+            match_number: self.matches,
+            maker: maker_id,
+            taker: taker_id,
+            price,
+            quantity,
+            maker_remaining: maker.open - quantity,
+            maker_displayed: self.orders.displayed(self.orders.get(maker_slot)),
+            taker_remaining: taker.open - quantity,
+            maker_side: maker.side(),
+            taker_side: taker.side(),
+            venue: Venue::Continuous,
+            maker_hidden: u8::from(maker.has(Order::HIDDEN)),
+        }));
+        if maker.open == quantity {
+            self.end(maker_slot);
+        } else if self.orders.slice(self.orders.get(maker_slot)) == 0 {
+            self.show_anew(maker_slot, emit);
+        }
+        if taker.open == quantity {
+            self.end(taker_slot);
+        }
+        taker.open == quantity
+    }
+
+    /// Shows an iceberg's next slice, at the end of its queue.
+    pub(super) fn show_anew(&mut self, slot: u32, emit: &mut Emit<'_, Event>) {
+        let order = *self.orders.get(slot);
+        let instrument = self.instruments.get_mut(order.instrument);
+        instrument.unlink(slot, &mut self.orders);
+        if let Some(extra) = self.orders.extra_mut(slot) {
+            extra.slice = extra.display.min(order.open);
+            extra.refreshes += 1;
+        }
+        instrument.link(slot, &mut self.orders);
+        self.say_rested(slot, emit);
+    }
+
+    fn prevent(
+        &mut self,
+        taker_slot: u32,
+        maker_slot: u32,
+        mode: SelfTrade,
+        emit: &mut Emit<'_, Event>,
+    ) {
+        let (taker, maker) = (*self.orders.get(taker_slot), *self.orders.get(maker_slot));
+        let prevented = taker.open.min(self.orders.slice(&maker));
+        let price = self.instruments.get(maker.instrument).price(maker.tick);
+        let gone = match mode {
+            SelfTrade::Allow => [None, None],
+            SelfTrade::CancelNewest => [None, Some(taker_slot)],
+            SelfTrade::CancelOldest => [Some(maker_slot), None],
+            SelfTrade::CancelBoth => [Some(maker_slot), Some(taker_slot)],
+        };
+        for slot in gone.into_iter().flatten() {
+            let order = *self.orders.get(slot);
+            emit.event(&Event::Canceled(Canceled {
+                prevented,
+                price,
+                ..self.canceled(&order, order.open, Reason::SelfTrade)
+            }));
+            self.close_exposure(&order, order.open);
+            self.end(slot);
+        }
+    }
+
+    /// Whether at least `needed` shares would trade with the order, own ones taken as self-trade
+    /// prevention would leave them.
+    pub(super) fn available(&self, slot: u32, limit: u32, needed: u32) -> bool {
+        let taker = self.orders.get(slot);
+        let place = self.parties.owner(self.tokens.get(taker.number).session);
+        let half = self.instruments.get(taker.instrument).half(!taker.is_buy());
+        let needed = u64::from(needed);
+        let mut found = 0;
+        for rank in half.ranks().take_while(|&rank| rank <= limit) {
+            let queues = [&half.displayed, &half.hidden].map(|ladder| ladder.queue(rank));
+            let [displayed, hidden] = queues;
+            let mut reserves = 0;
+            for queue in [displayed, hidden] {
+                for (_, order) in queue.iter(&self.orders) {
+                    match self.self_trade(place, order) {
+                        Some(SelfTrade::CancelOldest) => continue,
+                        Some(_) => return found >= needed,
+                        None => {}
+                    }
+                    let slice = self.orders.slice(order);
+                    found += u64::from(slice);
+                    reserves += u64::from(order.open - slice);
+                    if found >= needed {
+                        return true;
+                    }
+                }
+                found += std::mem::take(&mut reserves);
+            }
+            if found >= needed {
+                return true;
+            }
+        }
+        false
+    }
+}
