@@ -98,7 +98,7 @@ impl Exchange {
             Command::ChangeState(change) => self.check_state(change).map_err(by_operator)?,
             Command::SetParticipant(terms) => Plan::SetParticipant(*terms),
             Command::SetSession(terms) => {
-                let place = self.parties.check_session(terms).map_err(by_operator)?;
+                let place = self.parties.check_session(*terms).map_err(by_operator)?;
                 Plan::SetSession { terms: *terms, place }
             }
             Command::Kill(kill) => {

@@ -41,12 +41,12 @@ impl Queue {
 
     /// The oldest order.
     #[inline]
-    pub(super) fn first(&self) -> Option<u32> {
+    pub(super) fn first(self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.head == NONE
     }
 
@@ -324,7 +324,7 @@ mod page_bytes {
         let bytes = ByteBuf::deserialize(from)?;
         bytes
             .chunks(size_of::<Page>())
-            .map(|page| Page::read_from_bytes(page))
+            .map(Page::read_from_bytes)
             .collect::<Result<_, _>>()
             .map_err(|_| D::Error::custom("bytes that are no pages of levels"))
     }

@@ -50,6 +50,7 @@ pub(super) struct Extra {
 }
 
 impl Order {
+    const SIDE: u16 = 3;
     /// Behind all displayed orders of its price.
     pub(super) const HIDDEN: u16 = 4;
     /// At what there is.
@@ -68,7 +69,7 @@ impl Order {
 
     #[inline]
     pub(super) fn side(&self) -> Side {
-        match self.flags & 3 {
+        match self.flags & Self::SIDE {
             0 => Side::Buy,
             1 => Side::Sell,
             2 => Side::Short,
@@ -78,11 +79,11 @@ impl Order {
 
     #[inline]
     pub(super) fn is_buy(&self) -> bool {
-        self.flags & 3 == 0
+        self.flags & Self::SIDE == Side::Buy as u16
     }
 
     pub(super) fn set_side(&mut self, side: Side) {
-        self.flags = (self.flags & !3) | side as u16;
+        self.flags = (self.flags & !Self::SIDE) | side as u16;
     }
 }
 

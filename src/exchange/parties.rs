@@ -204,7 +204,7 @@ impl Parties {
         self.participants.push(Participant { terms, killed: false, live: 0, due: 0 });
     }
 
-    pub(super) fn check_session(&self, terms: &SetSession) -> Result<u16, Why> {
+    pub(super) fn check_session(&self, terms: SetSession) -> Result<u16, Why> {
         let place = self.place(terms.participant)?;
         match self.session(terms.session) {
             Ok(session) if session.participant != place => Err(Why::SessionOfAnother),
