@@ -79,7 +79,7 @@ pub struct Emit<'a, E> {
 
 impl<E: Record> Emit<'_, E> {
     /// Emits one event.
-    #[inline]
+    #[inline(always)]
     pub fn event(&mut self, event: &E) {
         self.out.push(self.sequence, event, 0);
     }
@@ -118,7 +118,7 @@ struct Out {
 const ENTRY_BYTES: usize = 16;
 
 impl Out {
-    #[inline]
+    #[inline(always)]
     fn push<R: Record>(&mut self, sequence: Sequence, record: &R, flag: u16) {
         let payload = self.used + ENTRY_BYTES;
         if self.bytes.len() < payload + R::BYTES_MAX {

@@ -54,7 +54,6 @@ impl Exchange {
         let order = *self.orders.get(old);
         let old_reference = self.orders.reference(&order);
         let old_token = self.tokens.get(order.number).token;
-        self.close_exposure(&order, order.open);
         self.end(old);
         let slot = self.admit(entry, at);
         let new = self.accepted(slot, entry);

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::orders::{NONE, Order, Orders};
+use crate::prefetch::prefetch;
 
 /// A list of orders in order of time.
 #[derive(
@@ -230,6 +231,24 @@ impl Ladder {
             Some(level.iter(orders))
         })
         .flatten()
+    }
+
+    /// Starts loading the level that an order of this rank joins.
+    #[inline]
+    pub(super) fn prefetch(&self, rank: u32) {
+        let page = (rank / LEVELS).wrapping_sub(self.base) as usize;
+        if let Some(&place) = self.places.get(page)
+            && let Some(page) = self.pages.get(place as usize)
+        {
+            prefetch(&page[(rank % LEVELS) as usize]);
+        }
+    }
+
+    /// The last order of a level.
+    #[inline]
+    pub(super) fn tail(&self, rank: u32) -> Option<u32> {
+        let tail = self.queue(rank).tail;
+        (tail != NONE).then_some(tail)
     }
 
     pub(super) fn bytes(&self) -> usize {

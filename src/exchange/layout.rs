@@ -33,14 +33,14 @@ macro_rules! layouts {
                 max
             };
 
-            #[inline]
+            #[inline(always)]
             fn kind(&self) -> u16 {
                 match self {
                     $(Self::$variant(_) => $kind,)+
                 }
             }
 
-            #[inline]
+            #[inline(always)]
             fn encode(&self, into: &mut [u8]) -> usize {
                 match self {
                     $(Self::$variant(value) => {

@@ -133,7 +133,6 @@ impl Exchange {
                 price,
                 ..self.canceled(&order, order.open, Reason::SelfTrade)
             }));
-            self.close_exposure(&order, order.open);
             self.end(slot);
         }
     }

@@ -35,10 +35,11 @@ mod tokens;
 
 pub use check::Checked;
 use check::Plan;
-use command::Command;
+use command::{Command, Enter};
 use event::{Event, OrderId};
 use ids::Token;
 use instruments::Instruments;
+use ladder::Ladder;
 use orders::{NONE, Order, Orders};
 use parties::Parties;
 use reject::Reject;
@@ -94,17 +95,22 @@ impl Exchange {
         }
     }
 
-    /// The order is no more: it leaves its queue, its slot and its session's count.
+    /// The order is no more: it leaves its queue, its slot and all counts. What it was is told.
     #[inline]
-    fn end(&mut self, slot: u32) {
+    fn end(&mut self, slot: u32) -> Order {
         let order = *self.orders.get(slot);
-        if order.has(Order::LINKED) {
-            self.instruments.get_mut(order.instrument).unlink(slot, &mut self.orders);
-        }
         let entry = self.tokens.get_mut(order.number);
         entry.slot = NONE;
-        self.parties.closed(entry.session);
+        let place = self.parties.closed(entry.session);
+        let instrument = self.instruments.get_mut(order.instrument);
+        if order.open > 0 {
+            instrument.exposure_mut(place).close(order.is_buy(), order.open);
+        }
+        if order.has(Order::LINKED) {
+            instrument.unlink(slot, &mut self.orders);
+        }
         self.orders.remove(slot);
+        order
     }
 
     /// The slot of the live order that a command names, as far as a look at the index tells.
@@ -114,7 +120,7 @@ impl Exchange {
         Some(self.tokens.get(number).slot).filter(|&slot| slot != NONE)
     }
 
-    /// Starts loading what the order's neighbours and level are.
+    /// Starts loading what the order's neighbours are.
     #[inline]
     fn prefetch_neighbours(&self, slot: u32) {
         let order = self.orders.get(slot);
@@ -124,12 +130,23 @@ impl Exchange {
             }
         }
     }
+
+    /// Where a new order would queue.
+    #[inline]
+    fn queue_of(&self, enter: &Enter) -> Option<(&Ladder, u32)> {
+        let instrument = self.instruments.get(self.instruments.find(enter.symbol).ok()?);
+        let is_buy = enter.side.is_buy();
+        let tick = enter.price / instrument.terms.tick;
+        Some((&instrument.half(is_buy).displayed, instruments::rank(is_buy, tick)))
+    }
 }
 
 /// How far ahead each step of [`Exchange::prefetch`] looks: the line of the index, then the token
 /// that it names, then the token's order, then the order's neighbours. Each step reads what the
 /// one before it loaded.
 const AHEAD: [usize; 4] = [8, 6, 4, 2];
+/// With fewer live orders all but the index is near enough without asking.
+const FAR: u32 = 1 << 16;
 
 impl Logic for Exchange {
     const NAME: &'static str = "ringframe exchange";
@@ -181,26 +198,41 @@ impl Logic for Exchange {
 
     #[inline]
     fn prefetch(&self, upcoming: &[Command]) {
-        let named = |ahead: usize| match upcoming.get(ahead - 1)? {
-            Command::Enter(enter) => Some((enter.session, enter.token, true)),
-            Command::Cancel(cancel) => Some((cancel.session, cancel.token, false)),
-            Command::Replace(replace) => Some((replace.session, replace.old, false)),
+        let at = |ahead: usize| upcoming.get(ahead - 1);
+        let named = |command: Option<&Command>| match command {
+            Some(Command::Cancel(cancel)) => Some((cancel.session, cancel.token)),
+            Some(Command::Replace(replace)) => Some((replace.session, replace.old)),
             _ => None,
         };
-        if let Some((session, token, _)) = named(AHEAD[0]) {
+        if let Some(Command::Enter(enter)) = at(AHEAD[0]) {
+            self.tokens.prefetch(&Key::new(enter.session, enter.token));
+        } else if let Some((session, token)) = named(at(AHEAD[0])) {
             self.tokens.prefetch(&Key::new(session, token));
         }
-        if let Some((session, token, false)) = named(AHEAD[1])
+        if self.orders.live() < FAR {
+            return;
+        }
+        if let Some((session, token)) = named(at(AHEAD[1]))
             && let Some(number) = self.tokens.guess(&Key::new(session, token))
         {
             prefetch(self.tokens.get(number));
         }
-        if let Some((session, token, false)) = named(AHEAD[2])
+        if let Some(Command::Enter(enter)) = at(AHEAD[2]) {
+            if let Some((ladder, rank)) = self.queue_of(enter) {
+                ladder.prefetch(rank);
+            }
+        } else if let Some((session, token)) = named(at(AHEAD[2]))
             && let Some(slot) = self.guess(session, token)
         {
             prefetch(self.orders.get(slot));
         }
-        if let Some((session, token, false)) = named(AHEAD[3])
+        if let Some(Command::Enter(enter)) = at(AHEAD[3]) {
+            if let Some((ladder, rank)) = self.queue_of(enter)
+                && let Some(tail) = ladder.tail(rank)
+            {
+                prefetch(self.orders.get(tail));
+            }
+        } else if let Some((session, token)) = named(at(AHEAD[3]))
             && let Some(slot) = self.guess(session, token)
         {
             self.prefetch_neighbours(slot);

@@ -57,19 +57,17 @@ pub(super) struct Exposure {
     pub(super) selling: u64,
 }
 
-/// No position goes beyond this, so that no sum of them overflows.
-const POSITION_MAX: i128 = 1 << 62;
+/// No position goes beyond this, open orders included, so that no sum of them overflows.
+const POSITION_MAX: u64 = 1 << 61;
 
 impl Exposure {
     /// Whether an order of this many more shares could take the position too far.
     #[inline]
     pub(super) fn is_too_much(&self, is_buy: bool, quantity: u32, limit: u64) -> bool {
-        let far = if is_buy {
-            i128::from(self.position) + i128::from(self.buying)
-        } else {
-            i128::from(self.selling) - i128::from(self.position)
-        } + i128::from(quantity);
-        far > POSITION_MAX || (limit != 0 && far > i128::from(limit))
+        let (position, open) =
+            if is_buy { (self.position, self.buying) } else { (-self.position, self.selling) };
+        let limit = if limit == 0 { POSITION_MAX } else { limit.min(POSITION_MAX) };
+        position + open as i64 + i64::from(quantity) > limit as i64
     }
 
     #[inline]
@@ -235,12 +233,12 @@ impl Parties {
         }
     }
 
-    /// Counts one less.
+    /// Counts one less; says where its participant is.
     #[inline]
-    pub(super) fn closed(&mut self, session: u16) {
-        if let Some(session) = self.sessions[session as usize].as_mut() {
-            session.closed();
-            self.participants[session.participant as usize].live -= 1;
-        }
+    pub(super) fn closed(&mut self, session: u16) -> u16 {
+        let Some(session) = self.sessions[session as usize].as_mut() else { return 0 };
+        session.closed();
+        self.participants[session.participant as usize].live -= 1;
+        session.participant
     }
 }

@@ -36,9 +36,8 @@ impl Exchange {
     /// Takes the whole order out.
     #[inline]
     pub(super) fn cancel(&mut self, slot: u32, reason: Reason, emit: &mut Emit<'_, Event>) {
-        let order = *self.orders.get(slot);
-        emit.event(&Event::Canceled(self.canceled(&order, order.open, reason)));
-        self.close_exposure(&order, order.open);
+        let order = self.orders.get(slot);
+        emit.event(&Event::Canceled(self.canceled(order, order.open, reason)));
         self.end(slot);
     }
 
