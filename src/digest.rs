@@ -30,6 +30,7 @@ impl std::fmt::Display for Digest {
 
 impl Digest {
     /// Takes in one record of the command `sequence`.
+    #[expect(clippy::inline_always, reason = "a known length needs no loop")]
     #[inline(always)]
     pub fn update(&mut self, sequence: u64, kind: u16, bytes: &[u8]) {
         // Length and kind first, so that no two lists of records are the same string of words.

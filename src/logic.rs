@@ -79,6 +79,7 @@ pub struct Emit<'a, E> {
 
 impl<E: Record> Emit<'_, E> {
     /// Emits one event.
+    #[expect(clippy::inline_always, reason = "the event's kind and length are known here only")]
     #[inline(always)]
     pub fn event(&mut self, event: &E) {
         self.out.push(self.sequence, event, 0);
@@ -118,6 +119,7 @@ struct Out {
 const ENTRY_BYTES: usize = 16;
 
 impl Out {
+    #[expect(clippy::inline_always, reason = "see `Emit::event`")]
     #[inline(always)]
     fn push<R: Record>(&mut self, sequence: Sequence, record: &R, flag: u16) {
         let payload = self.used + ENTRY_BYTES;

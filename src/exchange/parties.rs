@@ -67,7 +67,7 @@ impl Exposure {
         let (position, open) =
             if is_buy { (self.position, self.buying) } else { (-self.position, self.selling) };
         let limit = if limit == 0 { POSITION_MAX } else { limit.min(POSITION_MAX) };
-        position + open as i64 + i64::from(quantity) > limit as i64
+        position + open.cast_signed() + i64::from(quantity) > limit.cast_signed()
     }
 
     #[inline]
