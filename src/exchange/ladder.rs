@@ -84,6 +84,12 @@ impl Queue {
         }
     }
 
+    /// The newest order.
+    #[inline]
+    pub(super) fn last(self) -> Option<u32> {
+        (self.tail != NONE).then_some(self.tail)
+    }
+
     /// Its orders, oldest first.
     pub(super) fn iter<'a>(&self, orders: &'a Orders) -> impl Iterator<Item = (u32, &'a Order)> {
         let mut slot = self.head;
@@ -247,8 +253,30 @@ impl Ladder {
     /// The last order of a level.
     #[inline]
     pub(super) fn tail(&self, rank: u32) -> Option<u32> {
-        let tail = self.queue(rank).tail;
-        (tail != NONE).then_some(tail)
+        self.queue(rank).last()
+    }
+
+    /// Every level with its rank, found without the bits, which are checked on the way.
+    pub(super) fn assert_levels(&self) -> Vec<(u32, Queue)> {
+        let mut levels = Vec::new();
+        for (page, &place) in self.places.iter().enumerate() {
+            let queues = match place {
+                NONE => [Queue::EMPTY; LEVELS as usize],
+                place => self.pages[place as usize],
+            };
+            for (level, queue) in (0..).zip(queues) {
+                let bit = self.ranks[page] >> level & 1 == 1;
+                assert_eq!(bit, !queue.is_empty(), "a bit for each level that has orders");
+                if bit {
+                    levels.push(((self.base + page as u32) * LEVELS + level, queue));
+                }
+            }
+            let bit = self.summary[page / 64] >> (page % 64) & 1 == 1;
+            assert_eq!(bit, self.ranks[page] != 0, "a bit for each page that has orders");
+            assert_eq!(bit, place != NONE, "a place for each page that has orders");
+        }
+        assert_eq!(self.best, levels.first().map_or(EMPTY, |each| each.0), "the best is the first");
+        levels
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -22,6 +22,7 @@ mod entry;
 pub mod event;
 pub mod ids;
 mod instruments;
+mod invariants;
 mod ladder;
 mod layout;
 mod matching;

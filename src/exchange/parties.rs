@@ -241,4 +241,16 @@ impl Parties {
         self.participants[session.participant as usize].live -= 1;
         session.participant
     }
+
+    /// Panics unless sessions and participants count as many live orders as these.
+    pub(super) fn assert_live(&self, by_session: &std::collections::BTreeMap<u16, u32>) {
+        let mut by_place = vec![0; self.participants.len()];
+        for session in self.sessions() {
+            let live = by_session.get(&session.terms.session).copied().unwrap_or(0);
+            assert_eq!(session.live, live, "live orders of session {}", session.terms.session);
+            by_place[session.participant as usize] += live;
+        }
+        let counts: Vec<u32> = self.participants.iter().map(|each| each.live).collect();
+        assert_eq!(counts, by_place, "live orders of the participants");
+    }
 }
