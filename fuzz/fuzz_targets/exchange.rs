@@ -18,17 +18,20 @@ fuzz_target!(|bytes: &[u8]| {
     let mut world = World::new();
     let mut rest = bytes;
     while let Some((&first, after)) = rest.split_first() {
-        let length = (first as usize & 0x7F) % (Command::BYTES_MAX + 1);
-        let mut payload = [0; Command::BYTES_MAX];
-        let (own, after) = after.split_at(after.len().min(Command::BYTES_MAX));
-        payload[..own.len()].copy_from_slice(own);
-        rest = after;
         let kind = u16::from(first & 0x0F);
-        // Most kinds are shorter than the longest: the first length that reads is the kind's own.
-        let command = (0..=Command::BYTES_MAX).find_map(|size| Command::read(kind, &payload[..size]));
-        let Some(mut command) = command else { continue };
+        let mut payload = [0; Command::BYTES_MAX];
+        let own = after.len().min(Command::BYTES_MAX);
+        payload[..own].copy_from_slice(&after[..own]);
+        // The first length that reads is the kind's own.
+        let mut read = (0..=Command::BYTES_MAX)
+            .filter_map(|length| Some((length, Command::read(kind, &payload[..length])?)));
+        let Some((length, mut command)) = read.next() else {
+            rest = after;
+            continue;
+        };
+        rest = &after[length.min(after.len())..];
         if first & 0x80 != 0 {
-            narrow(&mut command, length);
+            narrow(&mut command, usize::from(first >> 4 & 1));
         }
         world.step(&command);
         world.exchange.assert_invariants();
