@@ -18,15 +18,15 @@ const TICKS_MAX: u32 = 1 << 22;
 /// One side of a book.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Half {
-    /// Market orders that an auction collects: before every price.
-    pub(super) market: Queue,
     pub(super) displayed: Ladder,
     pub(super) hidden: Ladder,
+    /// Market orders that an auction collects: before every price.
+    pub(super) market: Queue,
 }
 
 impl Default for Half {
     fn default() -> Self {
-        Self { market: Queue::EMPTY, displayed: Ladder::default(), hidden: Ladder::default() }
+        Self { displayed: Ladder::default(), hidden: Ladder::default(), market: Queue::EMPTY }
     }
 }
 
@@ -83,14 +83,14 @@ pub(super) struct Instrument {
     pub(super) halted: bool,
     /// The price of its last trade; 0 for none.
     pub(super) last: u32,
+    /// By the participant's place.
+    pub(super) exposures: Vec<Exposure>,
     pub(super) buys: Half,
     pub(super) sells: Half,
     /// Sleeping buys, the lowest stop price first.
     pub(super) buy_stops: Ladder,
     /// Sleeping sells, the highest stop price first.
     pub(super) sell_stops: Ladder,
-    /// By the participant's place.
-    pub(super) exposures: Vec<Exposure>,
 }
 
 impl Instrument {
@@ -100,11 +100,11 @@ impl Instrument {
             state: State::Closed,
             halted: false,
             last: 0,
+            exposures: Vec::new(),
             buys: Half::default(),
             sells: Half::default(),
             buy_stops: Ladder::default(),
             sell_stops: Ladder::default(),
-            exposures: Vec::new(),
         }
     }
 

@@ -117,35 +117,47 @@ const LEVELS: u32 = 64;
 
 type Page = [Queue; LEVELS as usize];
 
-/// Queues by rank.
+/// Queues by rank; a cache line, and what is seldom needed aside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(align(64))]
 pub(super) struct Ladder {
     /// The lowest rank that has an order.
     best: u32,
-    /// The first page that `ranks` and `places` speak of.
+    /// The first page that `index` speaks of.
     base: u32,
-    /// For each page from `base` on, which of its levels have orders.
-    ranks: Vec<u64>,
-    /// For each page from `base` on, where it is in `pages`.
-    places: Vec<u32>,
-    /// A bit for each of `ranks` that is not 0.
-    summary: Vec<u64>,
+    /// For each page from `base` on, what is in it.
+    index: Vec<Span>,
     #[serde(with = "page_bytes")]
     pages: Vec<Page>,
+    cold: Box<Cold>,
+}
+
+const _: () = assert!(size_of::<Ladder>() == 64);
+
+/// 64 neighbouring ranks.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Span {
+    /// Which of them have orders.
+    ranks: u64,
+    /// Where their page is; [`NONE`] when none has orders.
+    place: u32,
+}
+
+impl Span {
+    const EMPTY: Self = Self { ranks: 0, place: NONE };
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Cold {
+    /// A bit for each span that has orders.
+    summary: Vec<u64>,
+    /// Pages that wait for a span.
     free: Vec<u32>,
 }
 
 impl Default for Ladder {
     fn default() -> Self {
-        Self {
-            best: EMPTY,
-            base: 0,
-            ranks: Vec::new(),
-            places: Vec::new(),
-            summary: Vec::new(),
-            pages: Vec::new(),
-            free: Vec::new(),
-        }
+        Self { best: EMPTY, base: 0, index: Vec::new(), pages: Vec::new(), cold: Box::default() }
     }
 }
 
@@ -167,11 +179,17 @@ impl Ladder {
         if self.is_empty() { None } else { self.level(self.best).first() }
     }
 
+    #[inline]
+    fn span(&self, rank: u32) -> Option<&Span> {
+        self.index.get((rank / LEVELS).wrapping_sub(self.base) as usize)
+    }
+
     /// The level of any rank.
     pub(super) fn queue(&self, rank: u32) -> Queue {
-        let page = (rank / LEVELS).wrapping_sub(self.base) as usize;
-        match self.places.get(page) {
-            Some(&place) if place != NONE => self.pages[place as usize][(rank % LEVELS) as usize],
+        match self.span(rank) {
+            Some(&Span { place, .. }) if place != NONE => {
+                self.pages[place as usize][(rank % LEVELS) as usize]
+            }
             _ => Queue::EMPTY,
         }
     }
@@ -179,23 +197,21 @@ impl Ladder {
     /// The level of a rank that has orders.
     #[inline]
     fn level(&self, rank: u32) -> &Queue {
-        let place = self.places[(rank / LEVELS - self.base) as usize];
+        let place = self.index[(rank / LEVELS - self.base) as usize].place;
         &self.pages[place as usize][(rank % LEVELS) as usize]
     }
 
     /// Puts the order last in its level.
     #[inline]
     pub(super) fn push(&mut self, rank: u32, slot: u32, orders: &mut Orders) {
-        let page = (rank / LEVELS).wrapping_sub(self.base) as usize;
-        let place = match self.places.get(page) {
-            Some(&place) if place != NONE => place,
+        let place = match self.span(rank) {
+            Some(&Span { place, .. }) if place != NONE => place,
             _ => self.open_page(rank / LEVELS),
         };
         let queue = &mut self.pages[place as usize][(rank % LEVELS) as usize];
         if queue.is_empty() {
             let page = (rank / LEVELS - self.base) as usize;
-            self.ranks[page] |= 1 << (rank % LEVELS);
-            self.summary[page / 64] |= 1 << (page % 64);
+            self.index[page].ranks |= 1 << (rank % LEVELS);
             self.best = self.best.min(rank);
         }
         queue.push(slot, orders);
@@ -210,7 +226,8 @@ impl Ladder {
             return unlink_between(slot, orders);
         }
         let page = (rank / LEVELS - self.base) as usize;
-        let queue = &mut self.pages[self.places[page] as usize][(rank % LEVELS) as usize];
+        let place = self.index[page].place;
+        let queue = &mut self.pages[place as usize][(rank % LEVELS) as usize];
         queue.unlink(slot, orders);
         if queue.is_empty() {
             self.empty_level(rank, page);
@@ -221,7 +238,8 @@ impl Ladder {
     #[inline]
     pub(super) fn after(&self, rank: u32) -> u32 {
         let page = (rank / LEVELS - self.base) as usize;
-        let rest = self.ranks[page] & (u64::MAX << (rank % LEVELS)) & !(1 << (rank % LEVELS));
+        let level = rank % LEVELS;
+        let rest = self.index[page].ranks & (u64::MAX << level) & !(1 << level);
         if rest != 0 {
             return (self.base + page as u32) * LEVELS + rest.trailing_zeros();
         }
@@ -242,9 +260,8 @@ impl Ladder {
     /// Starts loading the level that an order of this rank joins.
     #[inline]
     pub(super) fn prefetch(&self, rank: u32) {
-        let page = (rank / LEVELS).wrapping_sub(self.base) as usize;
-        if let Some(&place) = self.places.get(page)
-            && let Some(page) = self.pages.get(place as usize)
+        if let Some(span) = self.span(rank)
+            && let Some(page) = self.pages.get(span.place as usize)
         {
             prefetch(&page[(rank % LEVELS) as usize]);
         }
@@ -259,41 +276,42 @@ impl Ladder {
     /// Every level with its rank, found without the bits, which are checked on the way.
     pub(super) fn assert_levels(&self) -> Vec<(u32, Queue)> {
         let mut levels = Vec::new();
-        for (page, &place) in self.places.iter().enumerate() {
-            let queues = match place {
+        for (page, span) in self.index.iter().enumerate() {
+            let queues = match span.place {
                 NONE => [Queue::EMPTY; LEVELS as usize],
                 place => self.pages[place as usize],
             };
             for (level, queue) in (0..).zip(queues) {
-                let bit = self.ranks[page] >> level & 1 == 1;
+                let bit = span.ranks >> level & 1 == 1;
                 assert_eq!(bit, !queue.is_empty(), "a bit for each level that has orders");
                 if bit {
                     levels.push(((self.base + page as u32) * LEVELS + level, queue));
                 }
             }
-            let bit = self.summary[page / 64] >> (page % 64) & 1 == 1;
-            assert_eq!(bit, self.ranks[page] != 0, "a bit for each page that has orders");
-            assert_eq!(bit, place != NONE, "a place for each page that has orders");
+            let bit = self.cold.summary[page / 64] >> (page % 64) & 1 == 1;
+            assert_eq!(bit, span.ranks != 0, "a bit for each span that has orders");
+            assert_eq!(bit, span.place != NONE, "a page for each span that has orders");
         }
         assert_eq!(self.best, levels.first().map_or(EMPTY, |each| each.0), "the best is the first");
         levels
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.pages.capacity() * size_of::<Page>() + self.ranks.capacity() * 12
+        self.pages.capacity() * size_of::<Page>() + self.index.capacity() * size_of::<Span>()
     }
 
     #[inline]
     fn empty_level(&mut self, rank: u32, page: usize) {
-        self.ranks[page] &= !(1 << (rank % LEVELS));
-        if self.ranks[page] == 0 {
-            self.summary[page / 64] &= !(1 << (page % 64));
-            self.free.push(std::mem::replace(&mut self.places[page], NONE));
+        let span = &mut self.index[page];
+        span.ranks &= !(1 << (rank % LEVELS));
+        let rest = span.ranks;
+        if rest == 0 {
+            self.cold.free.push(std::mem::replace(&mut span.place, NONE));
+            self.cold.summary[page / 64] &= !(1 << (page % 64));
         }
         if rank == self.best {
-            let rest = self.ranks[page];
+            // Nothing is better than the best, so what is left here is behind it.
             self.best = if rest != 0 {
-                // Nothing is better than the best, so what is left here is behind it.
                 (self.base + page as u32) * LEVELS + rest.trailing_zeros()
             } else {
                 self.first_from_page(page + 1)
@@ -302,54 +320,54 @@ impl Ladder {
     }
 
     fn first_from_page(&self, page: usize) -> u32 {
-        let Some(&word) = self.summary.get(page / 64) else { return EMPTY };
+        let summary = &self.cold.summary;
+        let Some(&word) = summary.get(page / 64) else { return EMPTY };
         let mut at = page / 64;
         let mut word = word & (u64::MAX << (page % 64));
         while word == 0 {
             at += 1;
-            match self.summary.get(at) {
+            match summary.get(at) {
                 Some(&next) => word = next,
                 None => return EMPTY,
             }
         }
         let page = at * 64 + word.trailing_zeros() as usize;
-        (self.base + page as u32) * LEVELS + self.ranks[page].trailing_zeros()
+        (self.base + page as u32) * LEVELS + self.index[page].ranks.trailing_zeros()
     }
 
     /// Makes a page for ranks that have none, and says where it is.
     #[cold]
     fn open_page(&mut self, page: u32) -> u32 {
         self.cover(page);
-        let place = self.free.pop().unwrap_or_else(|| {
+        let place = self.cold.free.pop().unwrap_or_else(|| {
             self.pages.push([Queue::EMPTY; LEVELS as usize]);
             self.pages.len() as u32 - 1
         });
-        self.places[(page - self.base) as usize] = place;
+        let page = (page - self.base) as usize;
+        self.index[page].place = place;
+        self.cold.summary[page / 64] |= 1 << (page % 64);
         place
     }
 
-    /// Makes `ranks` and `places` speak of this page too.
+    /// Makes the index speak of this page too.
     fn cover(&mut self, page: u32) {
-        if self.is_empty() && self.places.get(page.wrapping_sub(self.base) as usize).is_none() {
+        if self.is_empty() && self.index.get(page.wrapping_sub(self.base) as usize).is_none() {
             // It begins anew where the prices are.
             self.base = page / 64 * 64;
-            self.ranks.clear();
-            self.places.clear();
-            self.summary.clear();
+            self.index.clear();
+            self.cold.summary.clear();
         }
         if page < self.base {
             let base = page / 64 * 64;
             let more = (self.base - base) as usize;
-            self.ranks.splice(0..0, std::iter::repeat_n(0, more));
-            self.places.splice(0..0, std::iter::repeat_n(NONE, more));
-            self.summary.splice(0..0, std::iter::repeat_n(0, more / 64));
+            self.index.splice(0..0, std::iter::repeat_n(Span::EMPTY, more));
+            self.cold.summary.splice(0..0, std::iter::repeat_n(0, more / 64));
             self.base = base;
         }
         let pages = ((page - self.base) as usize + 1).next_multiple_of(64);
-        if pages > self.ranks.len() {
-            self.ranks.resize(pages, 0);
-            self.places.resize(pages, NONE);
-            self.summary.resize(pages / 64, 0);
+        if pages > self.index.len() {
+            self.index.resize(pages, Span::EMPTY);
+            self.cold.summary.resize(pages / 64, 0);
         }
     }
 }
