@@ -1,7 +1,10 @@
-//! What scripts and random commands run on: the naive exchange, and any logic with the same words.
+//! What scripts and random commands run on: the naive exchange, and the real one.
 
+use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
-use ringframe::logic::Moment;
+use ringframe::exchange::event::Event;
+use ringframe::exchange::reject::Reject;
+use ringframe::logic::{Moment, Outbox, step};
 
 use crate::naive::{Naive, Outcome};
 
@@ -12,5 +15,20 @@ pub(crate) trait Engine: Default {
 impl Engine for Naive {
     fn step(&mut self, command: &Command, at: &Moment) -> Vec<Outcome> {
         Self::step(self, command, at)
+    }
+}
+
+/// The exchange, as a node runs it.
+#[derive(Default)]
+pub(crate) struct Real {
+    pub(crate) logic: Exchange,
+    pub(crate) outbox: Outbox<Event, Reject>,
+}
+
+impl Engine for Real {
+    fn step(&mut self, command: &Command, at: &Moment) -> Vec<Outcome> {
+        self.outbox.clear();
+        step(&mut self.logic, command, at, &mut self.outbox);
+        self.outbox.outcomes().collect()
     }
 }

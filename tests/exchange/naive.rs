@@ -179,12 +179,12 @@ impl Naive {
     }
 
     fn set_session(&mut self, set: &SetSession) -> Result<(), Why> {
+        if !self.participants.contains_key(&set.participant) {
+            return Err(Why::UnknownParticipant);
+        }
         let owner = self.sessions.get(&set.session).map(|session| session.participant);
         if owner.is_some_and(|owner| owner != set.participant) {
             return Err(Why::SessionOfAnother);
-        }
-        if !self.participants.contains_key(&set.participant) {
-            return Err(Why::UnknownParticipant);
         }
         self.sessions.insert(set.session, *set);
         self.say(SessionSet(*set));
@@ -209,7 +209,7 @@ impl Naive {
             (State::Closed | State::Halted, State::PreOpen)
                 | (State::PreOpen | State::Halted, State::Open)
                 | (State::Open, State::Halted | State::PreClose)
-                | (_, State::Closed)
+                | (State::PreOpen | State::Open | State::Halted | State::PreClose, State::Closed)
         );
         if !allowed {
             return Err(Why::InvalidTransition);

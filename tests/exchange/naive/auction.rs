@@ -20,21 +20,23 @@ impl Naive {
             return Vec::new();
         }
         let mut volume = 0;
+        let mut icebergs = Vec::new();
         let (mut bid, mut ask) = (0, 0);
         while bid < bids.len() && ask < asks.len() {
             let (buy, sell) = (*self.order(bids[bid]), *self.order(asks[ask]));
             let quantity = buy.open.min(sell.open);
             volume += u64::from(quantity);
             self.fill(&buy, &sell, price, quantity, venue);
+            icebergs.extend([buy, sell].iter().filter(|o| o.is_iceberg()).map(|o| o.number));
             bid += usize::from(buy.open == quantity);
             ask += usize::from(sell.open == quantity);
         }
         let match_number = self.matches;
         self.say(Crossed { volume, match_number, price, instrument, venue, reserved: 0 });
-        let mut traded: Vec<u64> = bids.into_iter().chain(asks).collect();
-        traded.sort_unstable();
-        for number in traded {
-            self.refresh(number);
+        icebergs.sort_unstable();
+        icebergs.dedup();
+        for number in icebergs {
+            self.show_anew(number);
         }
         vec![price]
     }

@@ -6,10 +6,13 @@ use ringframe::exchange::ids::Token;
 use ringframe::exchange::reject::Why;
 
 use super::Naive;
+use super::entry::check_token;
 use super::order::Order;
 
 impl Naive {
     pub(super) fn live(&self, session: u16, token: Token) -> Result<&Order, Why> {
+        check_token(token)?;
+        self.session(session)?;
         let is_it = |order: &&Order| (order.session, order.token) == (session, token);
         self.orders.iter().find(is_it).ok_or(Why::UnknownOrder)
     }

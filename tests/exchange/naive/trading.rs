@@ -128,7 +128,9 @@ impl Naive {
                 met.prices.push(maker.price);
                 let quantity = taker.open.min(maker.at_hand());
                 self.fill(&maker, &taker, maker.price, quantity, Venue::Continuous);
-                self.refresh(maker.number);
+                if maker.is_iceberg() && maker.displayed == quantity {
+                    self.show_anew(maker.number);
+                }
             }
         }
         met
@@ -157,9 +159,7 @@ impl Naive {
             let filled = self.order_mut(order.number);
             filled.open -= quantity;
             filled.executed += quantity;
-            // In an auction an iceberg leaves the displayed book: what is left is shown anew.
-            let leaves = venue != Venue::Continuous && filled.is_iceberg();
-            filled.displayed = if leaves { 0 } else { filled.displayed.saturating_sub(quantity) };
+            filled.displayed = filled.displayed.saturating_sub(quantity);
             let change = if bought { i64::from(quantity) } else { -i64::from(quantity) };
             *self.positions.entry((order.participant, order.instrument)).or_default() += change;
         }
@@ -185,15 +185,13 @@ impl Naive {
         }
     }
 
-    /// Shows the next slice of an iceberg that shows nothing and has shares left.
-    pub(super) fn refresh(&mut self, number: u64) {
-        let hides = |order: &Order| order.is_iceberg() && order.displayed == 0;
-        if !self.is_live(number) || !hides(self.order(number)) {
-            return;
+    /// Shows the next slice of an iceberg, if it has shares left.
+    pub(super) fn show_anew(&mut self, number: u64) {
+        if self.is_live(number) {
+            self.stand(number, Standing::Book);
+            self.order_mut(number).refreshes += 1;
+            self.say(self.order(number).rested());
         }
-        self.stand(number, Standing::Book);
-        self.order_mut(number).refreshes += 1;
-        self.say(self.order(number).rested());
     }
 
     /// How many shares there are for `order`, as its self-trade mode would leave them.
