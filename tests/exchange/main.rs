@@ -14,6 +14,8 @@ use script::Script;
 
 mod engine;
 mod naive;
+mod oracle;
+mod random;
 mod script;
 
 #[test]

@@ -243,11 +243,11 @@ impl Naive {
     // ---- sections 8 and 11: many orders at once ----
 
     fn mass_cancel(&mut self, mass: &MassCancel) -> Result<(), Why> {
+        self.session(mass.session)?;
         let instrument = match mass.symbol {
             Symbol::BLANK => None,
             symbol => Some(self.find(symbol)?),
         };
-        self.session(mass.session)?;
         let count = self.cancel_all(Reason::Mass, |order| {
             order.session == mass.session
                 && instrument.is_none_or(|id| id == order.instrument)

@@ -58,6 +58,11 @@ impl Naive {
         self.positions.get(&(participant, instrument)).copied().unwrap_or(0)
     }
 
+    /// All positions that ever were, by instrument.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (u16, i64)> {
+        self.positions.iter().map(|((_, instrument), position)| (*instrument, *position))
+    }
+
     /// How far an order on this side may trade, if there is a limit.
     pub(super) fn collar(&self, order: &Order) -> Option<u32> {
         let instrument = self.instrument(order.instrument);

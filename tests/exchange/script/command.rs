@@ -91,7 +91,7 @@ pub(crate) fn write_session(session: u16) -> char {
 }
 
 /// `A1`: token `A1` of session A. `B:A1`: that token of session B. `~A1`: with a bit too many.
-fn read_name(word: &str) -> Result<(u16, Token), String> {
+pub(crate) fn read_name(word: &str) -> Result<(u16, Token), String> {
     let (bad, word) = word.strip_prefix('~').map_or((false, word), |word| (true, word));
     let (owner, text) = word.split_once(':').unwrap_or((word.get(..1).unwrap_or(""), word));
     let padded = format!("{text:<14}");

@@ -1,0 +1,205 @@
+//! The exchange against the naive one on random commands: the same events and refusals, to the
+//! byte, and what must hold between any two commands.
+//!
+//! `RINGFRAME_ORACLE=5000000 cargo test --release --test exchange oracle` runs that many commands,
+//! from the seed in `RINGFRAME_SEED` on, if there is one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ringframe::exchange::command::{Cancel, Command, State};
+use ringframe::exchange::event::Event;
+use ringframe::exchange::reject::{Reject, Why};
+use ringframe::logic::{Logic, Moment, Outbox};
+use ringframe::record::Record;
+
+use crate::engine::{Engine, Real};
+use crate::naive::{Naive, Outcome};
+use crate::random::Commands;
+use crate::script::command;
+use crate::script::outcome::Said;
+
+/// How long each market lives.
+const MARKET_COMMANDS: usize = 2_000;
+/// Enough to see everything; seconds, also in a debug build.
+const COMMANDS: usize = 100_000;
+
+type Stamped = (Command, Moment);
+
+#[test]
+fn oracle() {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let commands = number("RINGFRAME_ORACLE").unwrap_or(COMMANDS as u64);
+    let first = number("RINGFRAME_SEED").unwrap_or(1);
+    let mut seen = BTreeSet::new();
+    for seed in first..first + commands.div_ceil(MARKET_COMMANDS as u64) {
+        let commands: Vec<Stamped> = Commands::new(seed).take(MARKET_COMMANDS).collect();
+        match agree(&commands) {
+            Ok(outcomes) => seen.extend(outcomes.iter().map(kind)),
+            Err(difference) => panic!("seed {seed}: {}", report(&commands, &difference)),
+        }
+    }
+    let missing: Vec<String> = (1..=u8::MAX)
+        .filter_map(|byte| zerocopy::TryFromBytes::try_read_from_bytes(&[byte]).ok())
+        .filter(|why: &Why| !matches!(why, Why::BookFull | Why::TooMany))
+        .map(|why| format!("{why:?}"))
+        .filter(|why| !seen.contains(why))
+        .collect();
+    assert!(missing.is_empty(), "random commands never led to {missing:?}");
+}
+
+fn kind(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(Event::Canceled(canceled)) => format!("canceled {:?}", canceled.reason),
+        Ok(event) => format!("event {}", event.kind()),
+        Err(Reject::Rejected(reject)) => format!("{:?}", reject.why),
+    }
+}
+
+/// Where two exchanges part: after so many commands, and how.
+struct Difference {
+    commands: usize,
+    text: String,
+}
+
+/// Runs the commands on both; says all that both said.
+fn agree(commands: &[Stamped]) -> Result<Vec<Outcome>, Difference> {
+    let (mut naive, mut real) = (Naive::default(), Real::default());
+    let mut all = Vec::new();
+    for (place, (command, at)) in commands.iter().enumerate() {
+        let differ = |text| Err(Difference { commands: place + 1, text });
+        let expected = naive.step(command, at);
+        let said = catch_unwind(AssertUnwindSafe(|| {
+            let said = real.step(command, at);
+            real.logic.assert_invariants();
+            said
+        }));
+        let Ok(said) = said else { return differ("the exchange panics".into()) };
+        if said != expected {
+            return differ(format!("naive:\n{}exchange:\n{}", lines(&expected), lines(&said)));
+        }
+        if let Err(what) = check(&naive, &real, at) {
+            return differ(what);
+        }
+        all.extend(said);
+    }
+    Ok(all)
+}
+
+fn lines(outcomes: &[Outcome]) -> String {
+    let line = |outcome: &Outcome| {
+        let said = Said::new(outcome);
+        format!("    {said}    {}\n", said.details.join(" "))
+    };
+    outcomes.iter().map(line).collect()
+}
+
+/// What must hold after every command.
+fn check(naive: &Naive, real: &Real, at: &Moment) -> Result<(), String> {
+    for order in naive.orders() {
+        let question =
+            Cancel { token: order.token, session: order.session, quantity: u32::MAX, reserved: 0 };
+        match real.logic.check(&question.into(), at) {
+            Err(Reject::Rejected(reject)) if reject.why == Why::NothingToReduce => {}
+            _ => return Err(format!("the live order {} is not found", order.token)),
+        }
+    }
+    for (id, instrument) in (0..).zip(naive.instruments()) {
+        let (bids, asks) = (naive.queue(id, true), naive.queue(id, false));
+        if let (State::Open, Some(bid), Some(ask)) = (instrument.state, bids.first(), asks.first())
+            && bid.price >= ask.price
+        {
+            return Err(format!("{} is crossed", instrument.terms.symbol));
+        }
+    }
+    let mut sums: BTreeMap<u16, i64> = BTreeMap::new();
+    for (instrument, position) in naive.positions() {
+        *sums.entry(instrument).or_default() += position;
+    }
+    if sums.values().any(|sum| *sum != 0) {
+        return Err(format!("positions do not cancel out: {sums:?}"));
+    }
+    Ok(())
+}
+
+/// The fewest commands that still make a difference, as a script.
+fn report(commands: &[Stamped], difference: &Difference) -> String {
+    let least = shrink(commands[..difference.commands].to_vec());
+    let text = agree(&least).err().map(|difference| difference.text);
+    let mut script = String::new();
+    let mut time = None;
+    for (command, at) in &least {
+        if time.replace(at.time) != Some(at.time) {
+            script += &format!("time {}\n", at.time.0);
+        }
+        script += &format!("{}\n", command::write(command));
+    }
+    let Difference { commands, text: first } = difference;
+    format!("command {commands}\n{first}\nthe same in few:\n{script}{}", text.unwrap_or_default())
+}
+
+/// Leaves out, for as long as a difference stays, ever smaller parts.
+fn shrink(mut commands: Vec<Stamped>) -> Vec<Stamped> {
+    let mut part = commands.len() / 2;
+    while part > 0 {
+        let mut from = 0;
+        while from < commands.len() {
+            let mut fewer = commands.clone();
+            fewer.drain(from..(from + part).min(commands.len()));
+            match agree(&fewer) {
+                Err(difference) => {
+                    fewer.truncate(difference.commands);
+                    commands = fewer;
+                }
+                Ok(_) => from += part,
+            }
+        }
+        part /= 2;
+    }
+    commands
+}
+
+#[test]
+fn a_replay_has_the_same_digest() {
+    let run = || {
+        let mut real = Real::default();
+        Commands::new(7).take(10_000).for_each(|(command, at)| drop(real.step(&command, &at)));
+        (real.outbox.digest(), saved(&real))
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_snapshot_carries_all_at_every_point() {
+    let (mut naive, mut real) = (Naive::default(), Real::default());
+    for (command, at) in Commands::new(8).take(3_000) {
+        let bytes = saved(&real);
+        let standard = bincode::config::standard();
+        let (logic, _) = bincode::serde::decode_from_slice(&bytes, standard).expect("a snapshot");
+        real = Real { logic, outbox: Outbox::resume(real.outbox.digest()) };
+        assert_eq!(saved(&real), bytes, "saved again, before {}", command::write(&command));
+        assert_eq!(real.step(&command, &at), naive.step(&command, &at), "{}", at.sequence.0);
+    }
+    let mut straight = Real::default();
+    for (command, at) in Commands::new(8).take(3_000) {
+        straight.step(&command, &at);
+    }
+    assert_eq!(real.outbox.digest(), straight.outbox.digest());
+}
+
+fn saved(real: &Real) -> Vec<u8> {
+    bincode::serde::encode_to_vec(&real.logic, bincode::config::standard()).expect("it is plain")
+}
+
+/// What a script's line says and what is written of a command are the same.
+#[test]
+fn commands_are_written_as_they_are_read() {
+    for (command, _) in Commands::new(9).take(5_000) {
+        let text = command::write(&command);
+        match command::read(&text) {
+            Ok(command::Line::Command(read)) => assert_eq!(read, command, "{text}"),
+            Ok(_) => panic!("{text} is no command"),
+            Err(error) => panic!("{text}: {error}"),
+        }
+    }
+}
