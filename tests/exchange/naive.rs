@@ -114,7 +114,7 @@ impl Naive {
             Command::Cancel(cancel) => self.cancel(cancel)?,
             Command::Modify(modify) => self.modify(modify)?,
             Command::MassCancel(mass) => self.mass_cancel(mass)?,
-            Command::Disconnected(disconnected) => self.disconnected(disconnected)?,
+            Command::Disconnected(disconnected) => self.disconnected(*disconnected)?,
             Command::AddInstrument(add) => self.add_instrument(&add.0)?,
             Command::ChangeInstrument(change) => self.change_instrument(&change.0)?,
             Command::ChangeState(change) => self.change_state(change)?,
@@ -122,8 +122,8 @@ impl Naive {
                 self.participants.entry(set.participant).or_default().set = *set;
                 self.say(ParticipantSet(*set));
             }
-            Command::SetSession(set) => self.set_session(set)?,
-            Command::Kill(kill) => self.kill(kill)?,
+            Command::SetSession(set) => self.set_session(*set)?,
+            Command::Kill(kill) => self.kill(*kill)?,
             Command::Tick(_) => self.tick(now),
             Command::EndDay(_) => self.end_day()?,
         }
@@ -178,7 +178,7 @@ impl Naive {
         Ok(())
     }
 
-    fn set_session(&mut self, set: &SetSession) -> Result<(), Why> {
+    fn set_session(&mut self, set: SetSession) -> Result<(), Why> {
         if !self.participants.contains_key(&set.participant) {
             return Err(Why::UnknownParticipant);
         }
@@ -186,8 +186,8 @@ impl Naive {
         if owner.is_some_and(|owner| owner != set.participant) {
             return Err(Why::SessionOfAnother);
         }
-        self.sessions.insert(set.session, *set);
-        self.say(SessionSet(*set));
+        self.sessions.insert(set.session, set);
+        self.say(SessionSet(set));
         Ok(())
     }
 
@@ -261,7 +261,7 @@ impl Naive {
         Ok(())
     }
 
-    fn disconnected(&mut self, disconnected: &Disconnected) -> Result<(), Why> {
+    fn disconnected(&mut self, disconnected: Disconnected) -> Result<(), Why> {
         let session = disconnected.session;
         let cancels = self.session(session)?.cancel_on_disconnect != 0;
         let count =
@@ -270,8 +270,8 @@ impl Naive {
         Ok(())
     }
 
-    fn kill(&mut self, kill: &Kill) -> Result<(), Why> {
-        let Kill { participant, on } = *kill;
+    fn kill(&mut self, kill: Kill) -> Result<(), Why> {
+        let Kill { participant, on } = kill;
         let killed = on != 0;
         self.participants.get_mut(&participant).ok_or(Why::UnknownParticipant)?.killed = killed;
         self.say(Killed { participant, on: u16::from(killed) });

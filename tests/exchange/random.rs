@@ -22,7 +22,7 @@ const SESSIONS: u16 = 8;
 const REMEMBERED: usize = 80;
 
 /// An order that may be live still.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Sent {
     session: u16,
     token: Token,
@@ -62,7 +62,7 @@ impl Commands {
             rng: Rng::with_seed(seed),
             at: Moment { time: Nanos(Nanos::SECOND), ..Moment::default() },
             states: [State::Closed; INSTRUMENTS.len()],
-            sent: Vec::new(),
+            sent: vec![Sent { session: 1, ..Sent::default() }],
             tokens: 0,
             first: Vec::new(),
         };
@@ -144,7 +144,7 @@ impl Commands {
 
     fn terms(&mut self, instrument: usize) -> Terms {
         let (name, tick, lot, lowest, highest) = INSTRUMENTS[instrument];
-        let middle = (lowest + highest) / 2 / tick * tick;
+        let middle = lowest.midpoint(highest) / tick * tick;
         Terms {
             symbol: Symbol::new(name).expect("it is short"),
             tick,
@@ -251,16 +251,7 @@ impl Commands {
     }
 
     fn recent(&mut self) -> Sent {
-        match self.sent.is_empty() {
-            true => Sent {
-                session: 1,
-                token: Token::number(0),
-                instrument: 0,
-                market: false,
-                stop: false,
-            },
-            false => self.sent[self.rng.usize(0..self.sent.len())],
-        }
+        self.sent[self.rng.usize(0..self.sent.len())]
     }
 
     fn cancel(&mut self) -> Command {

@@ -132,7 +132,7 @@ impl Naive {
     ) -> Result<(), Why> {
         let instrument = self.instrument(order.instrument);
         let terms = &instrument.terms;
-        check(quantity % terms.lot == 0, Why::NotInLots)?;
+        check(quantity.is_multiple_of(terms.lot), Why::NotInLots)?;
         let price_is_good =
             if order.is_market() { order.price == 0 } else { is_price(terms, order.price) };
         check(price_is_good, Why::InvalidPrice)?;
@@ -142,7 +142,7 @@ impl Naive {
         check_display(order, terms.lot)?;
         check_lifetime(order, now)?;
         let minimum_is_good = order.minimum <= order.open
-            && order.minimum % terms.lot == 0
+            && order.minimum.is_multiple_of(terms.lot)
             && order.lifetime == Lifetime::Immediate
             && order.stop == 0;
         check(order.minimum == 0 || minimum_is_good, Why::InvalidMinimum)?;
@@ -168,13 +168,15 @@ pub(super) fn check_token(token: Token) -> Result<(), Why> {
 }
 
 fn is_price(terms: &Terms, price: u32) -> bool {
-    price != 0 && price % terms.tick == 0 && (terms.lowest..=terms.highest).contains(&price)
+    price != 0
+        && price.is_multiple_of(terms.tick)
+        && (terms.lowest..=terms.highest).contains(&price)
 }
 
 fn check_display(order: &Order, lot: u32) -> Result<(), Why> {
     let plain = order.handling == Handling::Displayed && order.pricing == Pricing::Limit;
-    let display_is_good =
-        order.display == 0 || (plain && order.display < order.open && order.display % lot == 0);
+    let display_is_good = order.display == 0
+        || (plain && order.display < order.open && order.display.is_multiple_of(lot));
     let handling_is_good = order.handling == Handling::Displayed || !order.is_market();
     check(display_is_good && handling_is_good, Why::InvalidDisplay)
 }

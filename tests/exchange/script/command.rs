@@ -87,7 +87,7 @@ fn session(word: &str) -> Result<u16, String> {
 }
 
 pub(crate) fn write_session(session: u16) -> char {
-    (1..=26).contains(&session).then(|| (b'A' + session as u8 - 1).into()).unwrap_or('?')
+    if (1..=26).contains(&session) { char::from(b'A' + session as u8 - 1) } else { '?' }
 }
 
 /// `A1`: token `A1` of session A. `B:A1`: that token of session B. `~A1`: with a bit too many.

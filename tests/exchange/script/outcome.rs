@@ -1,11 +1,52 @@
 //! Outcomes as text: in few words what matters, and apart from them the rest, field by field.
 
+use std::collections::BTreeSet;
+
 use ringframe::exchange::event::{Accepted, Canceled, Event, OrderId, Reason, Traded, Venue};
 use ringframe::exchange::ids::Token;
-use ringframe::exchange::reject::Reject;
+use ringframe::exchange::reject::{Reject, Why};
+use ringframe::record::{KIND_LIMIT, Record};
+use zerocopy::TryFromBytes;
 
 use super::command::{SIDES, STATES, name, write_name, write_session};
 use crate::naive::Outcome;
+
+/// All that an exchange can say: every event, every reason, every refusal but these.
+pub(crate) fn kinds(except: &[Why]) -> BTreeSet<String> {
+    let bytes = || (0..=u8::MAX).map(|byte| [byte]);
+    let whys = bytes().filter_map(|byte| Why::try_read_from_bytes(&byte).ok());
+    let reasons = bytes().filter_map(|byte| Reason::try_read_from_bytes(&byte).ok());
+    // Zeros of the right length are an event of every kind.
+    let zeros = [0; Event::BYTES_MAX];
+    let reads = |kind| (1..=zeros.len()).find_map(|length| Event::read(kind, &zeros[..length]));
+    let events = (0..KIND_LIMIT).filter_map(reads).map(|event| event_kind(&event));
+    whys.filter(|why| !except.contains(why))
+        .map(why_kind)
+        .chain(reasons.map(reason_kind))
+        .chain(events.filter(|name| !name.starts_with("Canceled")))
+        .collect()
+}
+
+/// Which of [`kinds`] it is.
+pub(crate) fn kind(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(Event::Canceled(canceled)) => reason_kind(canceled.reason),
+        Ok(event) => event_kind(event),
+        Err(Reject::Rejected(reject)) => why_kind(reject.why),
+    }
+}
+
+fn event_kind(event: &Event) -> String {
+    format!("{event:?}").split('(').next().unwrap_or_default().into()
+}
+
+fn reason_kind(reason: Reason) -> String {
+    format!("canceled {reason:?}")
+}
+
+fn why_kind(why: Why) -> String {
+    format!("refused {why:?}")
+}
 
 /// An outcome as scripts know it.
 pub(crate) struct Said {
@@ -20,9 +61,10 @@ impl Said {
         match outcome {
             Ok(event) => of_event(event),
             Err(Reject::Rejected(reject)) => {
-                let who = match reject.token == Token::default() {
-                    true => String::new(),
-                    false => write_name(reject.session, reject.token) + " ",
+                let who = if reject.token == Token::default() {
+                    String::new()
+                } else {
+                    write_name(reject.session, reject.token) + " "
                 };
                 let used_up = if reject.used_up == 0 { "" } else { " used-up" };
                 let words = format!("refused {who}{:?}{used_up}", reject.why);
