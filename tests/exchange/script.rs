@@ -7,7 +7,8 @@
 //! cancel A1                 -> canceled A1 70 user
 //! ```
 //!
-//! Each case begins with a market of its own ([`MARKET`]). Session and token are one word: `A1` is
+//! Each case begins with a market of its own ([`MARKET`]), or with nothing where the heading begins
+//! with `== bare`. Session and token are one word: `A1` is
 //! token A1 of session A. After `->` stands all that must be said, in order; more `->` lines may
 //! follow. A word with `=` or `#` (a reference) is a detail, looked at where a script names it. A
 //! command without `->` must not be refused; what else it says does not matter there.
@@ -43,6 +44,9 @@ const MARKET: &str = "
     state ABC open
 ";
 
+/// How the heading of a case begins that has no such market.
+pub(crate) const BARE: &str = "== bare";
+
 /// A file of cases.
 pub(crate) struct Script {
     path: PathBuf,
@@ -76,8 +80,7 @@ impl Script {
         for step in steps(&self.text) {
             let at = || format!("{}:{}: {}", self.name(), step.line, step.command);
             if step.command.starts_with("==") {
-                player = Player::default();
-                MARKET.lines().for_each(|line| player.prepare(line.trim()));
+                player = Player::begin(step.command);
                 continue;
             }
             let outcomes = player.play(step.command).unwrap_or_else(|e| panic!("{}: {e}", at()));
@@ -95,8 +98,7 @@ impl Script {
         let mut player = Player::<E>::default();
         for step in steps(&self.text) {
             if step.command.starts_with("==") {
-                player = Player::default();
-                MARKET.lines().for_each(|line| player.prepare(line.trim()));
+                player = Player::begin(step.command);
                 continue;
             }
             let outcomes = player.play(step.command).unwrap_or_default();
@@ -180,6 +182,15 @@ struct Player<E> {
 }
 
 impl<E: Engine> Player<E> {
+    /// A case begins.
+    fn begin(heading: &str) -> Self {
+        let mut player = Self::default();
+        if !heading.starts_with(BARE) {
+            MARKET.lines().for_each(|line| player.prepare(line.trim()));
+        }
+        player
+    }
+
     fn prepare(&mut self, line: &str) {
         if !line.is_empty() {
             let outcomes = self.play(line).expect("the market's lines are right");

@@ -19,11 +19,12 @@ pub(crate) fn kinds(except: &[Why]) -> BTreeSet<String> {
     // Zeros of the right length are an event of every kind.
     let zeros = [0; Event::BYTES_MAX];
     let reads = |kind| (1..=zeros.len()).find_map(|length| Event::read(kind, &zeros[..length]));
-    let events = (0..KIND_LIMIT).filter_map(reads).map(|event| event_kind(&event));
+    let is_other = |event: &Event| !matches!(event, Event::Canceled(_));
+    let events = (0..KIND_LIMIT).filter_map(reads).filter(is_other).map(|e| event_kind(&e));
     whys.filter(|why| !except.contains(why))
         .map(why_kind)
         .chain(reasons.map(reason_kind))
-        .chain(events.filter(|name| !name.starts_with("Canceled")))
+        .chain(events)
         .collect()
 }
 
@@ -37,7 +38,7 @@ pub(crate) fn kind(outcome: &Outcome) -> String {
 }
 
 fn event_kind(event: &Event) -> String {
-    format!("{event:?}").split('(').next().unwrap_or_default().into()
+    format!("event {}", event.kind())
 }
 
 fn reason_kind(reason: Reason) -> String {
