@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod echo;
+pub mod flow;
 pub mod latency;
 pub mod random;
 pub mod schedule;

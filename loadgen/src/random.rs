@@ -21,6 +21,16 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
+    /// A number below `bound`, which is not 0; even enough for load, and without a division.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        (((self.next_bits() >> 32) * u64::from(bound)) >> 32) as u32
+    }
+
+    /// Whether something that happens `times` in `of` happens now.
+    pub fn chance(&mut self, times: u32, of: u32) -> bool {
+        self.below(of) < times
+    }
+
     /// A number of `(0, 1]`, in steps of 2⁻⁵³. Never 0, so that it has a logarithm.
     pub fn next_unit(&mut self) -> f64 {
         const STEPS: f64 = (1_u64 << 53) as f64;
@@ -45,6 +55,18 @@ mod tests {
             16_408_922_859_458_223_821,
         ];
         assert_eq!(bits, published);
+    }
+
+    #[test]
+    fn numbers_below_a_bound_are_even_and_never_reach_it() {
+        let mut random = Random::new(0);
+        let mut counts = [0_u32; 7];
+        for _ in 0..70_000 {
+            counts[random.below(7) as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+        let happened = (0..100_000).filter(|_| random.chance(1, 4)).count();
+        assert!((24_000..26_000).contains(&happened), "{happened}");
     }
 
     #[test]
