@@ -1,0 +1,89 @@
+//! The exchange beside a bare engine, in the same run. Medians of the repeats;
+//! `cargo bench --bench exchange [mixes|regimes|resting|digest|instructions] [a flow's name]`.
+//! Without `--bench` (that is how `cargo test` starts benches) a smoke size runs in a few seconds.
+//!
+//! The bars, and why they are shares of the floor. On another machine of this kind, five mixes
+//! went through `CppTrader` (the best known open matching library) and through a floor such as
+//! `floor`'s, in the same run:
+//!
+//! | million commands/s | f1 | f100 | fmod | deep1 | deep100 |
+//! |---|---|---|---|---|---|
+//! | `CppTrader`, a bare book | 13.5 | 7.6 | 12.5 | 3.1 | 1.75 |
+//! | floor, slots as names | 66 | 48 | 60 | 43 | 11.5 |
+//! | share | 0.20 | 0.16 | 0.21 | 0.072 | 0.15 |
+//!
+//! The whole exchange (tokens, limits, self-trade prevention, events, digest) shall be as fast as
+//! `CppTrader`'s bare book: that share of the floor here. The book with its events shall be 2.5
+//! times as fast as `CppTrader`, 5 times in the deep mixes: 0.51, 0.40, 0.52, 0.36 and 0.76 of the
+//! floor. `mixes` prints both in million commands/s, from the floor of the same run. The floor has
+//! no look-ahead, so a share may exceed 1 in a deep book.
+#![allow(clippy::disallowed_methods, reason = "measuring needs a clock")]
+#![allow(clippy::print_stdout, reason = "tables are the output")]
+
+mod commands;
+mod floor;
+mod instructions;
+mod mixes;
+mod regimes;
+#[path = "../journal/table.rs"]
+#[allow(dead_code, reason = "the journal's bench uses the rest")]
+mod table;
+mod whole;
+
+/// How much is measured, and of what.
+pub(crate) struct Scale {
+    smoke: bool,
+    flows: Vec<String>,
+}
+
+impl Scale {
+    /// The full amount, or the smoke test's.
+    pub(crate) fn pick<T>(&self, full: T, smoke: T) -> T {
+        if self.smoke { smoke } else { full }
+    }
+
+    /// Whether a flow is asked for by name, or none is.
+    pub(crate) fn wants(&self, flow: &str) -> bool {
+        self.flows.is_empty() || self.flows.iter().any(|wanted| flow == wanted)
+    }
+}
+
+/// Nanoseconds that this thread has used of a processor: others may be busy on the same machine.
+pub(crate) fn cpu_nanos() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Million commands a second.
+pub(crate) fn rate(commands: usize, nanos: u64) -> f64 {
+    commands as f64 * 1e3 / nanos as f64
+}
+
+type Part = (&'static str, fn(&Scale));
+
+const PARTS: [Part; 5] = [
+    ("mixes", mixes::run),
+    ("regimes", regimes::run),
+    ("resting", regimes::run_resting),
+    ("digest", mixes::run_digest),
+    ("instructions", instructions::run),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, flow, commands] = &arguments[..]
+        && mode == instructions::COUNTED
+    {
+        return instructions::counted(flow, commands);
+    }
+    let smoke = !arguments.iter().any(|argument| argument == "--bench");
+    let named = arguments.into_iter().filter(|argument| !argument.starts_with('-'));
+    let (parts, flows): (Vec<_>, Vec<_>) =
+        named.partition(|name| PARTS.iter().any(|(part, _)| name == part));
+    let scale = Scale { smoke, flows };
+    for (name, run) in PARTS {
+        if parts.is_empty() || parts.iter().any(|part| part == name) {
+            run(&scale);
+        }
+    }
+}
