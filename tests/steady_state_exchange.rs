@@ -1,0 +1,88 @@
+//! The exchange's steady state allocates nothing: what a day needs is taken before it begins.
+#![allow(unsafe_code, reason = "a counting allocator has to implement an unsafe trait")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use commands::{Market, Translator};
+use loadgen::flow::{Equity, Flow, Mix, Regime};
+use ringframe::exchange::Exchange;
+use ringframe::exchange::command::Command;
+use ringframe::logic::Logic;
+
+#[path = "../benches/exchange/commands.rs"]
+mod commands;
+
+/// Counts what the calling thread allocates.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on unchanged to the system's allocator. The counter needs neither
+// allocation nor a destructor, so touching it here cannot recurse.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const BATCH: usize = 32;
+
+/// Allocations of the second half of a flow; the first half is the warm-up.
+fn allocations(flow: &Flow) -> u64 {
+    let mut translator = Translator::new(flow);
+    let mut market = Market::ready(flow, &mut translator);
+    market.exchange.reserve(2 * flow.setup.len() + BATCH, flow.orders() as usize);
+    let commands: Vec<Command> = flow.ops.iter().map(|op| translator.command(op)).collect();
+    let (warm_up, steady) = commands.split_at(commands.len() / 2);
+    play(&mut market, warm_up);
+    let before = ALLOCATIONS.get();
+    play(&mut market, steady);
+    ALLOCATIONS.get() - before
+}
+
+fn play(market: &mut Market, commands: &[Command]) {
+    for (place, command) in commands.iter().enumerate() {
+        let upcoming = &commands[place + 1..];
+        market.exchange.prefetch(&upcoming[..upcoming.len().min(Exchange::LOOKAHEAD)]);
+        market.step(command);
+        if place % BATCH == 0 {
+            assert!(!market.outbox.is_empty(), "a command has an outcome");
+            market.outbox.clear();
+        }
+    }
+}
+
+#[test]
+fn the_mixes_allocate_nothing() {
+    for mix in Mix::ALL {
+        assert_eq!(allocations(&mix.flow(100_000)), 0, "{}", mix.name);
+    }
+}
+
+/// All but the crash, which comes after the warm-up and reaches prices that nobody saw before.
+#[test]
+fn the_regimes_allocate_nothing() {
+    for regime in Regime::ALL.into_iter().filter(|regime| *regime != Regime::FlashCrash) {
+        let flow = Equity { regime, instruments: 1, resting: 10_000, seed: 1 }.flow(200_000);
+        assert_eq!(allocations(&flow), 0, "{}", flow.name);
+    }
+}
