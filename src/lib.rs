@@ -17,6 +17,7 @@
 
 pub use ringframe_journal as journal;
 
+pub mod codec;
 pub mod digest;
 pub mod exchange;
 pub mod logic;

@@ -21,6 +21,8 @@ pub trait Logic: Default + Serialize + DeserializeOwned + Send + 'static {
     const NAME: &'static str;
     /// Rises whenever the same commands would give other events or another state.
     const VERSION: u32;
+    /// Rises whenever the state is serialised otherwise, also where it behaves as before.
+    const SCHEMA: u32 = 1;
     /// How many commands ahead [`Logic::prefetch`] wants to see; 0 for none.
     const LOOKAHEAD: usize = 0;
 
@@ -46,6 +48,12 @@ pub trait Logic: Default + Serialize + DeserializeOwned + Send + 'static {
     /// Starts loading what the commands that come next will touch. `upcoming` holds up to
     /// [`Logic::LOOKAHEAD`] of them, the next one first. It cannot change anything.
     fn prefetch(&self, _upcoming: &[Self::Command]) {}
+
+    /// The state that a build with another [`Logic::VERSION`] or [`Logic::SCHEMA`] saved, where it
+    /// is known what became of it; [`codec::decode`](crate::codec::decode) reads its parts.
+    fn migrate(_version: u32, _schema: u32, _bytes: &[u8]) -> Option<Self> {
+        None
+    }
 }
 
 /// Runs one command: check, then apply or remember the refusal. What it emits is in `outbox`.
