@@ -259,7 +259,7 @@ fn read<T: DeserializeOwned>(kind: u16, bytes: &[u8]) -> Option<T> {
     decode_all(bytes, RECORD).ok().filter(|_| kind == SERDE_KIND)
 }
 
-/// The row of [`SerdeRecord::OLDER`] that reads `Old`, as it was in `version`, and makes it today's.
+/// The row of [`SerdeRecord::OLDER`] that reads `Old`, the type as it was in `version`.
 pub const fn upcast<Old: DeserializeOwned, New: From<Old>>(version: u16) -> Upcast<New> {
     Upcast { version, read: |kind, bytes| read::<Old>(kind, bytes).map(New::from) }
 }

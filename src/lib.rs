@@ -12,14 +12,26 @@
 //!                                   journal tail ─► replicator ─► standby
 //! ```
 //!
-//! What stands of it so far is the journal: [`ringframe_journal`], re-exported as [`journal`], and
-//! the tools that work on its files. The other rooms are built on it, in the order of the picture.
+//! What stands of it so far, in reading order:
+//!
+//! 1. [`types`]: the numbers that every part speaks in.
+//! 2. [`record`]: the one encoding of commands, events and rejects.
+//! 3. [`digest`]: the running hash of what logic emitted.
+//! 4. [`logic`]: what a developer writes; [`exchange`] is the built-in one, `examples/ledger` a
+//!    small one to begin with.
+//! 5. [`codec`]: logic's whole state as bytes, and records of any shape.
+//! 6. [`kit`]: the test kit for logic.
+//! 7. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
+//!    work on its files.
+//!
+//! The other rooms are built on these, in the order of the picture.
 
 pub use ringframe_journal as journal;
 
 pub mod codec;
 pub mod digest;
 pub mod exchange;
+pub mod kit;
 pub mod logic;
 mod prefetch;
 pub mod record;

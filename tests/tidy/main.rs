@@ -24,6 +24,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("src/record", &["types"]),
     ("src/digest", &["types", "record"]),
     ("src/logic", &["types", "record", "digest"]),
+    ("src/codec", &["types", "record", "logic"]),
+    ("src/kit", &["types", "record", "digest", "logic", "codec"]),
     ("src/prefetch", &[]),
     ("src/exchange", &["types", "record", "logic", "prefetch"]),
     ("src/wire", &["types", "record"]),
@@ -75,9 +77,16 @@ impl Banned {
 
 const EVERYWHERE: &[&str] = &[""];
 /// Where a run must give the same result every time, on every machine.
-const LOGIC: &[&str] =
-    &["src/exchange", "src/logic", "src/digest", "src/record", "src/types", "src/wire"];
-const ORDERED: &[&str] = &["src/exchange", "src/logic", "src/digest", "journal/src"];
+const LOGIC: &[&str] = &[
+    "src/exchange",
+    "src/logic",
+    "src/codec",
+    "src/digest",
+    "src/record",
+    "src/types",
+    "src/wire",
+];
+const ORDERED: &[&str] = &["src/exchange", "src/logic", "src/codec", "src/digest", "journal/src"];
 const JOURNAL: &[&str] = &["journal/src"];
 
 const CLOCKS: &[&str] =
