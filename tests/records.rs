@@ -22,6 +22,8 @@ use ringframe::exchange::reject::{Reject, Rejected, Why};
 use ringframe::record::{Record, RecordError};
 use zerocopy::TryFromBytes;
 
+const FORMATS: &str = include_str!("../docs/FORMATS.md");
+
 const TOKEN: Token = Token::number(0x1112_1314_2122_2324);
 const OTHER: Token = Token::number(0x3132_3334_4142_4344);
 
@@ -153,7 +155,7 @@ fn traded() -> Traded {
         maker_remaining: 0x0505,
         maker_displayed: 0x0606,
         taker_remaining: 0x0707,
-        maker_side: Side::Sell,
+        maker_side: Side::Short,
         taker_side: Side::Buy,
         venue: Venue::Closing,
         maker_hidden: 1,
@@ -307,6 +309,10 @@ fn named_values_are_the_golden_numbers() {
     ]
     .concat();
     assert_eq!(now, golden("values-1.txt", &now), "now (left) and pinned");
+    for (name, values) in now.lines().filter_map(|line| line.split_once(": ")) {
+        let cell = format!("| {values} |");
+        assert!(FORMATS.contains(&cell), "docs/FORMATS.md does not say of {name}: {values}");
+    }
 }
 
 /// The field names of a record's one struct, in order, from what `Debug` prints of it: nested
@@ -322,8 +328,7 @@ fn fields(record: &impl Debug) -> Vec<String> {
 
 /// The tables of `docs/FORMATS.md` name every kind with its fields in order, and add up.
 fn drawn<R: Record>(heading: &str, records: &[R]) {
-    let document = include_str!("../docs/FORMATS.md");
-    let (_, section) = document.split_once(heading).expect(heading);
+    let (_, section) = FORMATS.split_once(heading).expect(heading);
     let section = section.split("\n#").next().unwrap_or_default();
     let mut bytes = vec![0; R::BYTES_MAX];
     for record in records {
