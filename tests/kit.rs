@@ -85,7 +85,7 @@ impl<const FAULT: u8> Logic for Counter<FAULT> {
             self.count.set(count + LUCKY.fetch_add(1, Ordering::Relaxed));
         }
         emit.event(&Counted { count: count + extra, at: at.time });
-        if count % 2 == 0 {
+        if count.is_multiple_of(2) {
             emit.event(&Counted { count: 0, at: at.time });
         }
     }

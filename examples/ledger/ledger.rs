@@ -1,4 +1,4 @@
-//! Accounts and transfers, in the manner of TigerBeetle: every transfer debits one account and
+//! Accounts and transfers, in the manner of `TigerBeetle`: every transfer debits one account and
 //! credits another, at once or in two phases, and no limit is ever passed.
 //!
 //! A logic of your own is the same five things: what comes in, what happened, why not, the state,

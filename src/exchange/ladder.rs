@@ -117,6 +117,9 @@ const LEVELS: u32 = 64;
 
 type Page = [Queue; LEVELS as usize];
 
+/// At least so many pages are asked for at a time: 32 KiB.
+const PAGES_MORE: usize = 64;
+
 /// Queues by rank; a cache line, and what is seldom needed aside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
@@ -340,6 +343,12 @@ impl Ladder {
     fn open_page(&mut self, page: u32) -> u32 {
         self.cover(page);
         let place = self.cold.free.pop().unwrap_or_else(|| {
+            if self.pages.len() == self.pages.capacity() {
+                // Room for the neighbourhood too, and for all pages to be free at once, so that a
+                // price that wanders asks for memory seldom.
+                self.pages.reserve(PAGES_MORE);
+                self.cold.free.reserve(self.pages.capacity());
+            }
             self.pages.push([Queue::EMPTY; LEVELS as usize]);
             self.pages.len() as u32 - 1
         });
