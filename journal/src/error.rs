@@ -220,10 +220,24 @@ impl std::error::Error for Error {
 /// Names the operation and the file in an `io::Error`.
 pub(crate) trait Context<T> {
     fn context(self, operation: &'static str, path: impl Into<PathBuf>) -> Result<T, Error>;
+    /// For calls that come often: the path is made only when it is needed.
+    fn context_with(
+        self,
+        operation: &'static str,
+        path: impl FnOnce() -> PathBuf,
+    ) -> Result<T, Error>;
 }
 
 impl<T> Context<T> for io::Result<T> {
     fn context(self, operation: &'static str, path: impl Into<PathBuf>) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { operation, path: path.into(), source: Arc::new(source) })
+        self.context_with(operation, || path.into())
+    }
+
+    fn context_with(
+        self,
+        operation: &'static str,
+        path: impl FnOnce() -> PathBuf,
+    ) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { operation, path: path(), source: Arc::new(source) })
     }
 }

@@ -108,11 +108,11 @@ impl<S: Storage> Keeper<S> {
             // The appender is faster than a slice: what it already wrote needs no help.
             let from = open.prefaulted.max(at);
             let to = window.min(from + self.options.slice_bytes);
-            open.file.prefault(from, to).context("prefault", path())?;
+            open.file.prefault(from, to).context_with("prefault", path)?;
             open.prefaulted = to;
             done = 1;
         } else if now >= open.refreshed_at + REFRESH_NANOS {
-            open.file.prefault(at, open.prefaulted).context("prefault", path())?;
+            open.file.prefault(at, open.prefaulted).context_with("prefault", path)?;
             open.refreshed_at = now;
         }
         // A prepared segment that is not written yet has its first window ready as well.
@@ -120,9 +120,9 @@ impl<S: Storage> Keeper<S> {
             && let Some(ready) = self.open.get_mut(1)
             && ready.prefaulted < self.options.prefault_bytes.min(ready.segment_bytes)
         {
-            let path = self.storage.path(&file_name(ready.number));
+            let path = || self.storage.path(&file_name(ready.number));
             let to = (ready.prefaulted + self.options.slice_bytes).min(ready.segment_bytes);
-            ready.file.prefault(ready.prefaulted, to).context("prefault", path)?;
+            ready.file.prefault(ready.prefaulted, to).context_with("prefault", path)?;
             ready.prefaulted = to;
             done = 1;
         }

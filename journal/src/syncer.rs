@@ -140,7 +140,7 @@ impl<S: Storage> Syncer<S> {
     fn sync_to(&mut self, offset: u64) -> Result<(), Error> {
         let number = self.durable.number;
         let path = || self.storage.path(&file_name(number));
-        self.file.sync_range(self.durable.offset, offset).context("sync", path())?;
+        self.file.sync_range(self.durable.offset, offset).context_with("sync", path)?;
         self.durable.offset = offset;
         Ok(())
     }
@@ -149,7 +149,7 @@ impl<S: Storage> Syncer<S> {
         self.positions.set_synced(sequence);
         let Head { number, offset } = self.durable;
         let path = || self.storage.path(crate::watermark::FILE);
-        self.marks.write(Mark { sequence, number, offset }).context("write", path())?;
+        self.marks.write(Mark { sequence, number, offset }).context_with("write", path)?;
         self.mark.unsynced = true;
         self.mark.written_at = now;
         if now >= self.mark.synced_at + MARK_BUSY_NANOS {
@@ -159,8 +159,8 @@ impl<S: Storage> Syncer<S> {
     }
 
     fn sync_mark(&mut self, now: u64) -> Result<(), Error> {
-        let path = self.storage.path(crate::watermark::FILE);
-        self.marks.sync().context("sync", path)?;
+        let path = || self.storage.path(crate::watermark::FILE);
+        self.marks.sync().context_with("sync", path)?;
         self.mark.unsynced = false;
         self.mark.synced_at = now;
         Ok(())
