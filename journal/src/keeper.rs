@@ -104,7 +104,11 @@ impl<S: Storage> Keeper<S> {
         let at = if open.number == head.number { head.offset } else { 0 };
         let window = (at + self.options.prefault_bytes).min(open.segment_bytes);
         let mut done = 0;
-        if window > open.prefaulted {
+        // By whole steps: the head moves all the time, and a call for each move would keep the
+        // keeper awake and the syncer waiting for the core.
+        let step = self.options.slice_bytes.min(self.options.prefault_bytes / 2).max(4096);
+        let whole = (open.prefaulted + step).min(open.segment_bytes);
+        if open.prefaulted < window && window >= whole {
             // The appender is faster than a slice: what it already wrote needs no help.
             let from = open.prefaulted.max(at);
             let to = window.min(from + self.options.slice_bytes);

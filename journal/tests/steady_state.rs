@@ -156,3 +156,26 @@ fn without_syncs_no_prepared_page_faults() {
     let measured = calmest(SyncPolicy::PerSegment, false, 0);
     assert!(measured.faults <= SLACK, "{} faults without a sync of the tail", measured.faults);
 }
+
+#[test]
+fn the_keeper_rests_while_a_few_frames_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let options =
+        Options { segment_bytes: SEGMENT_BYTES, prefault_bytes: 256 << 10, ..Options::new("t", 1) };
+    let slice_bytes = options.slice_bytes;
+    let storage = MappedStorage::new(directory.path());
+    let Journal { mut writer, mut keeper, .. } = Journal::open(storage, options).unwrap();
+    // No time passes, so nothing is refreshed.
+    while keeper.poll(0).unwrap() > 0 {}
+    let mut slices = 0;
+    let frames = 2 * slice_bytes / 256;
+    for sequence in 1..=frames {
+        let payload = &PAYLOAD;
+        let frame = Frame { sequence, timestamp: 0, epoch: 1, kind: 1, schema: 1, payload };
+        assert_eq!(writer.append(&frame).unwrap(), Append::Done);
+        writer.publish().unwrap();
+        slices += keeper.poll(0).unwrap();
+    }
+    // Two to prefault; zeroing the next segment goes twice as fast, and creates and names it.
+    assert!(slices <= 2 + 4 + 3, "{slices} slices for {frames} frames");
+}
