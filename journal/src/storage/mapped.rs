@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use memmap2::{Advice, MmapRaw};
+use memmap2::{Advice, MmapRaw, UncheckedAdvice};
 use rustix::fs::{Advice as FileAdvice, FallocateFlags};
 use rustix::io::Errno;
 
@@ -148,6 +148,21 @@ impl MappedFile {
 }
 
 impl MappedFile {
+    /// Takes the whole pages of a range out of the mapping, in one go. The appender is done with
+    /// them, and their bytes stay in the page cache. Otherwise the sync makes each page read-only
+    /// by itself, each time with an interrupt to the appender's core: for many pages that takes
+    /// longer than the device does. Where the kernel refuses (locked memory), only that is lost.
+    fn unmap_whole_pages(memory: &MmapRaw, from: usize, to: usize) {
+        let (from, to) = (from & !(PAGE_BYTES - 1), to & !(PAGE_BYTES - 1));
+        if to < from + 2 * PAGE_BYTES {
+            return;
+        }
+        // SAFETY: the mapping is shared and of a file, so its pages come back with all that was
+        // stored when somebody touches them again.
+        let _ =
+            unsafe { memory.unchecked_advise_range(UncheckedAdvice::DontNeed, from, to - from) };
+    }
+
     /// Lets the device begin with a range, without a flush and without waiting: a big sync later
     /// would hold up everyone else's small ones. An error shows at that sync.
     fn start_writing(&self, from: u64, to: u64) {
@@ -159,8 +174,10 @@ impl MappedFile {
     }
 }
 
-/// Zeros are written in pieces of this size.
-const ZERO_BYTES: usize = 4096;
+/// The unit of mappings and of the page cache.
+const PAGE_BYTES: usize = 4096;
+/// Zeros are written in pieces of this size: a page.
+const ZERO_BYTES: usize = PAGE_BYTES;
 static ZEROS: [u8; ZERO_BYTES] = [0; ZERO_BYTES];
 
 impl StorageFile for MappedFile {
@@ -220,6 +237,7 @@ impl StorageFile for MappedFile {
     fn sync_range(&self, from: u64, to: u64) -> io::Result<()> {
         let memory = self.memory.get().expect("only mapped files are synced by range");
         let (from, to) = (usize::try_from(from).expect("fits"), usize::try_from(to).expect("fits"));
+        Self::unmap_whole_pages(memory, from, to);
         // Only this range: a sync of the whole file would write all prefaulted pages as well.
         memory.flush_range(from, to - from)
     }
@@ -244,7 +262,7 @@ impl StorageFile for MappedFile {
     fn prefault(&self, from: u64, to: u64) -> io::Result<()> {
         let memory = self.memory.get().expect("only mapped files are prefaulted");
         let to = usize::try_from(to).expect("fits").min(memory.len());
-        let from = usize::try_from(from).expect("fits") & !4095;
+        let from = usize::try_from(from).expect("fits") & !(PAGE_BYTES - 1);
         if from >= to {
             return Ok(());
         }
