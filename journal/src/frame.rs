@@ -12,10 +12,14 @@
 //! to the end of the payload. The first eight bytes are stored last and in one piece: a reader that
 //! sees them non-zero sees a whole frame.
 
+use crate::storage::Region;
+
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 32;
 /// The largest payload of one frame.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+/// Payloads up to here are put together before they are checksummed and copied.
+const SMALL_BYTES_MAX: usize = 480;
 /// Frames begin at multiples of this.
 pub const ALIGN: usize = 8;
 /// The largest frame, padding included.
@@ -49,9 +53,9 @@ impl Frame<'_> {
         (HEADER_BYTES + self.payload.len()).next_multiple_of(ALIGN)
     }
 
-    /// The first word, to be stored last, and the rest of the header.
+    /// The header but for its checksum.
     #[inline]
-    pub(crate) fn encode_header(&self) -> (u64, [u8; HEADER_BYTES - 8]) {
+    fn header(&self) -> [u8; HEADER_BYTES] {
         let length = (HEADER_BYTES + self.payload.len()) as u32;
         let mut header = [0; HEADER_BYTES];
         header[4..8].copy_from_slice(&length.to_le_bytes());
@@ -60,10 +64,47 @@ impl Frame<'_> {
         header[24..28].copy_from_slice(&self.epoch.to_le_bytes());
         header[28..30].copy_from_slice(&self.kind.to_le_bytes());
         header[30..32].copy_from_slice(&self.schema.to_le_bytes());
+        header
+    }
+
+    /// Writes the frame at `offset`, its first word last.
+    #[inline]
+    pub(crate) fn store<R: Region>(&self, region: &mut R, offset: u64) {
+        if self.payload.len() <= SMALL_BYTES_MAX {
+            self.store_small(region, offset);
+        } else {
+            self.store_large(region, offset);
+        }
+    }
+
+    /// In one piece: what a small frame costs is the calls, not the bytes.
+    #[inline]
+    fn store_small<R: Region>(&self, region: &mut R, offset: u64) {
+        let total = HEADER_BYTES + self.payload.len();
+        let mut bytes = [0; HEADER_BYTES + SMALL_BYTES_MAX];
+        bytes[..HEADER_BYTES].copy_from_slice(&self.header());
+        bytes[HEADER_BYTES..total].copy_from_slice(self.payload);
+        let crc = crc32c::crc32c(&bytes[4..total]);
+        region.write(offset + 8, &bytes[8..total]);
+        region.publish(offset, u64::from(total as u32) << 32 | u64::from(crc));
+    }
+
+    /// Without a copy in between.
+    #[inline]
+    fn store_large<R: Region>(&self, region: &mut R, offset: u64) {
+        let (word, rest) = self.encode_header();
+        region.write(offset + 8, &rest);
+        region.write(offset + HEADER_BYTES as u64, self.payload);
+        region.publish(offset, word);
+    }
+
+    /// The first word, to be stored last, and the rest of the header.
+    fn encode_header(&self) -> (u64, [u8; HEADER_BYTES - 8]) {
+        let header = self.header();
         let crc = crc32c::crc32c_append(crc32c::crc32c(&header[4..]), self.payload);
         let mut rest = [0; HEADER_BYTES - 8];
         rest.copy_from_slice(&header[8..]);
-        (u64::from(length) << 32 | u64::from(crc), rest)
+        (u64::from(u32_at(&header, 4)) << 32 | u64::from(crc), rest)
     }
 
     /// Appends the encoded frame, padding included, to `into`.

@@ -138,10 +138,7 @@ impl<S: Storage> Writer<S> {
 
     #[inline]
     fn store(&mut self, frame: &Frame<'_>) {
-        let (word, rest) = frame.encode_header();
-        self.region.write(self.offset + 8, &rest);
-        self.region.write(self.offset + HEADER_BYTES as u64, frame.payload);
-        self.region.publish(self.offset, word);
+        frame.store(&mut self.region, self.offset);
         self.offset += frame.stored_bytes() as u64;
     }
 
