@@ -1,8 +1,12 @@
-//! Appending without a sync, beside a checksum and a copy of the same bytes.
+//! Appending without a sync, beside a checksum and a copy of the same bytes: into plain memory, and
+//! into a prepared file's mapping, which is what a journal has to write to.
 
 use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use ringframe_journal::storage::{Region, Storage, StorageFile};
 use ringframe_journal::{Append, Journal, MappedStorage, Options, SyncPolicy, Writer};
 
 use crate::table::{Table, median};
@@ -13,8 +17,9 @@ const BATCH: u64 = 64;
 
 pub(crate) fn run(scale: Scale) {
     let mut table = Table::new(
-        "append without sync, one thread, million frames/s (publish after 64 frames, after each)",
-        &["payload", "crc+memcpy", "append", "ratio", "append, each", "ratio", "append ns"],
+        "append without sync, one thread, million frames/s, beside CRC32C + memcpy into plain memory \
+         and into a prepared mapping (published after 64 frames; last column: after each)",
+        &["payload", "memory", "mapping", "append", "of memory", "of mapping", "append, each"],
     );
     for payload in [32, 64, 256, 4096] {
         measure(scale, payload, &mut table);
@@ -44,23 +49,41 @@ fn measure(scale: Scale, payload_bytes: usize, table: &mut Table) {
     // Written once, so prefaulted; as large, so as cold.
     let mut buffer = vec![1; piece * scale.repeats()];
 
-    let (mut bare, mut batched, mut each) = (Vec::new(), Vec::new(), Vec::new());
-    for target in buffer.chunks_exact_mut(piece) {
+    let mut region = mapping(directory.path(), buffer.len() as u64);
+
+    let (mut bare, mut mapped) = (Vec::new(), Vec::new());
+    let (mut batched, mut each) = (Vec::new(), Vec::new());
+    for (index, target) in buffer.chunks_exact_mut(piece).enumerate() {
         bare.push(rate(count, || checksum_and_copy(&mut encoded, target)));
+        let offset = (index * piece) as u64;
+        mapped.push(rate(count, || checksum_and_map(&mut encoded, &mut region, offset, count)));
         batched.push(rate(count, || append(&mut writer, count, BATCH, &payload)));
         each.push(rate(count, || append(&mut writer, count, 1, &payload)));
     }
     black_box(&buffer);
-    let (bare, batched, each) = (median(bare), median(batched), median(each));
+    let (bare, mapped) = (median(bare), median(mapped));
+    let (batched, each) = (median(batched), median(each));
     table.row([
         format!("{payload_bytes} B"),
         format!("{bare:.1}"),
+        format!("{mapped:.1}"),
         format!("{batched:.1}"),
         format!("{:.2}x", batched / bare),
+        format!("{:.2}x", batched / mapped),
         format!("{each:.1}"),
-        format!("{:.2}x", each / bare),
-        format!("{:.1}", 1e3 / batched),
     ]);
+}
+
+/// A file prepared as the keeper prepares segments.
+fn mapping(directory: &Path, bytes: u64) -> impl Region {
+    let bytes = bytes.next_multiple_of(4096);
+    let file = Arc::new(MappedStorage::new(directory).create("bare").expect("a new file"));
+    file.reserve(bytes).expect("room");
+    file.zero(0, bytes).expect("room");
+    file.sync().expect("a disk");
+    let region = file.map(bytes).expect("a mapping");
+    file.prefault(0, bytes).expect("pages are prefaulted");
+    region
 }
 
 /// Million operations a second.
@@ -77,6 +100,16 @@ fn checksum_and_copy(encoded: &mut [u8], target: &mut [u8]) {
         let crc = crc32c::crc32c(&encoded[4..]);
         encoded[..4].copy_from_slice(&crc.to_le_bytes());
         slot.copy_from_slice(encoded);
+    }
+}
+
+/// The same into a mapping.
+fn checksum_and_map(encoded: &mut [u8], region: &mut impl Region, from: u64, count: u64) {
+    for sequence in 0..count {
+        encoded[8..16].copy_from_slice(&sequence.to_le_bytes());
+        let crc = crc32c::crc32c(&encoded[4..]);
+        encoded[..4].copy_from_slice(&crc.to_le_bytes());
+        region.write(from + sequence * encoded.len() as u64, encoded);
     }
 }
 
