@@ -1,5 +1,5 @@
 //! The journal beside its bare limits, each pair measured in the same run, in turn. Medians of the
-//! repeats; `cargo bench --bench journal [append|commit|roll|read]`. Without `--bench` (that is how
+//! repeats; `cargo bench --bench journal [append|commit|roll|read|verify]`. Without `--bench` (that is how
 //! `cargo test` starts benches) a smoke size runs in a second or two.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock and threads")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]
@@ -11,6 +11,7 @@ mod device;
 mod read;
 mod roll;
 mod table;
+mod verify;
 
 use std::path::Path;
 
@@ -64,11 +65,12 @@ fn main() {
     let scale = Scale { smoke: !arguments.iter().any(|argument| argument == "--bench") };
     let named: Vec<&String> =
         arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let parts: [Part; 4] = [
+    let parts: [Part; 5] = [
         ("append", append::run),
         ("commit", commit::run),
         ("roll", roll::run),
         ("read", read::run),
+        ("verify", verify::run),
     ];
     for (name, run) in parts {
         if named.is_empty() || named.iter().any(|wanted| *wanted == name) {

@@ -59,7 +59,7 @@ fn measure(scale: Scale, bytes: u64, payload_bytes: usize) {
     println!("  open: {opens:.1} ms");
 }
 
-fn fill(directory: &Path, bytes: u64, payload_bytes: usize) -> u64 {
+pub(crate) fn fill(directory: &Path, bytes: u64, payload_bytes: usize) -> u64 {
     let payload = vec![7; payload_bytes];
     let Journal { mut writer, syncer, keeper, .. } = open(directory, options());
     let helpers = helpers(syncer, keeper);
@@ -78,6 +78,13 @@ fn fill(directory: &Path, bytes: u64, payload_bytes: usize) -> u64 {
 
 /// The bare limit: every byte of frames through the same system call and one checksum.
 fn checksum_all(directory: &Path, last_end: u64) -> u64 {
+    read_pieces(directory, last_end, |piece| {
+        black_box(crc32c::crc32c(piece));
+    })
+}
+
+/// Shows every byte of frames to `work`; returns how many there are.
+pub(crate) fn read_pieces(directory: &Path, last_end: u64, work: impl Fn(&[u8])) -> u64 {
     let mut buffer = vec![0; MIB as usize];
     let mut total = 0;
     for info in survey(&MappedStorage::new(directory)).expect("segments") {
@@ -90,7 +97,7 @@ fn checksum_all(directory: &Path, last_end: u64) -> u64 {
         while at < end {
             let want = buffer.len().min((end - at) as usize);
             file.read_exact_at(&mut buffer[..want], at).expect("whole");
-            black_box(crc32c::crc32c(&buffer[..want]));
+            work(&buffer[..want]);
             at += want as u64;
         }
         total += end - BLOCK_BYTES;
@@ -99,7 +106,7 @@ fn checksum_all(directory: &Path, last_end: u64) -> u64 {
 }
 
 /// How many frames there are, and where the last segment's end.
-fn read_all(directory: &Path) -> (u64, u64) {
+pub(crate) fn read_all(directory: &Path) -> (u64, u64) {
     let mut reader = Reader::open_first(MappedStorage::new(directory)).expect("a journal");
     let mut frames = 0;
     while let Some(frame) = reader.next_frame().expect("whole") {
