@@ -23,6 +23,7 @@ pub mod frame;
 pub mod helpers;
 mod image;
 mod keeper;
+mod meter;
 mod open;
 mod options;
 mod position;

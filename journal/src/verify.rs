@@ -10,12 +10,13 @@
 //! whatever a writer does meanwhile lies above it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Context, Damage, DamagedRange, Error};
 use crate::frame::{Decoded, FrameRef};
+use crate::meter::{Count, Meter};
 use crate::recover::Cut;
 use crate::segment::{
     BLOCK_BYTES, DIGEST_NONE, Digest, HEADER_BYTES, Header, SEAL_OFFSET, Seal, SegmentHasher,
@@ -28,8 +29,6 @@ use crate::watermark::{FILE, MarkReader};
 
 /// Something that a writer may be changing just now is looked at again so often.
 const LOOKS: usize = 3;
-/// Progress is told about this often.
-const STEP_BYTES: u64 = 1 << 20;
 const HEADER_RANGE: (u64, u64) = (0, HEADER_BYTES as u64);
 const SEAL_RANGE: (u64, u64) = (SEAL_OFFSET, SEAL_OFFSET + HEADER_BYTES as u64);
 
@@ -78,7 +77,7 @@ pub struct SegmentReport {
     pub digest: Option<Digest>,
     /// What is wrong with it, in the order of the offsets.
     pub findings: Vec<DamagedRange>,
-    /// A torn tail that begins here.
+    /// What lies here of a torn tail.
     pub torn: Option<Cut>,
     /// Where its frames end, an End frame included.
     end: u64,
@@ -148,17 +147,13 @@ pub fn verify<S: Storage>(
         number: marked.max(sealed.map_or(0, |(number, _)| number)),
         sealed: sealed.map_or(0, |(number, _)| number),
     };
-    let meter = Meter {
-        done: AtomicU64::new(0),
-        total: segments.iter().map(|info| info.file_bytes).sum(),
-        tell: &progress,
-    };
+    let meter = Meter::new(segments.iter().map(|info| info.file_bytes).sum(), &progress);
     let mut reports = examine_all(storage, &segments, &line, threads, &meter)?;
     link(&segments, &mut reports);
+    join_tail(&mut reports);
     let gaps = segments.windows(2).map(|pair| missing(storage, pair, line.sequence));
     let mut missing = gaps.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
-    // Prepared segments alone hold nothing: the first sequence is next.
-    let next = reports.iter().map(|report| report.next).fold(1, u64::max);
+    let next = reports.last().map_or(1, |report| report.next);
     if next <= line.sequence && reports.iter().all(|report| report.findings.is_empty()) {
         let number = segments.last().map_or(1, |info| info.number + 1);
         missing.push(DamagedRange {
@@ -222,42 +217,6 @@ impl<'a> Place<'a> {
     }
 }
 
-struct Meter<'a> {
-    done: AtomicU64,
-    total: u64,
-    tell: &'a (dyn Fn(u64, u64) + Sync),
-}
-
-impl Meter<'_> {
-    fn add(&self, bytes: u64) {
-        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        (self.tell)(done.min(self.total), self.total);
-    }
-}
-
-/// Counts the bytes of one segment, telling seldom and never more than the file has.
-struct Count<'a> {
-    meter: &'a Meter<'a>,
-    left: u64,
-    untold: u64,
-}
-
-impl Count<'_> {
-    fn add(&mut self, bytes: u64) {
-        let bytes = bytes.min(self.left);
-        self.left -= bytes;
-        self.untold += bytes;
-        if self.untold >= STEP_BYTES {
-            self.meter.add(std::mem::take(&mut self.untold));
-        }
-    }
-
-    fn finish(&mut self) {
-        self.meter.add(self.untold + self.left);
-        (self.left, self.untold) = (0, 0);
-    }
-}
-
 fn examine_all<S: Storage>(
     storage: &S,
     segments: &[SegmentInfo],
@@ -314,14 +273,14 @@ fn examine<S: Storage>(
         digest: info.seal.good().map(|seal| seal.digest),
         findings: Vec::new(),
         torn: None,
-        end: BLOCK_BYTES,
+        end: 0,
         next: 0,
         last_epoch: 0,
         ended: false,
     };
-    let mut count = Count { meter, left: info.file_bytes, untold: 0 };
+    let mut count = meter.count(info.file_bytes);
     if info.header == Stored::Blank && info.number > place.line.number {
-        check_prepared(storage, info, &*file, place, &mut report)?;
+        check_prepared(storage, info, &*file, &mut report)?;
     } else if let Some(start) = find_start(info, &file, place, &mut report)? {
         let mut walk = Walk { info, file: &file, place, report: &mut report, last_timestamp: 0 };
         walk.frames(start, &mut count).context("read", path)?;
@@ -338,14 +297,12 @@ fn check_prepared<S: Storage>(
     storage: &S,
     info: &SegmentInfo,
     file: &S::File,
-    place: &Place<'_>,
     report: &mut SegmentReport,
 ) -> Result<(), Error> {
     let to = nonzero_end(file, 0, info.file_bytes).context("read", &info.path)?;
     // If the writer has begun it since it was listed, nothing in it is attested yet.
     if to > 0 && inspect(storage, info.number)?.header == Stored::Blank {
-        let next = place.before.map_or(0, |seal| seal.last_sequence + 1);
-        report.torn = Some(torn(info, 0, to, next, Damage::Missing));
+        report.torn = Some(torn(&info.path, 0, to, 0, Damage::Missing));
     }
     Ok(())
 }
@@ -370,15 +327,15 @@ fn find_start<F: StorageFile>(
     let Line { number, sequence, .. } = *place.line;
     if info.number > number && first.is_none_or(|first| first > sequence) {
         let to = nonzero_end(&**file, 0, info.file_bytes).context("read", &info.path)?;
-        report.torn = Some(torn(info, 0, to, first.unwrap_or(0), range.damage));
+        report.torn = Some(torn(&info.path, 0, to, 0, range.damage));
         return Ok(None);
     }
     report.findings.push(range);
     Ok(first.map(|next| Start { offset: BLOCK_BYTES, next, epoch: 0 }))
 }
 
-fn torn(info: &SegmentInfo, from: u64, to: u64, sequence: u64, damage: Damage) -> Cut {
-    Cut { path: info.path.clone(), from, to, sequence, damage, kept_in: Vec::new() }
+fn torn(path: &Path, from: u64, to: u64, sequence: u64, damage: Damage) -> Cut {
+    Cut { path: path.to_owned(), from, to, sequence, damage, kept_in: Vec::new() }
 }
 
 /// The walk over one segment.
@@ -432,7 +389,7 @@ impl<F: StorageFile> Walk<'_, F> {
                 // The writer may have gone on meanwhile.
                 looks = if end > at.offset { 1 } else { looks + 1 };
                 if looks == LOOKS {
-                    self.report.torn = Some(torn(self.info, end, to, next, damage));
+                    self.report.torn = Some(torn(&self.info.path, end, to, next, damage));
                     return Ok(());
                 }
                 at = Start { offset: end, next, epoch: last_epoch };
@@ -562,18 +519,38 @@ fn link(segments: &[SegmentInfo], reports: &mut [SegmentReport]) {
             note(reports, two, SEAL_RANGE);
         }
         let Ok(header) = two.good_header() else { continue };
-        let Some(before) = reports.iter_mut().find(|report| report.number == one.number) else {
+        let Some(before) = reports.iter().find(|report| report.number == one.number) else {
             continue;
         };
         let same_logic = one.header.good().is_none_or(|before| fits_logic(before, header));
         let follows = header.first_sequence == before.next && header.epoch >= before.last_epoch;
-        if !before.ended && before.findings.is_empty() {
-            // A whole segment behind one that has no end: none of it was ever attested.
-            let (end, next) = (before.end, before.next);
-            before.torn.get_or_insert_with(|| torn(one, end, end, next, Damage::Missing));
-        } else if !same_logic || !follows {
+        // Behind a segment without an end nothing was ever attested: that is for `join_tail`.
+        let attested = before.ended || !before.findings.is_empty();
+        if attested && !(same_logic && follows) {
             note(reports, two, HEADER_RANGE);
         }
+    }
+}
+
+/// The tail is torn where the first segment without an end stops, even if the bytes that survived
+/// lie in the segments behind: opening the journal cuts from there.
+fn join_tail(reports: &mut [SegmentReport]) {
+    // Segments without a header do not know their sequences.
+    let mut next = 1;
+    for report in reports.iter_mut() {
+        if report.next == 0 {
+            report.next = next;
+            report.torn.iter_mut().for_each(|torn| torn.sequence = next);
+        }
+        next = report.next;
+    }
+    let open = reports.iter().position(|report| !report.ended && report.findings.is_empty());
+    let Some((last, behind)) = open.and_then(|at| reports[at..].split_first_mut()) else { return };
+    let is_written =
+        |report: &SegmentReport| report.state != SegmentState::Prepared || report.torn.is_some();
+    if behind.iter().any(is_written) {
+        let (path, at, next) = (&last.path, last.end, last.next);
+        last.torn.get_or_insert_with(|| torn(path, at, at, next, Damage::Missing));
     }
 }
 
