@@ -4,59 +4,73 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The hash so far.
+/// The hash so far of a stream of 16-byte blocks.
+///
+/// Four lanes take the blocks in turn, so that their multiplications overlap; how the stream is cut
+/// into calls makes no difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
-    low: u64,
-    high: u64,
+    lanes: [u64; LANES],
+    /// How many blocks there were.
+    blocks: u64,
 }
 
-// Odd, with about half of their bits set: the fractional parts of pi, as others use them.
-const K0: u64 = 0x243F_6A88_85A3_08D3;
-const K1: u64 = 0x1319_8A2E_0370_7345;
-const K2: u64 = 0xA409_3822_299F_31D1;
+const LANES: usize = 4;
+/// The unit of the stream.
+pub const BLOCK_BYTES: usize = 16;
+
+// Odd, with about half of their bits set: fractional digits of pi, as others use them.
+const SEEDS: [u64; LANES] =
+    [0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7345, 0xA409_3822_299F_31D1, 0x082E_FA98_EC4E_6C89];
+const LOW: u64 = 0x4528_21E6_38D0_1377;
+const HIGH: u64 = 0xBE54_66CF_34E9_0C6D;
 
 impl Default for Digest {
     fn default() -> Self {
-        Self { low: K0, high: K1 }
+        Self { lanes: SEEDS, blocks: 0 }
     }
 }
 
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}{:016x}", self.high, self.low)
+        let ends = |salt| {
+            let ends =
+                self.lanes.iter().fold(self.blocks ^ salt, |sum, &lane| fold(sum ^ lane, HIGH));
+            fold(ends, LOW)
+        };
+        let (low, high) = (ends(LOW), ends(HIGH));
+        write!(f, "{high:016x}{low:016x}")
     }
 }
 
 impl Digest {
-    /// Takes in one record of the command `sequence`.
-    #[expect(clippy::inline_always, reason = "a known length needs no loop")]
-    #[inline(always)]
-    pub fn update(&mut self, sequence: u64, kind: u16, bytes: &[u8]) {
-        // Length and kind first, so that no two lists of records are the same string of words.
-        let what = (u64::from(kind) << 32) | bytes.len() as u64;
-        let mut lane = fold(sequence ^ K2, what ^ K1);
-        let mut pairs = bytes.chunks_exact(16);
-        for pair in &mut pairs {
-            lane = fold(word(&pair[..8]) ^ lane, word(&pair[8..]) ^ K2).wrapping_add(lane);
+    /// Takes in whole blocks.
+    #[inline]
+    pub fn update(&mut self, bytes: &[u8]) {
+        let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+        assert!(rest.is_empty(), "{} bytes are no whole blocks", bytes.len());
+        // The lane whose turn it is comes first, and turns round with each block.
+        let turn = (self.blocks % LANES as u64) as usize;
+        self.lanes.rotate_left(turn);
+        let mut fours = blocks.chunks_exact(LANES);
+        for four in &mut fours {
+            for (lane, block) in self.lanes.iter_mut().zip(four) {
+                *lane = mix(*lane, block);
+            }
         }
-        let rest = pairs.remainder();
-        if !rest.is_empty() {
-            let mut last = [0; 16];
-            last[..rest.len()].copy_from_slice(rest);
-            lane = fold(word(&last[..8]) ^ lane, word(&last[8..]) ^ K2).wrapping_add(lane);
+        for (lane, block) in self.lanes.iter_mut().zip(fours.remainder()) {
+            *lane = mix(*lane, block);
         }
-        // Two words of state: a lane that folds to zero cannot erase what came before it.
-        self.low = fold(self.low ^ lane, K0).wrapping_add(self.high);
-        self.high = self.high.rotate_left(23) ^ self.low;
+        self.lanes.rotate_right(turn);
+        self.blocks += blocks.len() as u64;
     }
 }
 
+/// A lane that folds to zero still has what it was before in the sum.
 #[inline]
-fn word(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+fn mix(lane: u64, block: &[u8; BLOCK_BYTES]) -> u64 {
+    let wide = u128::from_le_bytes(*block);
+    fold(wide as u64 ^ lane, (wide >> 64) as u64 ^ HIGH).wrapping_add(lane.rotate_left(23))
 }
 
 #[inline]

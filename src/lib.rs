@@ -33,6 +33,7 @@ pub mod digest;
 pub mod exchange;
 pub mod kit;
 pub mod logic;
+pub mod memory;
 mod prefetch;
 pub mod record;
 pub mod types;

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::digest::Digest;
+use crate::digest::{BLOCK_BYTES, Digest};
 use crate::record::Record;
 pub use crate::types::{Moment, Nanos, Sequence};
 
@@ -120,28 +120,38 @@ struct Out {
     bytes: Vec<u8>,
     used: usize,
     records: usize,
+    /// Of what was cleared away. The records that wait are digested together, later: bytes that
+    /// were just written piece by piece are slow to read back in one piece.
     digest: Digest,
 }
 
 /// Before each record: the sequence (8), the kind (2), the payload's length (2), zeros (4).
-const ENTRY_BYTES: usize = 16;
+const ENTRY_BYTES: usize = BLOCK_BYTES;
 
 impl Out {
     #[expect(clippy::inline_always, reason = "see `Emit::event`")]
     #[inline(always)]
     fn push<R: Record>(&mut self, sequence: Sequence, record: &R, flag: u16) {
         let payload = self.used + ENTRY_BYTES;
-        if self.bytes.len() < payload + R::BYTES_MAX {
-            self.grow(payload + R::BYTES_MAX);
+        let most = payload + R::BYTES_MAX.next_multiple_of(BLOCK_BYTES);
+        if self.bytes.len() < most {
+            self.grow(most);
         }
-        let length = record.encode(&mut self.bytes[payload..payload + R::BYTES_MAX]);
-        let kind = record.kind() | flag;
-        let head = u64::from(kind) | ((length as u64) << 16);
-        self.bytes[self.used..self.used + 8].copy_from_slice(&sequence.0.to_le_bytes());
-        self.bytes[self.used + 8..payload].copy_from_slice(&head.to_le_bytes());
-        self.digest.update(sequence.0, kind, &self.bytes[payload..payload + length]);
-        self.used = payload + length.next_multiple_of(8);
+        let entry = &mut self.bytes[self.used..most];
+        let length = record.encode(&mut entry[ENTRY_BYTES..ENTRY_BYTES + R::BYTES_MAX]);
+        let head = u64::from(record.kind() | flag) | ((length as u64) << 16);
+        entry[..8].copy_from_slice(&sequence.0.to_le_bytes());
+        entry[8..16].copy_from_slice(&head.to_le_bytes());
+        let end = ENTRY_BYTES + length.next_multiple_of(BLOCK_BYTES);
+        entry[ENTRY_BYTES + length..end].fill(0);
+        self.used += end;
         self.records += 1;
+    }
+
+    fn digest(&self) -> Digest {
+        let mut digest = self.digest;
+        digest.update(&self.bytes[..self.used]);
+        digest
     }
 
     #[cold]
@@ -166,7 +176,7 @@ impl<E: Record, R: Record> Outbox<E, R> {
 
     /// The digest of everything emitted so far.
     pub fn digest(&self) -> Digest {
-        self.out.digest
+        self.out.digest()
     }
 
     /// The command that was stepped last.
@@ -184,15 +194,20 @@ impl<E: Record, R: Record> Outbox<E, R> {
         self.out.records == 0
     }
 
+    /// The records that wait, as the digest takes them in.
+    pub fn encoded(&self) -> &[u8] {
+        &self.out.bytes[..self.out.used]
+    }
+
     /// The records that wait, in the order they were emitted.
     pub fn iter(&self) -> impl Iterator<Item = Emitted<'_>> {
-        let mut rest = &self.out.bytes[..self.out.used];
+        let mut rest = self.encoded();
         std::iter::from_fn(move || {
             let (sequence, after) = rest.split_first_chunk::<8>()?;
             let (head, after) = after.split_first_chunk::<8>()?;
             let head = u64::from_le_bytes(*head);
             let length = (head >> 16) as u16 as usize;
-            rest = &after[length.next_multiple_of(8)..];
+            rest = &after[length.next_multiple_of(BLOCK_BYTES)..];
             Some(Emitted {
                 sequence: Sequence(u64::from_le_bytes(*sequence)),
                 kind: head as u16,
@@ -216,6 +231,7 @@ impl<E: Record, R: Record> Outbox<E, R> {
     /// Forgets the records; the digest and the room stay.
     #[inline]
     pub fn clear(&mut self) {
+        self.out.digest = self.out.digest();
         self.out.used = 0;
         self.out.records = 0;
     }

@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
+use ringframe::memory::HugePages;
+
 mod cli;
+
+#[global_allocator]
+static MEMORY: HugePages = HugePages;
 
 fn main() -> ExitCode {
     cli::run()

@@ -30,6 +30,9 @@ mod regimes;
 mod table;
 mod whole;
 
+#[global_allocator]
+static MEMORY: ringframe::memory::HugePages = ringframe::memory::HugePages;
+
 /// How much is measured, and of what.
 pub(crate) struct Scale {
     smoke: bool,

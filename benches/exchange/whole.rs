@@ -195,10 +195,8 @@ pub(crate) struct Redigest {
 impl Watch for Redigest {
     #[inline]
     fn batch(&mut self, outbox: &Outbox<Event, Reject>, _commands: usize) {
-        for emitted in outbox.iter() {
-            self.digest.update(emitted.sequence.0, emitted.kind, emitted.payload);
-            self.records += 1;
-        }
+        self.digest.update(outbox.encoded());
+        self.records += outbox.len() as u64;
     }
 }
 

@@ -30,15 +30,22 @@ impl<T: Copy + FromZeros> Chunks<T> {
     /// Takes the room for this many values now rather than later.
     pub(super) fn reserve(&mut self, values: usize) {
         while self.chunks.len() * CHUNK < values {
-            let chunk = <[T; CHUNK]>::new_box_zeroed().expect("memory for one more chunk");
-            self.chunks.push(chunk);
+            self.add_chunk();
+            // A write brings each page in now; as it came, it is only promised.
+            let chunk = self.chunks.last_mut().into_iter().flat_map(|chunk| chunk.iter_mut());
+            chunk.for_each(|value| *std::hint::black_box(value) = T::new_zeroed());
         }
+    }
+
+    #[cold]
+    fn add_chunk(&mut self) {
+        self.chunks.push(<[T; CHUNK]>::new_box_zeroed().expect("memory for one more chunk"));
     }
 
     #[inline]
     pub(super) fn push(&mut self, value: T) {
         if self.len == self.chunks.len() * CHUNK {
-            self.reserve(self.len + 1);
+            self.add_chunk();
         }
         self.chunks[self.len / CHUNK][self.len % CHUNK] = value;
         self.len += 1;

@@ -70,6 +70,18 @@ struct Bucket {
     used: u16,
 }
 
+impl Bucket {
+    /// A bit for each place that may hold the key's number. No branch depends on where it is.
+    #[inline]
+    fn places(&self, key: &Key) -> u32 {
+        let mut places = 0;
+        for (place, &tag) in self.tags.iter().enumerate() {
+            places |= u32::from(tag == key.tag()) << place;
+        }
+        places & ((1 << self.used) - 1)
+    }
+}
+
 /// Buckets that overflow into the next one. Nothing is ever removed, so a search ends at the first
 /// bucket with room.
 #[derive(Clone, Debug, Default)]
@@ -161,6 +173,11 @@ impl Tokens {
     pub(super) fn reserve(&mut self, tokens: usize) {
         self.log.reserve(tokens + 1);
         self.table = Table::with_room_for(tokens.max(self.log.len()));
+        // A write brings each page in now; as it came, it is only promised.
+        self.table
+            .buckets
+            .iter_mut()
+            .for_each(|bucket| *std::hint::black_box(bucket) = Bucket::new_zeroed());
         self.next = None;
         self.index_log();
     }
@@ -176,13 +193,13 @@ impl Tokens {
         let mut at = key.bucket(self.table.buckets.len());
         loop {
             let bucket = &self.table.buckets[at];
-            for place in 0..(bucket.used as usize).min(BUCKET) {
-                if bucket.tags[place] == key.tag() {
-                    let number = bucket.numbers[place];
-                    if key.is(self.log.get(number)) {
-                        return Some(number);
-                    }
+            let mut places = bucket.places(key);
+            while places != 0 {
+                let number = bucket.numbers[places.trailing_zeros() as usize % BUCKET];
+                if key.is(self.log.get(number)) {
+                    return Some(number);
                 }
+                places &= places - 1;
             }
             if (bucket.used as usize) < BUCKET {
                 return None;
@@ -195,8 +212,8 @@ impl Tokens {
     #[inline]
     pub(super) fn guess(&self, key: &Key) -> Option<u32> {
         let bucket = &self.table.buckets[key.bucket(self.table.buckets.len())];
-        let place = bucket.tags.iter().position(|&tag| tag == key.tag())?;
-        (place < bucket.used as usize).then(|| bucket.numbers[place])
+        let places = bucket.places(key);
+        (places != 0).then(|| bucket.numbers[places.trailing_zeros() as usize % BUCKET])
     }
 
     /// Uses the token up: the next number is its own.
