@@ -1,5 +1,5 @@
-//! Huge pages for what is large: a book's memory is visited at random, and with pages of 4 KiB every
-//! visit first costs a walk through the page tables.
+//! Huge pages for what is large: a book's memory is visited at random, and with pages of 4 KiB
+//! every visit first costs a walk through the page tables.
 //!
 //! Logic does not know of it: the program that wants it says
 //! `#[global_allocator] static MEMORY: HugePages = HugePages;`.
@@ -52,7 +52,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
 }
 
 // SAFETY: small layouts go to the system's allocator, all four methods agree on which are small by
-// `mapped_bytes`, and large ones are mappings of their own, aligned, zeroed and of at least the size.
+// `mapped_bytes`, and large ones are mappings of their own, aligned, zeroed and at least as long.
 #[expect(unsafe_code, reason = "it is an allocator")]
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -73,7 +73,7 @@ unsafe impl GlobalAlloc for HugePages {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         match mapped_bytes(layout) {
-            // SAFETY: `map` made a mapping of so many bytes for this layout, and the caller is done.
+            // SAFETY: `map` mapped so many bytes for this layout, and the caller is done with them.
             Some(bytes) => unsafe {
                 let _ = munmap(pointer.cast(), bytes);
             },

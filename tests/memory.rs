@@ -1,5 +1,5 @@
 //! The allocator that the program runs on: what is large begins on a huge page, is zeroed where it
-//! must be, and keeps its bytes when it grows and shrinks across the border between small and large.
+//! must be, and keeps its bytes as it grows and shrinks across the border of small and large.
 
 use ringframe::memory::HugePages;
 

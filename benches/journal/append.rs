@@ -17,7 +17,8 @@ const BATCH: u64 = 64;
 
 pub(crate) fn run(scale: Scale) {
     let mut table = Table::new(
-        "append without sync, one thread, million frames/s, beside CRC32C + memcpy into plain memory \
+        "append without sync, one thread, million frames/s, beside CRC32C + memcpy into plain \
+         memory \
          and into a prepared mapping (published after 64 frames; last column: after each)",
         &["payload", "memory", "mapping", "append", "of memory", "of mapping", "append, each"],
     );
