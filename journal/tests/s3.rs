@@ -1,4 +1,5 @@
 //! An archive in an object store that speaks S3. `tests/s3_archive.sh` starts one and runs this.
+#![cfg(feature = "s3")]
 
 mod common;
 mod disks;

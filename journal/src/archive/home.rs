@@ -56,10 +56,7 @@ impl ArchiveHome {
             // What is archived may be pruned: it has to survive a power cut.
             (Box::new(store.with_fsync(true)), Path::default())
         } else {
-            // The TLS library wants its cryptography chosen once; a second choice is the same.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let url = Url::parse(place).map_err(|e| wrong(&e))?;
-            object_store::parse_url_opts(&url, std::env::vars()).map_err(|e| wrong(&e))?
+            remote(place)?
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -145,6 +142,22 @@ impl ArchiveHome {
 
 fn failed(place: &str, source: &dyn std::fmt::Display) -> Error {
     Error::Archive { place: place.to_owned(), why: source.to_string() }
+}
+
+/// The store that a URL names, and where in it the archive lies.
+#[cfg(feature = "s3")]
+fn remote(place: &str) -> Result<(Box<dyn ObjectStore>, Path), Error> {
+    // The TLS library wants its cryptography chosen once; a second choice is the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = Url::parse(place).map_err(|source| failed(place, &source))?;
+    object_store::parse_url_opts(&url, std::env::vars()).map_err(|source| failed(place, &source))
+}
+
+#[cfg(not(feature = "s3"))]
+fn remote(place: &str) -> Result<(Box<dyn ObjectStore>, Path), Error> {
+    let why = "is no directory, and this program was built without object stores; \
+               build it with ringframe-journal's feature `s3`, or name a directory";
+    Err(failed(place, &why))
 }
 
 /// The directory that a place names, unless it is the URL of something else.
@@ -251,5 +264,16 @@ impl Read for Download<'_> {
         into[..taken].copy_from_slice(&self.part[self.used..self.used + taken]);
         self.used += taken;
         Ok(taken)
+    }
+}
+
+#[cfg(all(test, not(feature = "s3")))]
+mod tests {
+    use super::ArchiveHome;
+
+    #[test]
+    fn without_the_feature_a_url_says_what_to_build() {
+        let error = ArchiveHome::create("s3://bucket/prefix").unwrap_err().to_string();
+        assert!(error.contains("s3://bucket/prefix") && error.contains("feature `s3`"), "{error}");
     }
 }
