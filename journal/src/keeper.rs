@@ -22,9 +22,10 @@ use crate::writer::Prepared;
 pub(crate) const SCRATCH: &str = "prepare.tmp";
 /// A full disk is asked again after this time.
 const RETRY_NANOS: u64 = 1_000_000_000;
-/// So many segments may take frames or be prepared before the oldest of them is sealed: the queues
-/// of the helpers never overflow, and recovery never has a longer tail to judge.
-const UNSEALED_MAX: u64 = 3;
+/// So many segments may take frames or be prepared before the oldest of them is sealed: what is
+/// queued for the helpers, at most one entry a segment, never overflows queues of this length, and
+/// recovery never has a longer tail to judge.
+pub(crate) const UNSEALED_MAX: usize = 3;
 /// Written-back pages are made writable again this often: the kernel cleans old dirty pages.
 const REFRESH_NANOS: u64 = 1_000_000_000;
 
@@ -134,7 +135,7 @@ impl<S: Storage> Keeper<S> {
     }
 
     fn prepare(&mut self, now: u64) -> Result<usize, Error> {
-        let too_many = self.next_number > self.sealed + UNSEALED_MAX;
+        let too_many = self.next_number > self.sealed + UNSEALED_MAX as u64;
         if now < self.retry_at || self.prepared.is_full() || too_many || self.is_ahead() {
             return Ok(0);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use crate::error::{Context, Error};
-use crate::keeper::{Keeper, SCRATCH, map_segment, name_and_map, reserve, seal_now};
+use crate::keeper::{Keeper, SCRATCH, UNSEALED_MAX, map_segment, name_and_map, reserve, seal_now};
 use crate::options::Options;
 use crate::position::{Head, Positions};
 use crate::recover::{Active, Cut, Verdict, judge};
@@ -97,8 +97,8 @@ impl<S: Storage> Journal<S> {
         positions.set_synced(journaled);
         positions.publish(journaled, Head { number, offset });
         let (to_prepared, prepared) = bounded(1);
-        let (to_rolled, rolled) = bounded(4);
-        let (to_complete, complete) = bounded(4);
+        let (to_rolled, rolled) = bounded(UNSEALED_MAX);
+        let (to_complete, complete) = bounded(UNSEALED_MAX);
         let mut writer = Writer {
             region,
             offset,
@@ -134,7 +134,7 @@ impl<S: Storage> Journal<S> {
             complete,
             preparing: None,
             next_number: number + 1,
-            open: VecDeque::with_capacity(4),
+            open: VecDeque::with_capacity(UNSEALED_MAX),
             sealing: None,
             sealed: number - 1,
             previous: verdict.previous,
