@@ -3,15 +3,48 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ringframe");
 /// The smallest segment that holds the largest frame.
 const SEGMENT_BYTES: &str = "73728";
+
+/// A child process that ends with the test, also when the test fails.
+struct Running(Option<Child>);
+
+impl Running {
+    fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
 
 /// A data directory that goes away with the test.
 struct Data(tempfile::TempDir);
@@ -39,7 +72,7 @@ impl Data {
         // A writer that refuses to start does not read.
         let _ = lines.into_iter().try_for_each(|line| writeln!(stdin, "{line}"));
         drop(stdin);
-        child.wait_with_output().unwrap()
+        child.output()
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -48,10 +81,10 @@ impl Data {
         command
     }
 
-    fn spawn(&self, args: &[&str], stdin: Stdio) -> Child {
+    fn spawn(&self, args: &[&str], stdin: Stdio) -> Running {
         let mut command = self.command(args);
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
+        Running(Some(command.spawn().unwrap()))
     }
 
     fn run(&self, args: &[&str]) -> Output {
@@ -299,8 +332,6 @@ fn tail_follows_a_live_writer_and_verify_runs_beside_it() {
     signal(&writer, "TERM");
     assert!(writer.wait().unwrap().success(), "SIGTERM closes the journal cleanly");
     drop(stdin);
-    tail.kill().unwrap();
-    tail.wait().unwrap();
     assert_eq!(json(&data.code(&["info", "--json"], 0))["synced"].as_u64(), Some(3020));
 }
 
@@ -315,7 +346,25 @@ fn a_closed_pipe_ends_a_dump_quietly() {
     let mut dump = data.spawn(&["dump"], Stdio::null());
     let mut first = String::new();
     BufReader::with_capacity(64, dump.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    let output = dump.wait_with_output().unwrap();
+    let output = dump.output();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+}
+
+/// It must not wait for a frame that never comes.
+#[test]
+fn a_closed_pipe_ends_a_tail_quietly() {
+    let data = Data::with(lines(3));
+    let mut tail = data.spawn(&["tail"], Stdio::null());
+    let mut shown = BufReader::new(tail.stdout.take().unwrap()).lines();
+    assert!(shown.by_ref().take(3).all(|line| line.is_ok()));
+    assert_eq!(tail.try_wait().unwrap(), None, "it follows");
+    drop(shown);
+    let begun = Instant::now();
+    while tail.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody listens and it goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = tail.output();
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
 }
 

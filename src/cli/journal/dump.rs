@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use ringframe_journal::segment::Stored;
 use ringframe_journal::{FrameRef, MappedStorage, Reader, survey};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use serde_json::json;
 
 use super::DataArgs;
@@ -140,8 +142,9 @@ fn print(storage: MappedStorage, range: &Range, out: &mut dyn Write) -> Result<A
             }
             Ok(None) if range.follow => {
                 out.flush()?;
-                #[expect(clippy::disallowed_methods, reason = "a polite pause between two looks")]
-                std::thread::sleep(pause);
+                if !has_listener(pause)? {
+                    break;
+                }
                 pause = (pause * 2).min(PAUSE_MAX);
             }
             Ok(None) => break,
@@ -153,6 +156,19 @@ fn print(storage: MappedStorage, range: &Range, out: &mut dyn Write) -> Result<A
         }
     }
     Ok(Answer::Yes)
+}
+
+/// A polite pause between two looks; says whether anyone still reads the output. Nobody would notice
+/// otherwise before the next frame, which may never come.
+fn has_listener(pause: Duration) -> io::Result<bool> {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
+    let stdout = rustix::stdio::stdout();
+    // Of no events that are asked for, those that are always told are left: hang-up and error.
+    let mut output = [PollFd::from_borrowed_fd(stdout, PollFlags::empty())];
+    match poll(&mut output, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(output[0].revents().is_empty()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A time: RFC 3339 or nanoseconds since 1970.
