@@ -159,7 +159,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { operation, path, source } => {
-                write!(f, "cannot {operation} {}: {source}", path.display())
+                write!(f, "cannot {operation} {}: {source}{}", path.display(), advice(source))
             }
             Self::Locked { path } => write!(
                 f,
@@ -205,6 +205,17 @@ impl fmt::Display for Error {
             }
             Self::Options(why) | Self::Misuse(why) => f.write_str(why),
         }
+    }
+}
+
+/// What to do about an error of the system, where one thing is likely.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; check owner and mode of the directory and its files, or run as their owner"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or use another --data",
+        _ => "",
     }
 }
 

@@ -4,6 +4,8 @@
 //! Mounting needs root. Without it these tests say so and check nothing.
 #![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -233,5 +235,59 @@ fn a_read_only_disk_is_named_and_can_still_be_read() {
     let message = error.to_string();
     assert!(message.contains(&directory.display().to_string()), "{message}");
     assert!(message.contains("Read-only file system"), "{message}");
+    assert!(message.contains("mount it for writing"), "{message}");
     check(&directory, 500);
+}
+
+/// Set for the child process that runs without the rights of root.
+const UNPRIVILEGED: &str = "RINGFRAME_TEST_READ_ONLY";
+
+/// Root may write anywhere, so another user tries: this test again, as `nobody`.
+#[test]
+fn a_directory_without_the_right_to_write_is_named_and_can_be_read() {
+    if let Some(directory) = std::env::var_os(UNPRIVILEGED) {
+        return meets_a_read_only_directory(Path::new(&directory));
+    }
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("journal");
+    let (mut writer, helpers) = open(&directory);
+    assert!(append_until_refused(&mut writer, 500).is_none());
+    helpers.close(writer).unwrap();
+    std::fs::create_dir(home.path().join("empty")).unwrap();
+    let mode = |bits| std::fs::Permissions::from_mode(bits);
+    std::fs::set_permissions(home.path(), mode(0o555)).unwrap();
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        std::fs::set_permissions(entry.unwrap().path(), mode(0o444)).unwrap();
+    }
+    for locked in [directory.clone(), home.path().join("empty")] {
+        std::fs::set_permissions(locked, mode(0o555)).unwrap();
+    }
+    // A copy, because the build directory may be closed to others.
+    let reachable = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(reachable.path(), mode(0o755)).unwrap();
+    let program = reachable.path().join("test");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut child = Command::new(program);
+    child.args(["--exact", "a_directory_without_the_right_to_write_is_named_and_can_be_read"]);
+    child.env(UNPRIVILEGED, &directory).current_dir(reachable.path());
+    if reachable.path().metadata().unwrap().uid() == 0 {
+        child.uid(65_534).gid(65_534);
+    }
+    let output = child.output().unwrap();
+    std::fs::set_permissions(&directory, mode(0o755)).unwrap();
+    std::fs::set_permissions(home.path(), mode(0o755)).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+}
+
+fn meets_a_read_only_directory(directory: &Path) {
+    let home = directory.parent().unwrap();
+    for refused in [directory.to_owned(), home.join("empty"), home.join("new")] {
+        let error = Journal::open(MappedStorage::new(&refused), options()).err().unwrap();
+        let message = error.to_string();
+        for part in [refused.to_str().unwrap(), "ermission denied", "run as their owner"] {
+            assert!(message.contains(part), "'{part}' is not in '{message}'");
+        }
+    }
+    check(directory, 500);
 }
