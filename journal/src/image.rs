@@ -4,12 +4,13 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::error::{Context, Damage, DamagedRange, Error};
+use crate::error::{Context, Damage, Error};
 use crate::segment::{
     BLOCK_BYTES, HEADER_BYTES, Header, SEAL_OFFSET, Seal, SegmentHasher, Stored, file_name,
 };
 use crate::storage::{Access, Storage, StorageFile};
-use crate::walk::{Extent, Stop, measure};
+use crate::survey::inspect;
+use crate::walk::{Extent, Stop, measure, nonzero_end};
 
 /// Segments pass in pieces of this size.
 pub(crate) const PIECE_BYTES: usize = 1 << 20;
@@ -115,30 +116,14 @@ pub(crate) fn pieces<F: StorageFile>(
 
 /// Checks every byte of a sealed segment's file: the frames one by one and all against the seal.
 pub(crate) fn check_file<S: Storage>(storage: &S, number: u64) -> Result<(Header, Seal), Error> {
-    let name = file_name(number);
-    let path = storage.path(&name);
-    let file = Arc::new(storage.open(&name, Access::Read).context("open", &path)?);
-    let bytes = file.bytes().context("read the length of", &path)?;
-    let mut check = ImageCheck::default();
-    pieces(&*file, 0, bytes, |_, piece| {
-        check.update(piece);
-        Ok(())
-    })
-    .context("read", &path)?;
-    let damaged = |from, sequence_from, sequence_to, damage| {
-        let path = path.clone();
-        Error::Damaged(DamagedRange { path, from, to: bytes, sequence_from, sequence_to, damage })
-    };
-    let (header, seal, is_sealed) = match check.finish() {
-        Ok((header, seal)) => (header, seal, true),
-        // Some frame is not what was sealed: the walk below may say which.
-        Err((_, Damage::Chain)) => {
-            let (header, seal) = head_of(&*file).context("read", &path)?;
-            (header, seal, false)
-        }
-        Err((from, damage)) => return Err(damaged(from, 1, 0, damage)),
-    };
-    let extent = measure(&file, &header, None, |_| {}).context("read", &path)?;
+    let info = inspect(storage, number)?;
+    let (header, seal) = (info.good_header(), info.good_seal());
+    let (header, seal) = (header.map_err(Error::Damaged)?, seal.map_err(Error::Damaged)?);
+    let path = &info.path;
+    let file = storage.open(&file_name(number), Access::Read).context("open", path)?;
+    let file = Arc::new(file);
+    let mut hasher = SegmentHasher::new(&seal.previous, header);
+    let extent = measure(&file, header, Some(&mut hasher), |_| {}).context("read", path)?;
     let sealed = Extent {
         end: seal.end,
         next: seal.last_sequence + 1,
@@ -147,19 +132,25 @@ pub(crate) fn check_file<S: Storage>(storage: &S, number: u64) -> Result<(Header
         stop: Stop::End,
     };
     let last = seal.last_sequence;
-    match extent.stop {
-        Stop::Damage(damage) => Err(damaged(extent.end, extent.next, last, damage)),
-        Stop::Blank => Err(damaged(extent.end, extent.next, last, Damage::Missing)),
-        Stop::End if is_sealed && extent == sealed && header.number == number => Ok((header, seal)),
-        Stop::End => Err(damaged(0, header.first_sequence, last, Damage::Chain)),
-    }
-}
-
-fn head_of<F: StorageFile>(file: &F) -> io::Result<(Header, Seal)> {
-    let mut block = vec![0; BLOCK_BYTES as usize];
-    file.read_at(0, &mut block)?;
-    let mut check = ImageCheck::default();
-    check.update(&block);
-    let changed = || io::Error::new(io::ErrorKind::InvalidData, "the header changed meanwhile");
-    check.head.map(|(header, seal, _)| (header, seal)).ok_or_else(changed)
+    let (from, lost_from, damage) = match extent.stop {
+        Stop::Damage(damage) => (extent.end, extent.next, damage),
+        Stop::Blank => (extent.end, extent.next, Damage::Missing),
+        Stop::End if extent != sealed || hasher.finish() != seal.digest => {
+            (0, header.first_sequence, Damage::Chain)
+        }
+        Stop::End => {
+            let unused = nonzero_end(&*file, seal.end, info.file_bytes).context("read", path)?;
+            match (unused > seal.end, info.stray) {
+                (_, true) => (HEADER_BYTES as u64, last + 1, Damage::Padding),
+                (true, _) => (seal.end, last + 1, Damage::Padding),
+                _ if info.file_bytes != header.segment_bytes => {
+                    (info.file_bytes, last + 1, Damage::Truncated)
+                }
+                _ => return Ok((header.clone(), seal.clone())),
+            }
+        }
+    };
+    let mut range = info.damaged(from, info.file_bytes, damage);
+    (range.sequence_from, range.sequence_to) = (lost_from, last);
+    Err(Error::Damaged(range))
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Context, Damage, DamagedRange, Error};
-use crate::segment::{DIGEST_NONE, Digest, HEADER_BYTES, Header, LogicId, SEAL_OFFSET, Stored};
+use crate::segment::{DIGEST_NONE, Digest, HEADER_BYTES, Header, LogicId, SEAL_OFFSET};
 use crate::storage::{Access, Storage};
 use crate::survey::{SegmentInfo, last_of, missing, survey};
 use crate::walk::{Extent, Stop, measure, nonzero_end, resynchronise};
@@ -159,20 +159,15 @@ pub(crate) fn check_sealed<S: Storage>(
     let mut before: Option<(u64, Digest)> = None;
     for info in &segments[..sealed] {
         let header = info.good_header().map_err(Error::Damaged)?;
-        let at = (SEAL_OFFSET, SEAL_OFFSET + HEADER_BYTES as u64);
-        let seal = match &info.seal {
-            Stored::Good(seal) => seal,
-            Stored::Blank => {
-                return Err(Error::Damaged(info.damaged(at.0, at.1, Damage::Missing)));
-            }
-            Stored::Bad(damage) => {
-                return Err(Error::Damaged(info.damaged(at.0, at.1, *damage)));
-            }
-        };
+        let seal = info.good_seal().map_err(Error::Damaged)?;
         if let Some((last, digest)) = before
             && (header.first_sequence != last + 1 || seal.previous != digest)
         {
-            return Err(Error::Damaged(info.damaged(0, at.1, Damage::Chain)));
+            return Err(Error::Damaged(info.damaged(
+                0,
+                SEAL_OFFSET + HEADER_BYTES as u64,
+                Damage::Chain,
+            )));
         }
         if info.file_bytes < seal.end {
             let name = crate::segment::file_name(info.number);

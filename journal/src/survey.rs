@@ -44,6 +44,16 @@ impl SegmentInfo {
             Stored::Bad(damage) => Err(self.damaged(0, HEADER_BYTES as u64, *damage)),
         }
     }
+
+    /// The seal, or what is wrong with it.
+    pub fn good_seal(&self) -> Result<&Seal, DamagedRange> {
+        let damage = match &self.seal {
+            Stored::Good(seal) => return Ok(seal),
+            Stored::Blank => Damage::Missing,
+            Stored::Bad(damage) => *damage,
+        };
+        Err(self.damaged(SEAL_OFFSET, SEAL_OFFSET + HEADER_BYTES as u64, damage))
+    }
 }
 
 /// Looks at all segments, in the order of their numbers. Changes nothing.

@@ -83,10 +83,21 @@ fn an_interrupted_archive_goes_on() {
 fn a_damaged_segment_is_not_archived() {
     let home = Home::new();
     let storage = journal(SEGMENTS);
-    storage.flip(&segment::file_name(3), 9000, 0x10);
+    let name = segment::file_name(3);
+    let end = storage.contents(&name).unwrap().len();
+    // In the header, between it and the seal, in the seal, behind it, in a frame, behind the last.
+    for place in [20, 300, 520, 4000, 9000, end - 1] {
+        storage.flip(&name, place as u64, 0x10);
+        let refused = archive(&storage, &home.create(), &mut quiet);
+        let Err(Error::Damaged(range)) = refused else { panic!("{place}: {refused:?}") };
+        assert_eq!(range.path, storage.path(&name));
+        assert!((range.from..range.to).contains(&(place as u64)), "{place}: {range}");
+        storage.flip(&name, place as u64, 0x10);
+    }
+    // Only unused zeros are gone.
+    storage.edit(&name, |bytes| bytes.truncate(end - 8));
     let refused = archive(&storage, &home.create(), &mut quiet);
-    let Err(Error::Damaged(range)) = refused else { panic!("{refused:?}") };
-    assert!((range.from..range.to).contains(&9000), "{range}");
+    assert!(matches!(refused, Err(Error::Damaged(_))), "{refused:?}");
     assert!(home.has("0000000002.segment.json") && !home.has("0000000003.segment.json"));
 }
 
