@@ -158,8 +158,8 @@ fn print(storage: MappedStorage, range: &Range, out: &mut dyn Write) -> Result<A
     Ok(Answer::Yes)
 }
 
-/// A polite pause between two looks; says whether anyone still reads the output. Nobody would notice
-/// otherwise before the next frame, which may never come.
+/// A polite pause between two looks; says whether anyone still reads the output. Only a write would
+/// tell otherwise, and the next frame may never come.
 fn has_listener(pause: Duration) -> io::Result<bool> {
     let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
     let stdout = rustix::stdio::stdout();
