@@ -1,8 +1,7 @@
 //! The numbers that every part speaks in. They have no free arithmetic: a sequence has a next one,
-//! prices compare, and whoever adds quantities says how wide the sum is.
+//! a time has a later one.
 
 use serde::{Deserialize, Serialize};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A command's number in the one total order: dense, from 1, never reused. 0 is before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,61 +37,4 @@ pub struct Moment {
     pub sequence: Sequence,
     /// The time that the sequencer stamped; it never goes back.
     pub time: Nanos,
-}
-
-/// Ten-thousandths of the currency unit, as OUCH and ITCH write it.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
-)]
-#[repr(transparent)]
-pub struct Price(pub u32);
-
-/// Shares, or whatever the instrument is counted in.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
-)]
-#[repr(transparent)]
-pub struct Quantity(pub u32);
-
-impl Quantity {
-    /// No shares at all.
-    pub const ZERO: Self = Self(0);
-
-    /// Whether none are left.
-    #[must_use]
-    pub const fn is_zero(self) -> bool {
-        self.0 == 0
-    }
-
-    /// What is left after taking `other`, or nothing.
-    #[must_use]
-    pub const fn less(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
-    }
 }

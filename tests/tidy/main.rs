@@ -22,7 +22,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("src/types", &[]),
     ("src/record", &["types"]),
-    ("src/digest", &["types", "record"]),
+    ("src/digest", &[]),
     ("src/logic", &["types", "record", "digest"]),
     ("src/codec", &["types", "record", "logic"]),
     ("src/kit", &["types", "record", "digest", "logic", "codec"]),
@@ -89,8 +89,7 @@ const LOGIC: &[&str] = &[
 const ORDERED: &[&str] = &["src/exchange", "src/logic", "src/codec", "src/digest", "journal/src"];
 const JOURNAL: &[&str] = &["journal/src"];
 
-const CLOCKS: &[&str] =
-    &["src/clock.rs", "journal/src/helpers.rs", "journal/src/progress.rs", "loadgen/src/clock.rs"];
+const CLOCKS: &[&str] = &["src/clock.rs", "journal/src/helpers.rs", "loadgen/src/clock.rs"];
 const THREADS: &[&str] =
     &["src/runner.rs", "journal/src/helpers.rs", "journal/src/verify.rs", "loadgen/src"];
 /// Tools that wait between two looks, besides.
@@ -137,8 +136,8 @@ const BANNED: &[Banned] = &[
     Banned::new("rustix", NO_WORLD).within(LOGIC),
     Banned::new("mio", NO_WORLD).within(LOGIC),
     Banned::new("crossbeam_channel", NO_WORLD).within(LOGIC),
-    Banned::new("f32", "no floats: `Price` counts ticks, `Quantity` lots").within(LOGIC),
-    Banned::new("f64", "no floats: `Price` counts ticks, `Quantity` lots").within(LOGIC),
+    Banned::new("f32", "no floats: count in the smallest unit").within(LOGIC),
+    Banned::new("f64", "no floats: count in the smallest unit").within(LOGIC),
     Banned::new("Price", NO_ORDERS).within(JOURNAL),
     Banned::new("Quantity", NO_ORDERS).within(JOURNAL),
     Banned::new("Instrument", NO_ORDERS).within(JOURNAL),

@@ -28,7 +28,7 @@ fn each_rule_is_seen_to_fail() {
         ("journal/src/open.rs", "let seen: HashSet<u64>;", "use BTreeSet"),
         ("src/exchange/risk.rs", "use std::{fmt, fs};", "effects on the world are events"),
         ("src/logic.rs", "disruptor::Producer", "effects on the world are events"),
-        ("src/exchange/book.rs", "fn mid() -> f64 { 0.5 }", "`Price` counts ticks"),
+        ("src/exchange/book.rs", "fn mid() -> f64 { 0.5 }", "count in the smallest unit"),
         ("journal/src/frame.rs", "pub price: Price,", "what they mean belongs to `record`"),
         ("src/feed.rs", "unsafe { *p }", "name the new island"),
         ("journal/tests/real_files.rs", "unsafe { *p }", "name the new island"),
