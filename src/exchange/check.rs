@@ -4,7 +4,7 @@
 use super::Exchange;
 use super::command::{
     AddInstrument, Cancel, ChangeInstrument, ChangeState, Command, Enter, Handling, Lifetime,
-    MassCancel, Modify, Pricing, Replace, SelfTrade, SetSession, Sides, State,
+    MassCancel, Modify, Pricing, Replace, SetSession, Sides, State,
 };
 use super::ids::{Side, Symbol, Token};
 use super::instruments::{self, Instrument};
@@ -131,7 +131,7 @@ impl Exchange {
         let mut entry = Entry {
             key,
             session: enter.session,
-            place: session.participant,
+            place: session.place,
             instrument: 0,
             marks: enter.marks,
             side: enter.side,
@@ -373,16 +373,6 @@ impl Exchange {
             }
             _ => Err(Why::InvalidTransition),
         }
-    }
-
-    /// Whether the resting order and the incoming one are one participant's, and it minds.
-    #[inline]
-    pub(super) fn self_trade(&self, place: u16, resting: &Order) -> Option<SelfTrade> {
-        let session = self.tokens.get(resting.number).session;
-        if self.parties.owner(session) != place {
-            return None;
-        }
-        Some(self.parties.self_trade(place)).filter(|&mode| mode != SelfTrade::Allow)
     }
 }
 

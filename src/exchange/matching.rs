@@ -137,6 +137,16 @@ impl Exchange {
         }
     }
 
+    /// The participant's way with its own orders, where the resting one is its own and it minds.
+    #[inline]
+    fn self_trade(&self, place: u16, resting: &Order) -> Option<SelfTrade> {
+        let session = self.tokens.get(resting.number).session;
+        if self.parties.owner(session) != place {
+            return None;
+        }
+        Some(self.parties.self_trade(place)).filter(|&mode| mode != SelfTrade::Allow)
+    }
+
     /// Whether at least `needed` shares would trade with the order, own ones taken as self-trade
     /// prevention would leave them.
     pub(super) fn available(&self, slot: u32, limit: u32, needed: u32) -> bool {

@@ -96,7 +96,7 @@ impl Exposure {
 pub(super) struct Session {
     pub(super) terms: SetSession,
     /// The participant's place.
-    pub(super) participant: u16,
+    pub(super) place: u16,
     /// How many live orders it has.
     live: u32,
     /// The numbers of its orders: all live ones, and some that are not any more.
@@ -173,7 +173,7 @@ impl Parties {
     /// The place of the session's participant; the session is known.
     #[inline]
     pub(super) fn owner(&self, session: u16) -> u16 {
-        self.sessions[session as usize].as_ref().map_or(0, |session| session.participant)
+        self.sessions[session as usize].as_ref().map_or(0, |session| session.place)
     }
 
     pub(super) fn sessions(&self) -> impl Iterator<Item = &Session> {
@@ -205,7 +205,7 @@ impl Parties {
     pub(super) fn check_session(&self, terms: SetSession) -> Result<u16, Why> {
         let place = self.place(terms.participant)?;
         match self.session(terms.session) {
-            Ok(session) if session.participant != place => Err(Why::SessionOfAnother),
+            Ok(session) if session.place != place => Err(Why::SessionOfAnother),
             _ => Ok(place),
         }
     }
@@ -219,7 +219,7 @@ impl Parties {
             Some(session) => session.terms = terms,
             none => {
                 let numbers = VecDeque::new();
-                *none = Some(Session { terms, participant: place, live: 0, numbers });
+                *none = Some(Session { terms, place, live: 0, numbers });
             }
         }
     }
@@ -229,7 +229,7 @@ impl Parties {
     pub(super) fn opened(&mut self, session: u16, number: u32, tokens: &Tokens) {
         if let Some(session) = self.sessions[session as usize].as_mut() {
             session.opened(number, tokens);
-            self.participants[session.participant as usize].live += 1;
+            self.participants[session.place as usize].live += 1;
         }
     }
 
@@ -238,8 +238,8 @@ impl Parties {
     pub(super) fn closed(&mut self, session: u16) -> u16 {
         let Some(session) = self.sessions[session as usize].as_mut() else { return 0 };
         session.closed();
-        self.participants[session.participant as usize].live -= 1;
-        session.participant
+        self.participants[session.place as usize].live -= 1;
+        session.place
     }
 
     /// Panics unless sessions and participants count as many live orders as these.
@@ -248,7 +248,7 @@ impl Parties {
         for session in self.sessions() {
             let live = by_session.get(&session.terms.session).copied().unwrap_or(0);
             assert_eq!(session.live, live, "live orders of session {}", session.terms.session);
-            by_place[session.participant as usize] += live;
+            by_place[session.place as usize] += live;
         }
         let counts: Vec<u32> = self.participants.iter().map(|each| each.live).collect();
         assert_eq!(counts, by_place, "live orders of the participants");

@@ -114,7 +114,7 @@ impl Exchange {
         emit.event(&Event::Killed(Killed { participant, on: u16::from(on) }));
         if on {
             let mut numbers = Vec::new();
-            for session in self.parties.sessions().filter(|each| each.participant == place) {
+            for session in self.parties.sessions().filter(|each| each.place == place) {
                 session.live_numbers(&self.tokens, &mut numbers);
             }
             self.cancel_all(numbers, Reason::Supervisory, emit);
