@@ -87,7 +87,7 @@ impl Exchange {
         };
         let price = instrument.price(tick);
         let mut left = volume;
-        let mut icebergs = Vec::new();
+        let mut last = [None, None];
         while left > 0 {
             let instrument = self.instruments.get(number);
             let firsts = [&instrument.buys, &instrument.sells]
@@ -97,7 +97,7 @@ impl Exchange {
             let quantity = left.min(open(buy)).min(open(sell));
             left -= quantity;
             self.pair(buy, sell, price, quantity as u32, venue, emit);
-            icebergs.extend([buy, sell]);
+            last = [Some(buy), Some(sell)];
         }
         self.instruments.get_mut(number).last = price;
         let match_number = self.matches;
@@ -109,26 +109,21 @@ impl Exchange {
             venue,
             reserved: 0,
         }));
-        self.show_slices(icebergs, emit);
+        self.show_slices(last, emit);
         Traded { lowest: tick, highest: tick, is_over: false }
     }
 
     /// Icebergs that traded in the auction and have shares left show their next slice. Only the
     /// last order of each side can.
-    fn show_slices(&mut self, traded: Vec<u32>, emit: &mut Emit<'_, Event>) {
-        let mut left: Vec<_> = traded
-            .into_iter()
-            .rev()
-            .take(2)
-            .filter(|&slot| {
-                let order = self.orders.get(slot);
-                order.has(Order::LINKED)
-                    && self.orders.extra(order).is_some_and(|extra| extra.display > 0)
-            })
-            .collect();
-        left.sort_unstable_by_key(|&slot| self.orders.get(slot).number);
-        for slot in left {
-            self.show_anew(slot, emit);
+    fn show_slices(&mut self, mut last: [Option<u32>; 2], emit: &mut Emit<'_, Event>) {
+        last.sort_unstable_by_key(|slot| slot.map(|slot| self.orders.get(slot).number));
+        for slot in last.into_iter().flatten() {
+            let order = self.orders.get(slot);
+            if order.has(Order::LINKED)
+                && self.orders.extra(order).is_some_and(|extra| extra.display > 0)
+            {
+                self.show_anew(slot, emit);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use super::event::{
     DayEnded, Event, InstrumentAdded, InstrumentChanged, ParticipantSet, Reason, SessionSet,
     StateChanged, Venue,
 };
-use super::instruments::{Half, Instrument};
+use super::instruments::Instrument;
 use crate::logic::Emit;
 
 impl Exchange {
@@ -58,13 +58,12 @@ impl Exchange {
                 let after_halt = std::mem::take(&mut instrument.halted);
                 let venue = if after_halt { Venue::Halt } else { Venue::Opening };
                 let traded = self.uncross(number, venue, emit);
-                let left = self.numbers_in(number, |each| {
-                    [&each.buys, &each.sells]
-                        .into_iter()
-                        .flat_map(|half| half.market.iter(&self.orders))
-                        .map(|(_, order)| order.number)
-                        .collect()
-                });
+                let instrument = self.instruments.get(number);
+                let left = [&instrument.buys, &instrument.sells]
+                    .into_iter()
+                    .flat_map(|half| half.market.iter(&self.orders))
+                    .map(|(_, order)| order.number)
+                    .collect();
                 self.cancel_all(left, Reason::Cross, emit);
                 self.wake_stops(number, traded, emit);
             }
@@ -82,27 +81,13 @@ impl Exchange {
 
     /// Cancels every order of the instrument.
     fn close(&mut self, number: u16, emit: &mut Emit<'_, Event>) {
-        let all = self.numbers_in(number, |each| {
-            let orders = &self.orders;
-            let halves = |half: &Half| -> Vec<u32> {
-                (half.market.iter(orders))
-                    .chain(half.displayed.iter(orders))
-                    .chain(half.hidden.iter(orders))
-                    .map(|(_, order)| order.number)
-                    .collect()
-            };
-            let mut all = halves(&each.buys);
-            all.extend(halves(&each.sells));
-            for stops in [&each.buy_stops, &each.sell_stops] {
-                all.extend(stops.iter(orders).map(|(_, order)| order.number));
-            }
-            all
-        });
+        let Instrument { buys, sells, buy_stops, sell_stops, .. } = self.instruments.get(number);
+        let ladders =
+            [&buys.displayed, &buys.hidden, &sells.displayed, &sells.hidden, buy_stops, sell_stops];
+        let priced = ladders.into_iter().flat_map(|ladder| ladder.iter(&self.orders));
+        let market = [buys, sells].into_iter().flat_map(|half| half.market.iter(&self.orders));
+        let all = priced.chain(market).map(|(_, order)| order.number).collect();
         self.cancel_all(all, Reason::Closed, emit);
-    }
-
-    fn numbers_in(&self, number: u16, which: impl Fn(&Instrument) -> Vec<u32>) -> Vec<u32> {
-        which(self.instruments.get(number))
     }
 
     pub(super) fn end_day(&mut self, emit: &mut Emit<'_, Event>) {
