@@ -1,6 +1,9 @@
 //! How a list of fixed-layout structs becomes one [`Record`](crate::record::Record): the struct's
 //! bytes are the payload, the row's number is the kind.
 
+// `docs/FORMATS.md` promises little-endian bytes, and these are the machine's own.
+const _: () = assert!(cfg!(target_endian = "little"));
+
 /// Makes the enum, its `From`s and its `Record`.
 macro_rules! layouts {
     (
@@ -21,6 +24,8 @@ macro_rules! layouts {
                 Self::$variant(value)
             }
         })+
+
+        $(const _: () = assert!($kind < crate::record::KIND_LIMIT);)+
 
         impl crate::record::Record for $name {
             const NAME: &'static str = $text;
