@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ringframe::exchange::Exchange;
 use ringframe::exchange::command::{Cancel, Command, State};
 use ringframe::exchange::reject::{Reject, Why};
 use ringframe::logic::{Logic, Moment, Outbox};
+use ringframe::{codec, kit};
 
 use crate::engine::{Engine, Real};
 use crate::naive::{Naive, Outcome};
@@ -152,14 +154,23 @@ fn shrink(mut commands: Vec<Stamped>) -> Vec<Stamped> {
     commands
 }
 
+/// The first commands of a market, each with the nanoseconds since the one before.
+fn steps(seed: u64, count: usize) -> impl Iterator<Item = (u64, Command)> {
+    Commands::new(seed).take(count).scan(0, |before, (command, at)| {
+        let after = at.time.0 - std::mem::replace(before, at.time.0);
+        Some((after, command))
+    })
+}
+
 #[test]
 fn a_replay_has_the_same_digest() {
-    let run = || {
-        let mut real = Real::default();
-        Commands::new(7).take(10_000).for_each(|(command, at)| drop(real.step(&command, &at)));
-        (real.outbox.digest(), saved(&real))
-    };
-    assert!(run() == run(), "the same commands led to other events or another state");
+    kit::runs_twice_alike::<Exchange>(steps(7, 10_000));
+    kit::replays_as_it_ran::<Exchange>(steps(7, 10_000));
+}
+
+#[test]
+fn looking_changes_nothing() {
+    kit::looks_without_touching::<Exchange>(steps(7, 1_000));
 }
 
 #[test]
@@ -167,8 +178,7 @@ fn a_snapshot_carries_all_at_every_point() {
     let (mut naive, mut real) = (Naive::default(), Real::default());
     for (command, at) in Commands::new(8).take(3_000) {
         let bytes = saved(&real);
-        let standard = bincode::config::standard();
-        let (logic, _) = bincode::serde::decode_from_slice(&bytes, standard).expect("a snapshot");
+        let logic = codec::load(&bytes).expect("a snapshot");
         real = Real { logic, outbox: Outbox::resume(real.outbox.digest()) };
         assert_eq!(saved(&real), bytes, "saved again, before {}", command::write(&command));
         assert_eq!(real.step(&command, &at), naive.step(&command, &at), "{}", at.sequence.0);
@@ -178,10 +188,13 @@ fn a_snapshot_carries_all_at_every_point() {
         straight.step(&command, &at);
     }
     assert_eq!(real.outbox.digest(), straight.outbox.digest());
+    assert_eq!(saved(&real), saved(&straight));
 }
 
 fn saved(real: &Real) -> Vec<u8> {
-    bincode::serde::encode_to_vec(&real.logic, bincode::config::standard()).expect("it is plain")
+    let mut bytes = Vec::new();
+    codec::save(&real.logic, &mut bytes).expect("a vector takes everything");
+    bytes
 }
 
 /// What a script's line says and what is written of a command are the same.
