@@ -1,6 +1,6 @@
-//! The one home of serde and bincode: a logic's whole state as bytes, and records that are no fixed
-//! layout. Integers are little-endian and as wide as their types, so a state's bytes can be read
-//! with a hex dump and a list of its fields; `docs/FORMATS.md` draws the header before them.
+//! The one home of bincode: a logic's whole state as bytes, and records that are no fixed layout.
+//! Integers are little-endian and as wide as their types, so a state's bytes can be read with a hex
+//! dump and a list of its fields; `docs/FORMATS.md` draws the header before them.
 
 use std::fmt::Debug;
 use std::io::{self, BufWriter, Write};
@@ -23,7 +23,7 @@ const RECORD: Configuration<LittleEndian, Fixint, Limit<{ 1 << 16 }>> =
 const MAGIC: &[u8; 8] = b"RINGSTAT";
 const NAME_BYTES: usize = 48;
 /// What stands before a state: see `docs/FORMATS.md`.
-pub const HEADER_BYTES: usize = 16 + NAME_BYTES;
+const HEADER_BYTES: usize = 16 + NAME_BYTES;
 /// Large enough for the hash to work on many blocks at once.
 const BUFFER_BYTES: usize = 1 << 17;
 

@@ -79,7 +79,7 @@ pub(super) struct Instrument {
     #[serde(with = "terms_bytes")]
     pub(super) terms: Terms,
     pub(super) state: State,
-    /// Whether it was halted since it was last open.
+    /// Whether the auction that it collects for now follows a halt.
     pub(super) halted: bool,
     /// The price of its last trade; 0 for none.
     pub(super) last: u32,
