@@ -1,5 +1,5 @@
 //! Runs the syncer and the keeper on threads of their own, for everyone who has no runner. The
-//! crate's only threads and its only clock; a simulator polls the parts by hand instead.
+//! crate's only clock, and its only threads but for a tool's; a simulator polls the parts by hand.
 #![expect(clippy::disallowed_methods, reason = "the one place with threads and a clock")]
 
 use std::sync::Arc;
