@@ -47,15 +47,15 @@ fn uncross_tick(instrument: &Instrument, orders: &Orders) -> Option<(u32, u64)> 
     let bids = Depth::new(&instrument.buys, true, orders);
     let asks = Depth::new(&instrument.sells, false, orders);
     let terms = &instrument.terms;
-    let (lowest, highest) = (terms.lowest / terms.tick, terms.highest / terms.tick);
     let reference = instrument.reference();
+    let ticks = || bids.sums.iter().chain(&asks.sums).map(|&(tick, _)| tick);
+    // The range may have moved since the orders came. Were they not to trade where they stand,
+    // they could be left crossed.
+    let (lowest, highest) = (terms.lowest / terms.tick, terms.highest / terms.tick);
+    let (lowest, highest) = (ticks().fold(lowest, u32::min), ticks().fold(highest, u32::max));
     // Between the ticks of two orders nothing changes, so the best tick is one of these: an
     // order's, one beside it, one beside the reference price, or an end of the range.
-    let beside_orders = bids
-        .sums
-        .iter()
-        .chain(&asks.sums)
-        .flat_map(|&(tick, _)| [tick.saturating_sub(1), tick, tick + 1]);
+    let beside_orders = ticks().flat_map(|tick| [tick.saturating_sub(1), tick, tick + 1]);
     let below = reference / terms.tick;
     beside_orders
         .chain([below, below + 1, lowest, highest])

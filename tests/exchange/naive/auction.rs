@@ -41,7 +41,7 @@ impl Naive {
         vec![price]
     }
 
-    /// The best of all ticks of the instrument's range.
+    /// The best of all ticks of the instrument's range, and of the orders that stand outside it.
     fn uncross_price(&self, instrument: u16) -> u32 {
         let terms = &self.instrument(instrument).terms;
         let reference = self.instrument(instrument).reference();
@@ -54,7 +54,11 @@ impl Naive {
             let imbalance = Reverse(bids.abs_diff(asks));
             (bids.min(asks), imbalance, Reverse(price.abs_diff(reference)), *price)
         };
-        (terms.lowest..=terms.highest)
+        let both = [true, false].into_iter().flat_map(|buy| self.side(instrument, buy));
+        let prices: Vec<u32> = both.map(|order| order.price).filter(|price| *price != 0).collect();
+        let lowest = prices.iter().fold(terms.lowest, |lowest, price| lowest.min(*price));
+        let highest = prices.iter().fold(terms.highest, |highest, price| highest.max(*price));
+        (lowest..=highest)
             .step_by(terms.tick as usize)
             .max_by_key(goodness)
             .expect("a range has a price")
