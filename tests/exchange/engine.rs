@@ -1,5 +1,6 @@
 //! What scripts and random commands run on: the naive exchange, and the real one.
 
+use ringframe::codec;
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
 use ringframe::exchange::event::Event;
@@ -30,5 +31,20 @@ impl Engine for Real {
         self.outbox.clear();
         step(&mut self.logic, command, at, &mut self.outbox);
         self.outbox.outcomes().collect()
+    }
+}
+
+impl Real {
+    /// The state, as a snapshot holds it.
+    pub(crate) fn saved(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        codec::save(&self.logic, &mut bytes).expect("a vector takes everything");
+        bytes
+    }
+
+    /// The same, from its snapshot on.
+    pub(crate) fn restarted(&self) -> Self {
+        let logic = codec::load(&self.saved()).expect("a snapshot");
+        Self { logic, outbox: Outbox::resume(self.outbox.digest()) }
     }
 }

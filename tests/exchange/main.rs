@@ -9,6 +9,7 @@ use script::Script;
 use script::outcome::{kind, kinds};
 
 mod engine;
+mod large;
 mod naive;
 mod oracle;
 mod random;

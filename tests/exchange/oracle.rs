@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::{Cancel, Command, State};
 use ringframe::exchange::reject::{Reject, Why};
-use ringframe::logic::{Logic, Moment, Outbox};
-use ringframe::{codec, kit};
+use ringframe::kit;
+use ringframe::logic::{Logic, Moment};
 
 use crate::engine::{Engine, Real};
 use crate::naive::{Naive, Outcome};
@@ -177,10 +177,9 @@ fn looking_changes_nothing() {
 fn a_snapshot_carries_all_at_every_point() {
     let (mut naive, mut real) = (Naive::default(), Real::default());
     for (command, at) in Commands::new(8).take(3_000) {
-        let bytes = saved(&real);
-        let logic = codec::load(&bytes).expect("a snapshot");
-        real = Real { logic, outbox: Outbox::resume(real.outbox.digest()) };
-        assert_eq!(saved(&real), bytes, "saved again, before {}", command::write(&command));
+        let bytes = real.saved();
+        real = real.restarted();
+        assert_eq!(real.saved(), bytes, "saved again, before {}", command::write(&command));
         assert_eq!(real.step(&command, &at), naive.step(&command, &at), "{}", at.sequence.0);
     }
     let mut straight = Real::default();
@@ -188,13 +187,7 @@ fn a_snapshot_carries_all_at_every_point() {
         straight.step(&command, &at);
     }
     assert_eq!(real.outbox.digest(), straight.outbox.digest());
-    assert_eq!(saved(&real), saved(&straight));
-}
-
-fn saved(real: &Real) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    codec::save(&real.logic, &mut bytes).expect("a vector takes everything");
-    bytes
+    assert_eq!(real.saved(), straight.saved());
 }
 
 /// What a script's line says and what is written of a command are the same.
