@@ -1,6 +1,6 @@
 //! The journal beside its bare limits, each pair measured in the same run, in turn. Medians of the
-//! repeats; `cargo bench --bench journal [append|commit|roll|read|verify]`. Without `--bench` (that is
-//! how `cargo test` starts benches) a smoke size runs in a second or two.
+//! repeats; `cargo bench --bench journal [append|commit|roll|read|verify]`. Without `--bench` (that
+//! is how `cargo test` starts benches) a smoke size runs in a second or two.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock and threads")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]
 
