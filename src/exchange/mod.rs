@@ -8,7 +8,7 @@
 //! 4. `entry`: an order comes in; `matching`: it meets others, which wait in the `ladder`s of its
 //!    instrument; `auction`: many meet at once.
 //! 5. `takeaway`: orders are reduced and canceled; `timers`: when.
-//! 6. `rules`: instruments, participants and sessions are set, and the day goes on.
+//! 6. `operator`: instruments, participants and sessions are set, and the day goes on.
 //! 7. [`event`] and [`reject`]: what is told.
 //!
 //! `layout` makes records of structs, `chunks` is an array that grows in place, `invariants` says
@@ -30,10 +30,10 @@ mod invariants;
 mod ladder;
 mod layout;
 mod matching;
+mod operator;
 mod orders;
 mod parties;
 pub mod reject;
-mod rules;
 mod takeaway;
 mod timers;
 mod tokens;
