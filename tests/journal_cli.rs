@@ -134,7 +134,8 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn wrong_usage_is_2_and_every_help_has_an_example() {
     let data = Data::new();
-    for command in ["info", "verify", "dump", "tail", "diff", "append"] {
+    let all = ["info", "verify", "dump", "tail", "diff", "append", "repair", "archive", "prune"];
+    for command in all {
         let help = Command::new(PROGRAM).args(["journal", command, "--help"]).output().unwrap();
         assert_eq!(help.status.code(), Some(0));
         assert!(String::from_utf8_lossy(&help.stdout).contains("Example"), "{command}");
@@ -308,6 +309,38 @@ fn a_torn_tail_is_no_damage_and_append_cuts_it() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(stderr(&output).contains("cut ") && stderr(&output).contains(".cut"), "{output:?}");
     assert_eq!(json(&data.code(&["info", "--json"], 0))["last"].as_u64(), Some(11));
+}
+
+#[test]
+fn what_is_archived_is_mended_and_pruned() {
+    let data = Data::with(lines(2000));
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("archive");
+    let place = place.to_str().unwrap();
+    let prune = ["prune", "--below", "2000", "--archive", place];
+    assert!(stderr(&data.run(&prune)).contains("archive"), "there is none yet");
+    let text = data.code(&["archive", "--to", place], 0);
+    assert!(text.ends_with(" were there already\n") && text.contains("sequences 1..="), "{text}");
+    let verify = ["journal", "archive", "--to", place, "--verify"];
+    let verified = Command::new(PROGRAM).args(verify).output().unwrap();
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+
+    data.flip(1, 10_000);
+    data.code(&["verify"], 1);
+    assert!(data.code(&["repair"], 1).contains("NOT REPAIRED"));
+    let text = data.code(&["repair", "--from", place, "--dry-run"], 0);
+    assert!(text.contains("would replace"), "{text}");
+    data.code(&["verify"], 1);
+    assert!(data.code(&["repair", "--from", place], 0).contains("1 segments mended"));
+    data.code(&["verify"], 0);
+    assert!(data.code(&["repair"], 0).contains("nothing to repair"));
+
+    let dry: Vec<&str> = prune.into_iter().chain(["--dry-run"]).collect();
+    assert!(data.code(&dry, 0).contains("would be deleted"));
+    assert!(data.segment(1).exists());
+    assert!(data.code(&prune, 0).contains("the last sealed segment always stays"));
+    assert!(!data.segment(1).exists());
+    data.code(&["verify"], 0);
 }
 
 #[test]
