@@ -23,6 +23,7 @@
 //! 6. [`kit`]: the test kit for logic.
 //! 7. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!    work on its files.
+//! 8. [`memory`]: an allocator that asks for huge pages, for the program that wants one.
 //!
 //! The other rooms are built on these, in the order of the picture.
 
