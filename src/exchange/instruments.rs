@@ -290,6 +290,7 @@ impl Instruments {
         let mut at = Self::hash(key, self.places.len());
         loop {
             match self.places[at] {
+        && reference <= PRICE_MAX
                 (found, number) if found == key => return Ok(number),
                 (Self::BLANK, _) => return Err(Why::UnknownInstrument),
                 _ => at = (at + 1) & (self.places.len() - 1),

@@ -336,6 +336,7 @@ fn check_terms(terms: &Terms) -> Result<(), Why> {
         && highest % tick == 0
         && (highest - lowest) / tick <= TICKS_MAX
         && symbol != Symbol::BLANK
-        && reference % tick == 0;
+        && reference % tick == 0
+        && reference <= PRICE_MAX;
     if good { Ok(()) } else { Err(Why::InvalidInstrument) }
 }
