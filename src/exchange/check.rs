@@ -62,6 +62,8 @@ pub(super) struct Entry {
 
 /// No order has more shares.
 const QUANTITY_MAX: u32 = 999_999_999;
+/// No iceberg has more slices: each is two events, and one order may trade with all of them.
+const SLICES_MAX: u64 = 1_000;
 
 type Result<T> = std::result::Result<T, Why>;
 
@@ -400,7 +402,10 @@ fn check_manner(entry: &Entry, instrument: &Instrument, at: &Moment) -> Result<(
         return Err(Why::InvalidDisplay);
     }
     if entry.display != 0 {
-        let fits = entry.display < entry.quantity && entry.display.is_multiple_of(lot);
+        let slices_at_most = u64::from(entry.display) * SLICES_MAX;
+        let fits = entry.display < entry.quantity
+            && entry.display.is_multiple_of(lot)
+            && u64::from(entry.quantity) <= slices_at_most;
         if !fits || !is_displayed || is_market {
             return Err(Why::InvalidDisplay);
         }

@@ -176,7 +176,10 @@ fn is_price(terms: &Terms, price: u32) -> bool {
 fn check_display(order: &Order, lot: u32) -> Result<(), Why> {
     let plain = order.handling == Handling::Displayed && order.pricing == Pricing::Limit;
     let display_is_good = order.display == 0
-        || (plain && order.display < order.open && order.display.is_multiple_of(lot));
+        || (plain
+            && order.display < order.open
+            && order.display.is_multiple_of(lot)
+            && order.open.div_ceil(order.display) <= 1_000);
     let handling_is_good = order.handling == Handling::Displayed || !order.is_market();
     check(display_is_good && handling_is_good, Why::InvalidDisplay)
 }
