@@ -354,10 +354,7 @@ impl Exchange {
     fn check_change(&self, change: &ChangeInstrument) -> Result<Plan> {
         let number = self.instruments.find(change.0.symbol)?;
         instruments::check_terms(&change.0)?;
-        let instrument = self.instruments.get(number);
-        let same_grid =
-            (instrument.terms.tick, instrument.terms.lot) == (change.0.tick, change.0.lot);
-        if !same_grid && instrument.state != State::Closed {
+        if !self.instruments.get(number).may_become(&change.0) {
             return Err(Why::NotClosed);
         }
         Ok(Plan::ChangeInstrument { instrument: number, change: *change })

@@ -83,6 +83,8 @@ pub(super) struct Instrument {
     pub(super) halted: bool,
     /// The price of its last trade; 0 for none.
     pub(super) last: u32,
+    /// The lowest and the highest price that an order had leave to have since it was last closed.
+    reach: (u32, u32),
     /// By the participant's place.
     pub(super) exposures: Vec<Exposure>,
     pub(super) buys: Half,
@@ -100,12 +102,42 @@ impl Instrument {
             state: State::Closed,
             halted: false,
             last: 0,
+            reach: (terms.lowest, terms.highest),
             exposures: Vec::new(),
             buys: Half::default(),
             sells: Half::default(),
             buy_stops: Ladder::default(),
             sell_stops: Ladder::default(),
         }
+    }
+
+    /// How far orders could lie apart under other terms.
+    fn reach(&self, terms: &Terms) -> (u32, u32) {
+        if self.state == State::Closed {
+            return (terms.lowest, terms.highest);
+        }
+        (self.reach.0.min(terms.lowest), self.reach.1.max(terms.highest))
+    }
+
+    /// Whether the terms may change to these before it is closed. A ladder has an index of all
+    /// prices from its best order to its worst: they must not drift apart.
+    pub(super) fn may_become(&self, terms: &Terms) -> bool {
+        let same_grid = (self.terms.tick, self.terms.lot) == (terms.tick, terms.lot);
+        let (lowest, highest) = self.reach(terms);
+        self.state == State::Closed || (same_grid && (highest - lowest) / terms.tick <= TICKS_MAX)
+    }
+
+    pub(super) fn become_like(&mut self, terms: Terms) {
+        self.reach = self.reach(&terms);
+        self.terms = terms;
+    }
+
+    /// Goes to another state; says which one it was in.
+    pub(super) fn go(&mut self, to: State) -> State {
+        if to == State::Closed {
+            self.reach = (self.terms.lowest, self.terms.highest);
+        }
+        std::mem::replace(&mut self.state, to)
     }
 
     #[inline]
@@ -258,6 +290,7 @@ pub(super) fn check_terms(terms: &Terms) -> Result<(), Why> {
         && lowest > 0
         && lowest <= highest
         && highest <= PRICE_MAX
+        && reference <= PRICE_MAX
         && [lowest, highest, reference].iter().all(|price| price.is_multiple_of(tick))
         && (highest - lowest) / tick <= TICKS_MAX;
     if sound { Ok(()) } else { Err(Why::InvalidInstrument) }
@@ -290,7 +323,6 @@ impl Instruments {
         let mut at = Self::hash(key, self.places.len());
         loop {
             match self.places[at] {
-        && reference <= PRICE_MAX
                 (found, number) if found == key => return Ok(number),
                 (Self::BLANK, _) => return Err(Why::UnknownInstrument),
                 _ => at = (at + 1) & (self.places.len() - 1),

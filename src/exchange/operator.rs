@@ -22,7 +22,7 @@ impl Exchange {
         terms: Terms,
         emit: &mut Emit<'_, Event>,
     ) {
-        self.instruments.get_mut(instrument).terms = terms;
+        self.instruments.get_mut(instrument).become_like(terms);
         let instrument = u32::from(instrument);
         emit.event(&Event::InstrumentChanged(InstrumentChanged { terms, instrument }));
     }
@@ -44,7 +44,7 @@ impl Exchange {
 
     pub(super) fn change_state(&mut self, number: u16, to: State, emit: &mut Emit<'_, Event>) {
         let instrument = self.instruments.get_mut(number);
-        let from = std::mem::replace(&mut instrument.state, to);
+        let from = instrument.go(to);
         emit.event(&Event::StateChanged(StateChanged {
             symbol: instrument.terms.symbol,
             instrument: number,

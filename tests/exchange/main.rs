@@ -8,6 +8,7 @@ use naive::Naive;
 use script::Script;
 use script::outcome::{kind, kinds};
 
+mod abuse;
 mod engine;
 mod large;
 mod naive;

@@ -59,6 +59,8 @@ pub(crate) struct Instrument {
     /// Whether the auction that is collected follows a halt.
     after_halt: bool,
     last_trade: u32,
+    /// All ranges that it had since it was last closed.
+    ranges: Vec<(u32, u32)>,
 }
 
 impl Instrument {
@@ -160,6 +162,7 @@ impl Naive {
             state,
             after_halt: false,
             last_trade: 0,
+            ranges: vec![(terms.lowest, terms.highest)],
         });
         self.say(InstrumentAdded { terms: *terms, instrument: id.into() });
         Ok(())
@@ -170,7 +173,15 @@ impl Naive {
         check_terms(terms)?;
         let instrument = &mut self.instruments[usize::from(id)];
         let same = (instrument.terms.tick, instrument.terms.lot) == (terms.tick, terms.lot);
-        if !same && instrument.state != State::Closed {
+        if instrument.state == State::Closed {
+            instrument.ranges.clear();
+        }
+        instrument.ranges.push((terms.lowest, terms.highest));
+        let lowest = instrument.ranges.iter().map(|range| range.0).min().unwrap_or(0);
+        let highest = instrument.ranges.iter().map(|range| range.1).max().unwrap_or(0);
+        let far = (highest - lowest) / terms.tick > TICKS_MAX;
+        if instrument.state != State::Closed && (!same || far) {
+            instrument.ranges.pop();
             return Err(Why::NotClosed);
         }
         instrument.terms = *terms;
@@ -217,6 +228,9 @@ impl Naive {
         self.say(StateChanged { symbol: change.symbol, instrument: id, from, to, reserved: 0 });
         let instrument = &mut self.instruments[usize::from(id)];
         instrument.state = to;
+        if to == State::Closed {
+            instrument.ranges = vec![(instrument.terms.lowest, instrument.terms.highest)];
+        }
         if to == State::PreOpen {
             instrument.after_halt = from == State::Halted;
         }

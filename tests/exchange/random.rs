@@ -164,6 +164,8 @@ impl Commands {
             2 => terms.symbol = Symbol::BLANK,
             3 => terms.highest = terms.lowest - 1,
             4 => terms.reference = self.rng.u32(..),
+            5 => terms.lowest = terms.lowest.midpoint(terms.highest) / terms.tick * terms.tick,
+            6 => terms.highest = terms.lowest.midpoint(terms.highest) / terms.tick * terms.tick,
             _ => {}
         }
         ChangeInstrument(terms).into()
