@@ -280,20 +280,19 @@ impl Ladder {
     pub(super) fn assert_levels(&self) -> Vec<(u32, Queue)> {
         let mut levels = Vec::new();
         for (page, span) in self.index.iter().enumerate() {
-            let queues = match span.place {
-                NONE => [Queue::EMPTY; LEVELS as usize],
-                place => self.pages[place as usize],
-            };
-            for (level, queue) in (0..).zip(queues) {
+            let bit = self.cold.summary[page / 64] >> (page % 64) & 1 == 1;
+            assert_eq!(bit, span.ranks != 0, "a bit for each span that has orders");
+            assert_eq!(bit, span.place != NONE, "a page for each span that has orders");
+            if !bit {
+                continue;
+            }
+            for (level, &queue) in (0..).zip(&self.pages[span.place as usize]) {
                 let bit = span.ranks >> level & 1 == 1;
                 assert_eq!(bit, !queue.is_empty(), "a bit for each level that has orders");
                 if bit {
                     levels.push(((self.base + page as u32) * LEVELS + level, queue));
                 }
             }
-            let bit = self.cold.summary[page / 64] >> (page % 64) & 1 == 1;
-            assert_eq!(bit, span.ranks != 0, "a bit for each span that has orders");
-            assert_eq!(bit, span.place != NONE, "a page for each span that has orders");
         }
         assert_eq!(self.best, levels.first().map_or(EMPTY, |each| each.0), "the best is the first");
         levels

@@ -126,9 +126,10 @@ impl Session {
         self.live -= 1;
     }
 
-    /// Adds the numbers of its live orders, in no order.
-    pub(super) fn live_numbers(&self, tokens: &Tokens, into: &mut Vec<u32>) {
-        into.extend(self.numbers.iter().filter(|&&number| tokens.is_live(number)));
+    /// Adds the numbers of its live orders, in no order, and forgets those of the others.
+    pub(super) fn live_numbers(&mut self, tokens: &Tokens, into: &mut Vec<u32>) {
+        self.numbers.retain(|&number| tokens.is_live(number));
+        into.extend(&self.numbers);
     }
 
     pub(super) fn forget(&mut self) {
@@ -174,6 +175,10 @@ impl Parties {
     #[inline]
     pub(super) fn owner(&self, session: u16) -> u16 {
         self.sessions[session as usize].as_ref().map_or(0, |session| session.place)
+    }
+
+    pub(super) fn session_mut(&mut self, session: u16) -> Option<&mut Session> {
+        self.sessions.get_mut(session as usize)?.as_mut()
     }
 
     pub(super) fn sessions(&self) -> impl Iterator<Item = &Session> {

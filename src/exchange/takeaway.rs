@@ -114,7 +114,7 @@ impl Exchange {
         emit.event(&Event::Killed(Killed { participant, on: u16::from(on) }));
         if on {
             let mut numbers = Vec::new();
-            for session in self.parties.sessions().filter(|each| each.place == place) {
+            for session in self.parties.sessions_mut().filter(|each| each.place == place) {
                 session.live_numbers(&self.tokens, &mut numbers);
             }
             self.cancel_all(numbers, Reason::Supervisory, emit);
@@ -129,9 +129,9 @@ impl Exchange {
         }
     }
 
-    fn numbers_of(&self, session: u16) -> Vec<u32> {
+    fn numbers_of(&mut self, session: u16) -> Vec<u32> {
         let mut numbers = Vec::new();
-        if let Ok(session) = self.parties.session(session) {
+        if let Some(session) = self.parties.session_mut(session) {
             session.live_numbers(&self.tokens, &mut numbers);
         }
         numbers

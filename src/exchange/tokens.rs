@@ -64,7 +64,7 @@ impl Key {
 const BUCKET: usize = 10;
 
 /// As many numbers as a cache line holds, each with 16 bits of its hash.
-#[derive(Clone, Copy, Debug, FromZeros)]
+#[derive(Clone, Copy, Debug, FromZeros, KnownLayout)]
 #[repr(C, align(64))]
 struct Bucket {
     numbers: [u32; BUCKET],
@@ -88,14 +88,16 @@ impl Bucket {
 /// bucket with room.
 #[derive(Clone, Debug, Default)]
 struct Table {
-    buckets: Vec<Bucket>,
+    buckets: Box<[Bucket]>,
     used: usize,
 }
 
 impl Table {
     fn with_room_for(tokens: usize) -> Self {
         let buckets = (tokens * 5 / 4 / BUCKET + 1).max(64);
-        Self { buckets: vec![Bucket::new_zeroed(); buckets], used: 0 }
+        // Zeroed by the system, page by page, when each is first used: a new table is no pause.
+        let buckets = <[Bucket]>::new_box_zeroed_with_elems(buckets);
+        Self { buckets: buckets.expect("memory for a larger index"), used: 0 }
     }
 
     /// Full enough to begin the next one.
