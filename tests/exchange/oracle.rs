@@ -22,10 +22,7 @@ use crate::script::{self, command};
 /// How long each market lives.
 const MARKET_COMMANDS: usize = 2_000;
 /// Enough to see everything; seconds, also in a debug build.
-const COMMANDS: u64 = 100_000;
-/// In one of so many markets the exchange walks over all its state after every command: that takes
-/// ten times as long as all the rest.
-const WATCHED: u64 = 16;
+const COMMANDS: u64 = 400_000;
 
 type Stamped = (Command, Moment);
 
@@ -37,7 +34,7 @@ fn oracle() {
     let mut missing = kinds(&[Why::BookFull, Why::TooMany]);
     for seed in first..first + commands.div_ceil(MARKET_COMMANDS as u64) {
         let commands: Vec<Stamped> = Commands::new(seed).take(MARKET_COMMANDS).collect();
-        match agree(&commands, seed.is_multiple_of(WATCHED)) {
+        match agree(&commands) {
             Ok(outcomes) => {
                 for outcome in &outcomes {
                     missing.remove(&kind(outcome));
@@ -56,7 +53,7 @@ struct Difference {
 }
 
 /// Runs the commands on both; says all that both said.
-fn agree(commands: &[Stamped], watched: bool) -> Result<Vec<Outcome>, Difference> {
+fn agree(commands: &[Stamped]) -> Result<Vec<Outcome>, Difference> {
     let (mut naive, mut real) = (Naive::default(), Real::default());
     let mut all = Vec::new();
     for (place, (command, at)) in commands.iter().enumerate() {
@@ -64,9 +61,7 @@ fn agree(commands: &[Stamped], watched: bool) -> Result<Vec<Outcome>, Difference
         let expected = naive.step(command, at);
         let said = catch_unwind(AssertUnwindSafe(|| {
             let said = real.step(command, at);
-            if watched {
-                real.logic.assert_invariants();
-            }
+            real.logic.assert_invariants();
             said
         }));
         let Ok(said) = said else { return differ("the exchange panics".into()) };
@@ -120,7 +115,7 @@ fn check(naive: &Naive, real: &Real, at: &Moment) -> Result<(), String> {
 /// The fewest commands that still make a difference, as a script.
 fn report(commands: &[Stamped], difference: &Difference) -> String {
     let least = shrink(commands[..difference.commands].to_vec());
-    let text = agree(&least, true).err().map(|difference| difference.text);
+    let text = agree(&least).err().map(|difference| difference.text);
     let mut script = format!("{}: what random commands found\n", script::BARE);
     let mut time = None;
     for (command, at) in &least {
@@ -141,7 +136,7 @@ fn shrink(mut commands: Vec<Stamped>) -> Vec<Stamped> {
         while from < commands.len() {
             let mut fewer = commands.clone();
             fewer.drain(from..(from + part).min(commands.len()));
-            match agree(&fewer, true) {
+            match agree(&fewer) {
                 Err(difference) => {
                     fewer.truncate(difference.commands);
                     commands = fewer;
