@@ -33,17 +33,21 @@ impl Default for Digest {
 
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ends = |salt| {
-            let ends =
-                self.lanes.iter().fold(self.blocks ^ salt, |sum, &lane| fold(sum ^ lane, HIGH));
-            fold(ends, LOW)
-        };
-        let (low, high) = (ends(LOW), ends(HIGH));
-        write!(f, "{high:016x}{low:016x}")
+        write!(f, "{:032x}", self.value())
     }
 }
 
 impl Digest {
+    /// The hash as a number.
+    pub fn value(&self) -> u128 {
+        let ends = |salt| {
+            let ends =
+                self.lanes.iter().fold(self.blocks ^ salt, |sum, &lane| fold(sum ^ lane, HIGH));
+            u128::from(fold(ends, LOW))
+        };
+        ends(HIGH) << 64 | ends(LOW)
+    }
+
     /// Takes in whole blocks.
     #[inline]
     pub fn update(&mut self, bytes: &[u8]) {

@@ -30,11 +30,15 @@
 pub use ringframe_journal as journal;
 
 pub mod codec;
+pub mod control;
 pub mod digest;
 pub mod exchange;
 pub mod kit;
 pub mod logic;
+pub mod machine;
 pub mod memory;
 mod prefetch;
 pub mod record;
+pub mod slot;
+pub mod stage;
 pub mod types;

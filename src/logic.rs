@@ -21,6 +21,9 @@ pub trait Logic: Default + Serialize + DeserializeOwned + Send + 'static {
     const NAME: &'static str;
     /// Rises whenever the same commands would give other events or another state.
     const VERSION: u32;
+    /// The oldest version that [`Logic::activate`] can go back to: journals and snapshots of older
+    /// ones are refused.
+    const OLDEST: u32 = Self::VERSION;
     /// Rises whenever the state is serialised otherwise, also where it behaves as before.
     const SCHEMA: u32 = 1;
     /// How many commands ahead [`Logic::prefetch`] wants to see; 0 for none.
@@ -44,6 +47,20 @@ pub trait Logic: Default + Serialize + DeserializeOwned + Send + 'static {
     /// Remembers a refusal, where a refusal is something to remember: a used-up client token, say.
     /// Most logic has nothing to do here.
     fn refused(&mut self, _command: &Self::Command, _reject: &Self::Reject, _at: &Moment) {}
+
+    /// From here on behaves as `version` does, which is between [`Logic::OLDEST`] and
+    /// [`Logic::VERSION`]; only a logic that has more than one needs to remember it.
+    fn activate(&mut self, _version: u32) {}
+
+    /// The command that lets time pass, where this logic has timers.
+    fn tick() -> Option<Self::Command> {
+        None
+    }
+
+    /// When it wants the next [`Logic::tick`], or a little after; none where no timer is set.
+    fn wakes_at(&self) -> Option<Nanos> {
+        None
+    }
 
     /// Starts loading what the commands that come next will touch. `upcoming` holds up to
     /// [`Logic::LOOKAHEAD`] of them, the next one first. It cannot change anything.
@@ -94,8 +111,8 @@ impl<E: Record> Emit<'_, E> {
     }
 }
 
-/// What the commands since the last [`Outbox::clear`] emitted, encoded, and the digest of all that
-/// was ever emitted.
+/// What the commands emitted that is still to be handed on, encoded, and the digest of all that was
+/// ever emitted.
 pub struct Outbox<E, R> {
     out: Out,
     sequence: Sequence,
@@ -111,6 +128,8 @@ pub struct Emitted<'a> {
     pub kind: u16,
     /// Its payload, in the current schema version.
     pub payload: &'a [u8],
+    /// The sequence and the payload in one piece: what a frame of the event log carries.
+    pub framed: &'a [u8],
 }
 
 /// The bit of an emitted record's kind that tells a reject from an event.
@@ -118,30 +137,33 @@ pub const REJECT: u16 = 0x8000;
 
 struct Out {
     bytes: Vec<u8>,
+    /// The records that wait are between these.
+    start: usize,
     used: usize,
     records: usize,
-    /// Of what was cleared away. The records that wait are digested together, later: bytes that
-    /// were just written piece by piece are slow to read back in one piece.
+    /// Of everything before `digested`. The records are digested together, later: bytes that were
+    /// just written piece by piece are slow to read back in one piece.
     digest: Digest,
+    digested: usize,
 }
 
-/// Before each record: the sequence (8), the kind (2), the payload's length (2), zeros (4).
+/// Before each payload: the kind (2), the payload's length (2), zeros (4), the sequence (8).
 const ENTRY_BYTES: usize = BLOCK_BYTES;
 
 impl Out {
     #[expect(clippy::inline_always, reason = "see `Emit::event`")]
     #[inline(always)]
     fn push<R: Record>(&mut self, sequence: Sequence, record: &R, flag: u16) {
-        let payload = self.used + ENTRY_BYTES;
-        let most = payload + R::BYTES_MAX.next_multiple_of(BLOCK_BYTES);
-        if self.bytes.len() < most {
-            self.grow(most);
+        const { assert!(R::BYTES_MAX < 1 << 16, "an emitted record has at most 65535 bytes") }
+        let most = ENTRY_BYTES + R::BYTES_MAX.next_multiple_of(BLOCK_BYTES);
+        if self.bytes.len() < self.used + most {
+            self.make_room(most);
         }
-        let entry = &mut self.bytes[self.used..most];
+        let entry = &mut self.bytes[self.used..self.used + most];
         let length = record.encode(&mut entry[ENTRY_BYTES..ENTRY_BYTES + R::BYTES_MAX]);
         let head = u64::from(record.kind() | flag) | ((length as u64) << 16);
-        entry[..8].copy_from_slice(&sequence.0.to_le_bytes());
-        entry[8..16].copy_from_slice(&head.to_le_bytes());
+        entry[..8].copy_from_slice(&head.to_le_bytes());
+        entry[8..16].copy_from_slice(&sequence.0.to_le_bytes());
         let end = ENTRY_BYTES + length.next_multiple_of(BLOCK_BYTES);
         entry[ENTRY_BYTES + length..end].fill(0);
         self.used += end;
@@ -150,15 +172,36 @@ impl Out {
 
     fn digest(&self) -> Digest {
         let mut digest = self.digest;
-        digest.update(&self.bytes[..self.used]);
+        digest.update(&self.bytes[self.digested..self.used]);
         digest
     }
 
+    fn settle(&mut self) {
+        self.digest = self.digest();
+        self.digested = self.used;
+    }
+
+    fn clear(&mut self) {
+        self.settle();
+        (self.start, self.used, self.digested, self.records) = (0, 0, 0, 0);
+    }
+
+    /// What waits moves to the front; where that is most of the room, the room doubles.
     #[cold]
-    fn grow(&mut self, bytes: usize) {
-        self.bytes.resize(bytes.next_power_of_two().max(1 << 16), 0);
+    fn make_room(&mut self, most: usize) {
+        self.settle();
+        let waiting = self.used - self.start;
+        self.bytes.copy_within(self.start..self.used, 0);
+        (self.start, self.used, self.digested) = (0, waiting, waiting);
+        let room = (2 * waiting + most).next_power_of_two().max(ROOM_BYTES);
+        if room > self.bytes.len() {
+            self.bytes.resize(room, 0);
+        }
     }
 }
+
+/// The room to begin with.
+const ROOM_BYTES: usize = 1 << 16;
 
 impl<E: Record, R: Record> Default for Outbox<E, R> {
     fn default() -> Self {
@@ -169,9 +212,17 @@ impl<E: Record, R: Record> Default for Outbox<E, R> {
 impl<E: Record, R: Record> Outbox<E, R> {
     /// An empty outbox that goes on from a digest, for instance a snapshot's.
     pub fn resume(digest: Digest) -> Self {
-        let mut out = Out { bytes: Vec::new(), used: 0, records: 0, digest };
-        out.grow(0);
+        let bytes = vec![0; ROOM_BYTES];
+        let out = Out { bytes, start: 0, used: 0, records: 0, digest, digested: 0 };
         Self { out, sequence: Sequence(0), _records: PhantomData }
+    }
+
+    /// Takes the memory for this many bytes of waiting records now, so that none is asked for
+    /// later.
+    pub fn reserve(&mut self, bytes: usize) {
+        if self.out.bytes.len() < 2 * bytes {
+            self.out.bytes.resize(2 * bytes, 0);
+        }
     }
 
     /// The digest of everything emitted so far.
@@ -196,23 +247,16 @@ impl<E: Record, R: Record> Outbox<E, R> {
 
     /// The records that wait, as the digest takes them in.
     pub fn encoded(&self) -> &[u8] {
-        &self.out.bytes[..self.out.used]
+        &self.out.bytes[self.out.start..self.out.used]
     }
 
     /// The records that wait, in the order they were emitted.
     pub fn iter(&self) -> impl Iterator<Item = Emitted<'_>> {
         let mut rest = self.encoded();
         std::iter::from_fn(move || {
-            let (sequence, after) = rest.split_first_chunk::<8>()?;
-            let (head, after) = after.split_first_chunk::<8>()?;
-            let head = u64::from_le_bytes(*head);
-            let length = (head >> 16) as u16 as usize;
-            rest = &after[length.next_multiple_of(BLOCK_BYTES)..];
-            Some(Emitted {
-                sequence: Sequence(u64::from_le_bytes(*sequence)),
-                kind: head as u16,
-                payload: &after[..length],
-            })
+            let (emitted, stored_bytes) = first(rest)?;
+            rest = &rest[stored_bytes..];
+            Some(emitted)
         })
     }
 
@@ -228,11 +272,34 @@ impl<E: Record, R: Record> Outbox<E, R> {
         })
     }
 
+    /// Hands the oldest record on and forgets it; nothing where none waits.
+    #[inline]
+    pub fn pop<T>(&mut self, hand_on: impl FnOnce(Emitted<'_>) -> T) -> Option<T> {
+        let (emitted, stored_bytes) = first(&self.out.bytes[self.out.start..self.out.used])?;
+        let result = hand_on(emitted);
+        self.out.start += stored_bytes;
+        self.out.records -= 1;
+        if self.out.records == 0 {
+            self.out.clear();
+        }
+        Some(result)
+    }
+
     /// Forgets the records; the digest and the room stay.
     #[inline]
     pub fn clear(&mut self) {
-        self.out.digest = self.out.digest();
-        self.out.used = 0;
-        self.out.records = 0;
+        self.out.clear();
     }
+}
+
+/// The record at the front of encoded ones, and how many bytes it takes there.
+#[inline]
+fn first(encoded: &[u8]) -> Option<(Emitted<'_>, usize)> {
+    let (head, after) = encoded.split_first_chunk::<8>()?;
+    let head = u64::from_le_bytes(*head);
+    let framed = &after[..8 + (head >> 16) as u16 as usize];
+    let (sequence, payload) = framed.split_first_chunk::<8>()?;
+    let sequence = Sequence(u64::from_le_bytes(*sequence));
+    let stored_bytes = ENTRY_BYTES + payload.len().next_multiple_of(BLOCK_BYTES);
+    Some((Emitted { sequence, kind: head as u16, payload, framed }, stored_bytes))
 }

@@ -15,6 +15,25 @@ impl Sequence {
     }
 }
 
+/// A term of leadership: durable before use, it only grows. 0 is before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Epoch(pub u32);
+
+/// Where a state stands: what it has applied, and what came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The last command.
+    pub sequence: Sequence,
+    /// Its time …
+    pub time: Nanos,
+    /// … and its epoch.
+    pub epoch: Epoch,
+    /// The version of the logic that is active; 0 before the first was activated.
+    pub version: u32,
+    /// The number of the last event: dense, from 1, rejects included.
+    pub events: u64,
+}
+
 /// Nanoseconds since 1970, decided once, by the sequencer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Nanos(pub u64);

@@ -51,7 +51,7 @@ use reject::Reject;
 use timers::Timers;
 use tokens::{Key, Tokens};
 
-use crate::logic::{Emit, Logic, Moment};
+use crate::logic::{Emit, Logic, Moment, Nanos};
 use crate::prefetch::prefetch;
 
 /// All state of the exchange.
@@ -199,6 +199,15 @@ impl Logic for Exchange {
             let key = Key::new(rejected.session, rejected.token);
             self.tokens.add(&key, 0, NONE);
         }
+    }
+
+    fn tick() -> Option<Command> {
+        Some(command::Tick::default().into())
+    }
+
+    #[inline]
+    fn wakes_at(&self) -> Option<Nanos> {
+        self.timers.first().map(Nanos)
     }
 
     #[inline]

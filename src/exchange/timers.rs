@@ -35,6 +35,11 @@ impl Timers {
         Some(number)
     }
 
+    /// When the earliest is due.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.heap.peek().map(|&Reverse((expires, _))| expires)
+    }
+
     pub(super) fn clear(&mut self) {
         self.heap.clear();
         self.kept = 0;

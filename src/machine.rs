@@ -1,0 +1,289 @@
+//! A logic, where it stands, and what it emitted: the processor, the shadow, recovery and replay
+//! all drive this, so that each of them does exactly the same.
+
+use std::collections::VecDeque;
+
+use ringframe_journal::Frame;
+
+use crate::control::{self, Control, DIGEST_EVERY};
+use crate::digest::Digest;
+use crate::logic::{self, Logic, Outbox};
+use crate::record::Record;
+use crate::slot::SLOT_PAYLOAD_BYTES;
+use crate::stage::Fault;
+use crate::types::{Applied, Epoch, Moment, Nanos, Sequence};
+
+/// Commands go in with [`Machine::take`], are applied by [`Machine::advance`], and what they emit
+/// waits until [`Machine::hand_on`] takes it away.
+pub struct Machine<L: Logic> {
+    logic: L,
+    applied: Applied,
+    outbox: Outbox<L::Event, L::Reject>,
+    /// Commands that were taken; those from `next` on are not applied yet, so that logic sees what
+    /// comes and has it prefetched.
+    window: Vec<L::Command>,
+    moments: Vec<(Nanos, Epoch)>,
+    next: usize,
+    /// What the records in the outbox come from.
+    causes: VecDeque<Cause>,
+    marks: Marks,
+}
+
+/// A command that emitted something which is still in the outbox.
+#[derive(Clone, Copy)]
+struct Cause {
+    sequence: Sequence,
+    time: Nanos,
+    epoch: Epoch,
+    records: u32,
+}
+
+impl<L: Logic> Default for Machine<L> {
+    fn default() -> Self {
+        Self::resume(L::default(), Applied::default(), Digest::default())
+    }
+}
+
+impl<L: Logic> Machine<L> {
+    /// Goes on from a state, for instance a snapshot's.
+    pub fn resume(logic: L, applied: Applied, digest: Digest) -> Self {
+        const {
+            assert!(
+                L::Command::BYTES_MAX <= SLOT_PAYLOAD_BYTES,
+                "a command has at most 288 bytes: bound its texts, or send it in parts"
+            );
+            assert!(
+                L::Event::BYTES_MAX + 8 <= SLOT_PAYLOAD_BYTES
+                    && L::Reject::BYTES_MAX + 8 <= SLOT_PAYLOAD_BYTES,
+                "an event has at most 280 bytes: emit it in parts"
+            );
+        }
+        Self {
+            logic,
+            applied,
+            outbox: Outbox::resume(digest),
+            window: Vec::new(),
+            moments: Vec::new(),
+            next: 0,
+            causes: VecDeque::new(),
+            marks: Marks { own: VecDeque::with_capacity(MARKS), agreed: applied.sequence },
+        }
+    }
+
+    /// Takes the memory now that this many commands of a batch and this many emitted bytes need, so
+    /// that none is asked for later.
+    pub fn reserve(&mut self, commands: usize, bytes: usize) {
+        self.window.reserve(commands);
+        self.moments.reserve(commands);
+        self.causes.reserve(bytes / 64);
+        self.outbox.reserve(bytes);
+    }
+
+    /// The logic's state.
+    pub fn logic(&self) -> &L {
+        &self.logic
+    }
+
+    /// The logic's state, for a caller that takes room in it ahead of need.
+    pub fn logic_mut(&mut self) -> &mut L {
+        &mut self.logic
+    }
+
+    /// Where the state stands.
+    pub fn applied(&self) -> Applied {
+        self.applied
+    }
+
+    /// The digest of everything emitted up to there.
+    pub fn digest(&self) -> Digest {
+        self.outbox.digest()
+    }
+
+    /// The last command that was taken.
+    pub fn taken(&self) -> Sequence {
+        Sequence(self.applied.sequence.0 + self.waiting() as u64)
+    }
+
+    /// Commands that were taken and are not applied.
+    fn waiting(&self) -> usize {
+        self.window.len() - self.next
+    }
+
+    /// Takes the command that comes next. Control commands are carried out at once, with all that
+    /// came before them.
+    #[inline]
+    pub fn take(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
+        assert!(frame.sequence == self.taken().next().0, "commands are dense");
+        if control::is_control(frame.kind) {
+            return self.control(frame);
+        }
+        let command = L::Command::decode(frame.kind, frame.schema, frame.payload)
+            .map_err(|error| Fault::Record { sequence: Sequence(frame.sequence), error })?;
+        self.window.push(command);
+        self.moments.push((Nanos(frame.timestamp), Epoch(frame.epoch)));
+        Ok(())
+    }
+
+    /// Applies what was taken, but for the last `keep` commands.
+    #[inline]
+    pub fn advance(&mut self, keep: usize) {
+        let end = self.window.len().saturating_sub(keep);
+        while self.next < end {
+            let upcoming = self.next + 1..(self.next + 1 + L::LOOKAHEAD).min(self.window.len());
+            if L::LOOKAHEAD > 0 {
+                self.logic.prefetch(&self.window[upcoming]);
+            }
+            self.step();
+        }
+        self.window.drain(..self.next);
+        self.moments.drain(..self.next);
+        self.next = 0;
+    }
+
+    #[inline]
+    fn step(&mut self) {
+        let (time, epoch) = self.moments[self.next];
+        let sequence = self.applied.sequence.next();
+        let at = Moment { sequence, time };
+        let before = self.outbox.len();
+        logic::step(&mut self.logic, &self.window[self.next], &at, &mut self.outbox);
+        self.next += 1;
+        let records = self.outbox.len() - before;
+        if records > 0 {
+            self.causes.push_back(Cause { sequence, time, epoch, records: records as u32 });
+        }
+        self.applied.events += records as u64;
+        self.reached(sequence, time, epoch);
+    }
+
+    #[inline]
+    fn reached(&mut self, sequence: Sequence, time: Nanos, epoch: Epoch) {
+        (self.applied.sequence, self.applied.time, self.applied.epoch) = (sequence, time, epoch);
+        if sequence.0.is_multiple_of(DIGEST_EVERY) {
+            self.marks.add(sequence, self.outbox.digest().value());
+        }
+    }
+
+    #[cold]
+    fn control(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
+        self.advance(0);
+        let sequence = Sequence(frame.sequence);
+        match control::decode(frame.kind, frame.schema, frame.payload)
+            .map_err(|error| Fault::Record { sequence, error })?
+        {
+            Control::Activate { version } => self.activate(sequence, version)?,
+            Control::Digest { sequence, value } => self.marks.compare(sequence, value)?,
+        }
+        self.reached(sequence, Nanos(frame.timestamp), Epoch(frame.epoch));
+        Ok(())
+    }
+
+    fn activate(&mut self, sequence: Sequence, version: u32) -> Result<(), Fault> {
+        if !(L::OLDEST..=L::VERSION).contains(&version) {
+            return Err(Fault::Version {
+                name: L::NAME,
+                sequence,
+                wanted: version,
+                oldest: L::OLDEST,
+                newest: L::VERSION,
+            });
+        }
+        self.applied.version = version;
+        self.logic.activate(version);
+        Ok(())
+    }
+
+    /// The newest own digest that is due in the journal, if there is one after `sequence`.
+    pub fn mark_after(&self, sequence: Sequence) -> Option<(Sequence, u128)> {
+        self.marks.own.back().copied().filter(|(at, _)| *at > sequence)
+    }
+
+    /// How many records wait whose commands are released, `limit` at most.
+    #[inline]
+    pub fn releasable(&self, released: Sequence, limit: usize) -> usize {
+        let mut records = 0;
+        for cause in &self.causes {
+            if cause.sequence > released || records >= limit {
+                break;
+            }
+            records += cause.records as usize;
+        }
+        records.min(limit)
+    }
+
+    /// How many records wait.
+    pub fn held(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// How many bytes the waiting records take.
+    pub fn held_bytes(&self) -> usize {
+        self.outbox.encoded().len()
+    }
+
+    /// Hands on the oldest record, as a frame of the event log, and forgets it.
+    #[inline]
+    pub fn hand_on<T>(&mut self, to: impl FnOnce(&Frame<'_>) -> T) -> Option<T> {
+        let number = self.applied.events - self.outbox.len() as u64 + 1;
+        let cause = self.causes.front_mut()?;
+        let Cause { sequence, time, epoch, .. } = *cause;
+        cause.records -= 1;
+        if cause.records == 0 {
+            self.causes.pop_front();
+        }
+        self.outbox.pop(|emitted| {
+            debug_assert!(emitted.sequence == sequence);
+            let reject = emitted.kind & logic::REJECT != 0;
+            to(&Frame {
+                sequence: number,
+                timestamp: time.0,
+                epoch: epoch.0,
+                kind: emitted.kind,
+                schema: if reject { L::Reject::VERSION } else { L::Event::VERSION },
+                payload: emitted.framed,
+            })
+        })
+    }
+
+    /// Forgets the oldest records, `count` of them.
+    pub fn forget(&mut self, count: usize) {
+        for _ in 0..count {
+            self.hand_on(|_| ());
+        }
+    }
+}
+
+/// So many own digests are remembered: a journal's digest is compared within this many.
+const MARKS: usize = 1 << 10;
+
+struct Marks {
+    own: VecDeque<(Sequence, u128)>,
+    agreed: Sequence,
+}
+
+impl Marks {
+    #[cold]
+    fn add(&mut self, sequence: Sequence, value: u128) {
+        if self.own.len() == MARKS {
+            self.own.pop_front();
+        }
+        self.own.push_back((sequence, value));
+    }
+
+    fn compare(&mut self, sequence: Sequence, value: u128) -> Result<(), Fault> {
+        let own = self.own.binary_search_by_key(&sequence, |&(at, _)| at);
+        // One from before our snapshot says nothing about what we did since.
+        let Ok(index) = own else { return Ok(()) };
+        let (_, ours) = self.own[index];
+        if ours != value {
+            return Err(Fault::Diverged {
+                agreed: self.agreed,
+                differs: sequence,
+                journaled: format!("{value:032x}"),
+                ours: format!("{ours:032x}"),
+            });
+        }
+        self.agreed = sequence;
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! A piece of the pipeline that is polled, and what may stop the node.
+
+use std::fmt;
+
+use crate::record::RecordError;
+use crate::types::{Nanos, Sequence};
+
+/// A pollable piece. Only the runner loops over stages, and only it owns threads; a test or a
+/// simulator polls them by hand, in any order it likes.
+pub trait Stage: Send {
+    /// What layouts, counters and faults call it.
+    fn name(&self) -> &'static str;
+
+    /// Does a bounded piece of work and says how much: 0 means that there is nothing to do now, or
+    /// no room for it. It never blocks, sleeps, reads a clock or waits for another stage. `Err`
+    /// stops the node.
+    fn poll(&mut self, now: Nanos) -> Result<usize, Fault>;
+}
+
+/// Why the node stops. What one client does wrong is a reject or a disconnect, never this.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The journal of commands.
+    Journal(ringframe_journal::Error),
+    /// The log of events.
+    EventLog(ringframe_journal::Error),
+    /// The journal holds bytes that this build cannot read as a command.
+    Record {
+        /// The frame's sequence.
+        sequence: Sequence,
+        /// What is wrong with it.
+        error: RecordError,
+    },
+    /// The journal asks for a version of the logic that this build does not have.
+    Version {
+        /// The logic.
+        name: &'static str,
+        /// From which command on.
+        sequence: Sequence,
+        /// The version asked for.
+        wanted: u32,
+        /// The oldest that this build has …
+        oldest: u32,
+        /// … and the newest.
+        newest: u32,
+    },
+    /// This node did something else than the one that wrote the journal.
+    Diverged {
+        /// The last command where both were known to agree.
+        agreed: Sequence,
+        /// The first where they are known to differ.
+        differs: Sequence,
+        /// The digest in the journal.
+        journaled: String,
+        /// Ours.
+        ours: String,
+    },
+    /// A snapshot could not be written, read or trusted.
+    Snapshot(String),
+    /// A stage panicked.
+    Panicked {
+        /// Its name.
+        stage: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// Something else that this node cannot go on without.
+    Node(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journal(error) => write!(f, "journal: {error}"),
+            Self::EventLog(error) => write!(f, "event log: {error}"),
+            Self::Record { sequence, error } => write!(f, "command {}: {error}", sequence.0),
+            Self::Version { name, sequence, wanted, oldest, newest } => write!(
+                f,
+                "command {} activates version {wanted} of '{name}', this build has {oldest} to \
+                 {newest}: use a build that has it",
+                sequence.0
+            ),
+            Self::Diverged { agreed, differs, journaled, ours } => write!(
+                f,
+                "this node diverged after command {} and no later than {}: the journal says \
+                 digest {journaled}, ours is {ours}; keep this data directory, and find the first \
+                 difference with `ringframe replay --against` and `ringframe journal diff`",
+                agreed.0, differs.0
+            ),
+            Self::Snapshot(why) | Self::Node(why) => f.write_str(why),
+            Self::Panicked { stage, message } => write!(f, "stage {stage} panicked: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
