@@ -216,7 +216,9 @@ impl std::error::Error for StateError {}
 /// let command = Command::Rename { id: 7, name: "x".to_owned() };
 /// assert_eq!(Command::decode(command.kind(), 1, &old), Ok(command));
 /// ```
-pub trait SerdeRecord: Serialize + DeserializeOwned + Clone + PartialEq + Debug + 'static {
+pub trait SerdeRecord:
+    Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + 'static
+{
     /// As [`Record::NAME`].
     const NAME: &'static str;
     /// As [`Record::VERSION`]: rises when a field or a variant comes, goes or moves.

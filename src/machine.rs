@@ -211,6 +211,11 @@ impl<L: Logic> Machine<L> {
         records.min(limit)
     }
 
+    /// The oldest command with records that wait.
+    pub fn oldest_held(&self) -> Option<Sequence> {
+        self.causes.front().map(|cause| cause.sequence)
+    }
+
     /// How many records wait.
     pub fn held(&self) -> usize {
         self.outbox.len()

@@ -6,7 +6,7 @@
 ///
 /// A type whose versions changed lists its older ones in [`Record::OLDER`]: each row turns bytes of
 /// that version into today's value, so nothing else ever sees an old one.
-pub trait Record: Clone + PartialEq + std::fmt::Debug + Sized + 'static {
+pub trait Record: Clone + PartialEq + std::fmt::Debug + Sized + Send + 'static {
     /// What errors call it.
     const NAME: &'static str;
     /// The schema version that [`Record::encode`] writes.

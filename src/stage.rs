@@ -15,6 +15,12 @@ pub trait Stage: Send {
     /// no room for it. It never blocks, sleeps, reads a clock or waits for another stage. `Err`
     /// stops the node.
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault>;
+
+    /// The last call, when nothing is polled any more: in the order of the pipeline, on one thread,
+    /// and it may take its time.
+    fn close(&mut self, _now: Nanos) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// Why the node stops. What one client does wrong is a reject or a disconnect, never this.
@@ -28,6 +34,13 @@ pub enum Fault {
     Record {
         /// The frame's sequence.
         sequence: Sequence,
+        /// What is wrong with it.
+        error: RecordError,
+    },
+    /// The event log holds bytes that this build cannot read as an event.
+    Event {
+        /// The event's number.
+        number: u64,
         /// What is wrong with it.
         error: RecordError,
     },
@@ -74,6 +87,7 @@ impl fmt::Display for Fault {
             Self::Journal(error) => write!(f, "journal: {error}"),
             Self::EventLog(error) => write!(f, "event log: {error}"),
             Self::Record { sequence, error } => write!(f, "command {}: {error}", sequence.0),
+            Self::Event { number, error } => write!(f, "event {number}: {error}"),
             Self::Version { name, sequence, wanted, oldest, newest } => write!(
                 f,
                 "command {} activates version {wanted} of '{name}', this build has {oldest} to \

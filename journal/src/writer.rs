@@ -6,9 +6,13 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::Error;
 use crate::frame::{FRAME_BYTES_MAX, Frame, FrameRef, HEADER_BYTES, KIND_END, PAYLOAD_BYTES_MAX};
+use crate::options::Options;
 use crate::position::{Head, Positions};
 use crate::segment::{BLOCK_BYTES, Closed, Header};
 use crate::storage::{Region, Storage, StorageFile};
+
+/// What an empty segment of any allowed size has room for.
+const SMALLEST_ROOM: u64 = Options::SEGMENT_BYTES_MIN - BLOCK_BYTES - HEADER_BYTES as u64;
 
 /// A segment that is zeroed, named, durable and mapped: the writer may roll into it at any moment.
 pub(crate) struct Prepared<S: Storage> {
@@ -70,6 +74,30 @@ impl<S: Storage> Writer<S> {
         &self.positions
     }
 
+    /// How many frames of up to so many stored bytes [`Self::append`] takes now without a wait. Where
+    /// it is none, the next segment is asked for, and what keeps it away is an error as it is there.
+    #[inline]
+    pub fn room_for(&mut self, stored_bytes_max: usize) -> Result<usize, Error> {
+        let used = self.offset + HEADER_BYTES as u64;
+        let mut bytes = self.header.segment_bytes.saturating_sub(used);
+        if bytes < SMALLEST_ROOM && !self.prepared.is_empty() {
+            bytes = SMALLEST_ROOM;
+        }
+        let room = (bytes / stored_bytes_max as u64) as usize;
+        if room == 0 {
+            self.ask_for_next()?;
+        }
+        Ok(room)
+    }
+
+    /// The helpers make room only behind what was published.
+    #[cold]
+    fn ask_for_next(&mut self) -> Result<(), Error> {
+        self.publish()?;
+        self.positions.want(self.header.number + 1);
+        self.positions.shortage().map_or(Ok(()), Err)
+    }
+
     /// Puts a frame behind the last one. Others see it at once, the helpers after
     /// [`Self::publish`].
     #[inline]
@@ -82,7 +110,7 @@ impl<S: Storage> Writer<S> {
                 frame.payload.len()
             )));
         }
-        if !self.room_for(frame.stored_bytes())? {
+        if !self.make_room(frame.stored_bytes())? {
             return Ok(Append::Wait);
         }
         self.store(frame);
@@ -96,7 +124,7 @@ impl<S: Storage> Writer<S> {
     pub fn append_encoded(&mut self, frame: FrameRef<'_>) -> Result<Append, Error> {
         self.check(frame.sequence(), frame.epoch(), frame.kind())?;
         let bytes = frame.bytes();
-        if !self.room_for(bytes.len())? {
+        if !self.make_room(bytes.len())? {
             return Ok(Append::Wait);
         }
         let (word, rest) = bytes.split_first_chunk().expect("a frame has a header");
@@ -144,7 +172,7 @@ impl<S: Storage> Writer<S> {
 
     /// Makes room, rolling if need be; false if the next segment is not there yet.
     #[inline]
-    fn room_for(&mut self, stored_bytes: usize) -> Result<bool, Error> {
+    fn make_room(&mut self, stored_bytes: usize) -> Result<bool, Error> {
         debug_assert!(stored_bytes <= FRAME_BYTES_MAX);
         // Room for the End frame is always kept.
         let end = self.offset + (stored_bytes + HEADER_BYTES) as u64;
@@ -157,10 +185,7 @@ impl<S: Storage> Writer<S> {
     #[cold]
     fn roll(&mut self) -> Result<bool, Error> {
         let Ok(prepared) = self.prepared.try_recv() else {
-            // The helpers make room only behind what was published.
-            self.publish()?;
-            self.positions.want(self.header.number + 1);
-            return self.positions.shortage().map_or(Ok(false), Err);
+            return self.ask_for_next().map(|()| false);
         };
         assert!(prepared.number == self.header.number + 1);
         self.store(&Frame {

@@ -12,6 +12,7 @@ mod abuse;
 mod engine;
 mod large;
 mod naive;
+mod node;
 mod oracle;
 mod random;
 mod script;

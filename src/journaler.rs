@@ -1,0 +1,71 @@
+//! The stage that winds a ring onto segments: commands onto the journal, events onto their log.
+
+use disruptor::Polling;
+use ringframe_journal::frame::HEADER_BYTES;
+use ringframe_journal::storage::Storage;
+use ringframe_journal::{Append, Error, Writer};
+
+use crate::pipeline::SlotReader;
+use crate::slot::SLOT_PAYLOAD_BYTES;
+use crate::stage::{Fault, Stage};
+use crate::types::Nanos;
+
+/// So many frames at most per poll: others of the same core wait meanwhile.
+const BATCH: usize = 256;
+const STORED_BYTES_MAX: usize = HEADER_BYTES + SLOT_PAYLOAD_BYTES;
+
+/// Copies slots to segments as they stand.
+pub struct Journaler<S: Storage> {
+    name: &'static str,
+    slots: SlotReader,
+    writer: Writer<S>,
+    fault: fn(Error) -> Fault,
+}
+
+impl<S: Storage> Journaler<S> {
+    /// The journaler of commands.
+    pub fn commands(slots: SlotReader, writer: Writer<S>) -> Self {
+        Self { name: "journaler", slots, writer, fault: Fault::Journal }
+    }
+
+    /// The event log.
+    pub fn events(slots: SlotReader, writer: Writer<S>) -> Self {
+        Self { name: "event_log", slots, writer, fault: Fault::EventLog }
+    }
+
+    fn wind(&mut self) -> Result<usize, Error> {
+        // What the guard below covers is consumed, whatever becomes of it: so no more is taken than
+        // there is room for.
+        let room = self.writer.room_for(STORED_BYTES_MAX)?.min(BATCH);
+        if room == 0 {
+            return Ok(0);
+        }
+        let mut slots = match self.slots.take(room as u64) {
+            Ok(slots) => slots,
+            Err(Polling::NoEvents | Polling::Shutdown) => return Ok(0),
+        };
+        let mut work = 0;
+        for slot in &mut slots {
+            let appended = self.writer.append(&slot.frame())?;
+            assert!(appended == Append::Done, "there was room");
+            work += 1;
+        }
+        // Before the guard goes: who comes after it in the ring finds all of this journaled.
+        self.writer.publish()?;
+        Ok(work)
+    }
+}
+
+impl<S: Storage> Stage for Journaler<S> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
+        self.wind().map_err(self.fault)
+    }
+
+    fn close(&mut self, _now: Nanos) -> Result<(), Fault> {
+        self.writer.publish().map(|_| ()).map_err(self.fault)
+    }
+}

@@ -1,0 +1,271 @@
+//! Builds the parts of a node from what its directory holds: recovery first, then the stages.
+
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+use ringframe_journal::storage::Storage;
+use ringframe_journal::{Cut, Error, Journal, Options, Recovery, SyncPolicy};
+
+use crate::control::Control;
+use crate::event_log::{self, Refill};
+use crate::journaler::Journaler;
+use crate::logic::Logic;
+use crate::machine::Machine;
+use crate::pipeline::{CommandRing, EventRing, Positions, Progress, SlotReader};
+use crate::processor::Processor;
+use crate::recovery::{self, Cores};
+use crate::release::ReleasePolicy;
+use crate::sequencer::Sequencer;
+use crate::stage::Fault;
+use crate::types::{Applied, Nanos, Sequence};
+use crate::upkeep::{Keeping, Syncing};
+
+/// Digests on their way from the processor to the sequencer.
+const DIGESTS: usize = 64;
+
+/// The three directories of a node.
+#[derive(Clone, Debug)]
+pub struct Stores<S> {
+    /// Commands.
+    pub journal: S,
+    /// Events.
+    pub events: S,
+    /// States.
+    pub snapshots: S,
+}
+
+/// How a node is built.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// When events may leave.
+    pub release: ReleasePolicy,
+    /// The slots of each ring.
+    pub ring_slots: usize,
+    /// The size of new segments of the journal …
+    pub segment_bytes: u64,
+    /// … and of the event log.
+    pub event_segment_bytes: u64,
+    /// When commands become durable.
+    pub sync: SyncPolicy,
+    /// When events become durable. They can be produced again, so there is no hurry.
+    pub event_sync: SyncPolicy,
+    /// Whether this build's version of the logic becomes the active one now.
+    pub activate: bool,
+    /// How many threads replay may use.
+    pub cores: Cores,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            release: ReleasePolicy::default(),
+            ring_slots: 1 << 14,
+            segment_bytes: 64 << 20,
+            event_segment_bytes: 64 << 20,
+            sync: SyncPolicy::Always,
+            event_sync: SyncPolicy::Every(std::time::Duration::from_millis(500)),
+            activate: false,
+            cores: Cores::Two,
+        }
+    }
+}
+
+/// The parts of a node, ready to be polled.
+pub struct Node<L: Logic, S: Storage> {
+    /// For the stage that takes commands in.
+    pub sequencer: Sequencer<L>,
+    /// Commands onto the journal.
+    pub journaler: Journaler<S>,
+    /// Logic.
+    pub processor: Processor<L>,
+    /// Events onto their log.
+    pub event_log: Journaler<S>,
+    /// For the stage that lets events out.
+    pub egress: SlotReader,
+    /// Behind the journal's writer …
+    pub syncer: Syncing<S>,
+    /// … and its segments.
+    pub keeper: Keeping<S>,
+    /// Behind the event log's writer …
+    pub event_syncer: Syncing<S>,
+    /// … and its segments.
+    pub event_keeper: Keeping<S>,
+    /// How far everything is.
+    pub positions: Arc<Positions>,
+    /// What the start found and did.
+    pub start: Start,
+}
+
+/// What the start of a node found and did.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The journal's recovery.
+    pub journal: Recovery,
+    /// Events whose commands the journal does not have.
+    pub events_cut: Option<Cut>,
+    /// Events that were missing in the log and were produced again.
+    pub events_refilled: u64,
+    /// Where the state came from.
+    pub from: Origin,
+    /// Where it stands.
+    pub applied: Applied,
+}
+
+/// Where a state came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The snapshot's sequence; 0 for none.
+    pub snapshot: Sequence,
+    /// Why newer snapshots were not used.
+    pub refused: Vec<String>,
+}
+
+impl<L: Logic, S: Storage> Node<L, S> {
+    /// Recovers what the stores hold and builds the node. `told` hears how far replay is.
+    pub fn open(
+        stores: &Stores<S>,
+        options: &NodeOptions,
+        now: Nanos,
+        told: &mut dyn FnMut(Sequence, Sequence),
+    ) -> Result<Self, Fault> {
+        let journal = open_journal::<L, S>(stores, options).map_err(Fault::Journal)?;
+        let last = Sequence(journal.recovery.next - 1);
+        let events = event_log::last_caused_by(&stores.events, last).map_err(Fault::EventLog)?;
+        let first = journal.recovery.first.map_or(Sequence(1), Sequence);
+        let (mut machine, from) = newest_state::<L, S>(stores, first, last, events)?;
+        let begins = machine.applied().events + 1;
+        let opened = event_log::open(&stores.events, log_options::<L>(options, begins), last)
+            .map_err(Fault::EventLog)?;
+        let mut log = opened.log;
+        let before = log.writer.next_sequence();
+        recovery::replay(
+            &stores.journal,
+            &mut machine,
+            last,
+            options.cores,
+            &mut Refill::new(&mut log, now, &mut |applied| told(applied, last)),
+        )?;
+        log.writer.publish().map_err(Fault::EventLog)?;
+        let start = Start {
+            journal: journal.recovery.clone(),
+            events_cut: opened.cut,
+            events_refilled: log.writer.next_sequence() - before,
+            from,
+            applied: machine.applied(),
+        };
+        check_versions(&machine, &start)?;
+        Ok(Self::assemble(journal, log, machine, options, now, start))
+    }
+
+    fn assemble(
+        journal: Journal<S>,
+        log: Journal<S>,
+        machine: Machine<L>,
+        options: &NodeOptions,
+        now: Nanos,
+        start: Start,
+    ) -> Self {
+        let applied = machine.applied();
+        let positions = Arc::new(Positions::new(
+            Arc::clone(journal.writer.positions()),
+            Arc::clone(log.writer.positions()),
+            Progress {
+                applied: applied.sequence,
+                released: applied.sequence,
+                emitted: applied.events,
+                handed_on: applied.events,
+                wakes_at: machine.logic().wakes_at(),
+            },
+        ));
+        let commands = CommandRing::new(options.ring_slots);
+        let events = EventRing::new(options.ring_slots);
+        let (to_journal, digests) = bounded(DIGESTS);
+        let mut sequencer = Sequencer::new(
+            commands.publisher,
+            Arc::clone(&positions),
+            Applied { time: Nanos(journal.writer.last_timestamp()), ..applied },
+            digests,
+        );
+        if applied.version == 0 || (options.activate && applied.version < L::VERSION) {
+            let activate = Control::Activate { version: L::VERSION };
+            sequencer.control(&activate, now).expect("an empty ring has room");
+        }
+        let processor = Processor::new(
+            commands.processor,
+            machine,
+            events.publisher,
+            options.release,
+            Arc::clone(&positions),
+            to_journal,
+        );
+        Self {
+            sequencer,
+            journaler: Journaler::commands(commands.journaler, journal.writer),
+            processor,
+            event_log: Journaler::events(events.event_log, log.writer),
+            egress: events.egress,
+            syncer: Syncing::commands(journal.syncer),
+            keeper: Keeping::commands(journal.keeper),
+            event_syncer: Syncing::events(log.syncer),
+            event_keeper: Keeping::events(log.keeper),
+            positions,
+            start,
+        }
+    }
+}
+
+fn open_journal<L: Logic, S: Storage>(
+    stores: &Stores<S>,
+    options: &NodeOptions,
+) -> Result<Journal<S>, Error> {
+    let journal = Options {
+        segment_bytes: options.segment_bytes,
+        sync: options.sync,
+        ..Options::new(L::NAME, L::VERSION)
+    };
+    Journal::open(stores.journal.clone(), journal)
+}
+
+fn log_options<L: Logic>(options: &NodeOptions, first_sequence: u64) -> Options {
+    Options {
+        segment_bytes: options.event_segment_bytes,
+        sync: options.event_sync,
+        first_sequence,
+        ..Options::new(format!("{} events", L::NAME), L::VERSION)
+    }
+}
+
+/// The newest snapshot that can be used, or the beginning.
+fn newest_state<L: Logic, S: Storage>(
+    stores: &Stores<S>,
+    first: Sequence,
+    last: Sequence,
+    events: u64,
+) -> Result<(Machine<L>, Origin), Fault> {
+    let refused: Vec<String> = Vec::new();
+    let _ = (stores, last, events);
+    if first > Sequence(1) {
+        return Err(Fault::Snapshot(format!(
+            "the journal begins with command {}, and no snapshot can be used to start from: \
+             restore the older segments with `ringframe journal repair`, or take a snapshot from \
+             a standby{}",
+            first.0,
+            refused.iter().map(|why| format!("\n  {why}")).collect::<String>()
+        )));
+    }
+    Ok((Machine::default(), Origin { snapshot: Sequence(0), refused }))
+}
+
+fn check_versions<L: Logic>(machine: &Machine<L>, _start: &Start) -> Result<(), Fault> {
+    let applied = machine.applied();
+    if applied.version != 0 && !(L::OLDEST..=L::VERSION).contains(&applied.version) {
+        return Err(Fault::Version {
+            name: L::NAME,
+            sequence: applied.sequence,
+            wanted: applied.version,
+            oldest: L::OLDEST,
+            newest: L::VERSION,
+        });
+    }
+    Ok(())
+}

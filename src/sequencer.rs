@@ -1,0 +1,129 @@
+//! The one place where order and time are decided. It is no stage: whoever takes commands in owns
+//! it, and with it the only publisher of the ring.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use disruptor::Producer;
+use ringframe_journal::Frame;
+
+use crate::control::Control;
+use crate::logic::Logic;
+use crate::pipeline::{CommandPublisher, Positions};
+use crate::record::Record;
+use crate::types::{Applied, Epoch, Nanos, Sequence};
+
+/// Numbers and stamps commands and publishes them.
+pub struct Sequencer<L: Logic> {
+    publisher: CommandPublisher,
+    positions: Arc<Positions>,
+    last: Sequence,
+    time: Nanos,
+    epoch: Epoch,
+    /// Digests that the processor wants in the journal.
+    digests: Receiver<(Sequence, u128)>,
+    /// A control command that had no room yet.
+    waiting: Option<Control>,
+    /// The timer that the last tick was for.
+    ticked: Option<Nanos>,
+    _logic: PhantomData<fn(L)>,
+}
+
+impl<L: Logic> Sequencer<L> {
+    /// Goes on after what was applied last.
+    pub fn new(
+        publisher: CommandPublisher,
+        positions: Arc<Positions>,
+        applied: Applied,
+        digests: Receiver<(Sequence, u128)>,
+    ) -> Self {
+        Self {
+            publisher,
+            positions,
+            last: applied.sequence,
+            time: applied.time,
+            epoch: applied.epoch,
+            digests,
+            waiting: None,
+            ticked: None,
+            _logic: PhantomData,
+        }
+    }
+
+    /// The command that was published last.
+    pub fn last(&self) -> Sequence {
+        self.last
+    }
+
+    /// Gives the command its place and its time; nothing where the ring has no room, and then it is
+    /// to be offered again.
+    #[inline]
+    pub fn offer(&mut self, command: &L::Command, now: Nanos) -> Option<Sequence> {
+        self.publish(command, now)
+    }
+
+    /// Publishes an own command; like [`Self::offer`].
+    pub fn control(&mut self, control: &Control, now: Nanos) -> Option<Sequence> {
+        self.publish(control, now)
+    }
+
+    /// Publishes what the node itself has to say by now: due digests, and the time where logic
+    /// waits for it. To be called at each poll of the owner.
+    #[inline]
+    pub fn poll(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        if self.waiting.is_some() || !self.digests.is_empty() {
+            work += self.poll_control(now);
+        }
+        if self.positions.wakes_at().is_some_and(|due| due <= now) {
+            work += self.poll_tick(now);
+        }
+        work
+    }
+
+    #[cold]
+    fn poll_control(&mut self, now: Nanos) -> usize {
+        let digest = |(sequence, value)| Control::Digest { sequence, value };
+        self.waiting = self.waiting.take().or_else(|| self.digests.try_recv().ok().map(digest));
+        let Some(control) = self.waiting else { return 0 };
+        if self.control(&control, now).is_none() {
+            return 0;
+        }
+        self.waiting = None;
+        1
+    }
+
+    fn poll_tick(&mut self, now: Nanos) -> usize {
+        let due = self.positions.wakes_at();
+        if due == self.ticked {
+            return 0;
+        }
+        let Some(tick) = L::tick() else { return 0 };
+        if self.offer(&tick, now).is_none() {
+            return 0;
+        }
+        self.ticked = due;
+        1
+    }
+
+    #[inline]
+    fn publish<R: Record>(&mut self, command: &R, now: Nanos) -> Option<Sequence> {
+        let sequence = self.last.next();
+        let time = self.time.max(now);
+        let head = Frame {
+            sequence: sequence.0,
+            timestamp: time.0,
+            epoch: self.epoch.0,
+            kind: command.kind(),
+            schema: R::VERSION,
+            payload: &[],
+        };
+        self.publisher
+            .try_publish(|slot| slot.set_with(&head, |payload| command.encode(payload)))
+            .ok()?;
+        (self.last, self.time) = (sequence, time);
+        self.positions.set_published(sequence);
+        Some(sequence)
+    }
+}

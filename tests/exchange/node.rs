@@ -1,0 +1,311 @@
+//! The exchange on its node, polled by hand: whatever the order in which the stages are polled,
+//! and wherever the node is stopped, crashes and starts again, the journal decides what happened,
+//! and what was released stays so.
+
+use fastrand::Rng;
+use ringframe::exchange::Exchange;
+use ringframe::exchange::command::Command;
+use ringframe::journal::{Frame, Options, Reader, SimulatedStorage, Survival, SyncPolicy};
+use ringframe::machine::Machine;
+use ringframe::node::{Node, NodeOptions, Stores};
+use ringframe::recovery::{self, Cores, Nobody, Watch};
+use ringframe::release::ReleasePolicy;
+use ringframe::stage::{Fault, Stage};
+use ringframe::types::{Nanos, Sequence};
+
+use crate::random::Commands;
+
+/// More polls than any schedule here needs.
+const POLLS_MAX: usize = 2_000_000;
+
+/// A frame with a payload of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    number: u64,
+    time: u64,
+    epoch: u32,
+    kind: u16,
+    schema: u16,
+    payload: Vec<u8>,
+}
+
+impl From<Frame<'_>> for Told {
+    fn from(frame: Frame<'_>) -> Self {
+        Self {
+            number: frame.sequence,
+            time: frame.timestamp,
+            epoch: frame.epoch,
+            kind: frame.kind,
+            schema: frame.schema,
+            payload: frame.payload.to_vec(),
+        }
+    }
+}
+
+/// A node, its disks, its clients, and the dice.
+struct World {
+    rng: Rng,
+    stores: Stores<SimulatedStorage>,
+    options: NodeOptions,
+    commands: std::iter::Take<Commands>,
+    waiting: Option<(Command, Nanos)>,
+    node: Node<Exchange, SimulatedStorage>,
+    now: Nanos,
+    /// Everything that was released, ever.
+    heard: Vec<Told>,
+}
+
+fn stores() -> Stores<SimulatedStorage> {
+    let new = SimulatedStorage::new;
+    Stores { journal: new(), events: new(), snapshots: new() }
+}
+
+fn open(
+    stores: &Stores<SimulatedStorage>,
+    options: &NodeOptions,
+) -> Node<Exchange, SimulatedStorage> {
+    Node::open(stores, options, Nanos(0), &mut |_, _| ()).expect("it opens")
+}
+
+impl World {
+    fn new(seed: u64, commands: usize, release: ReleasePolicy) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let stores = stores();
+        let options = NodeOptions {
+            release,
+            ring_slots: 1 << rng.u32(3..10),
+            segment_bytes: Options::SEGMENT_BYTES_MIN,
+            event_segment_bytes: Options::SEGMENT_BYTES_MIN,
+            event_sync: [SyncPolicy::Always, SyncPolicy::PerSegment][rng.usize(0..2)],
+            cores: [Cores::One, Cores::Two][rng.usize(0..2)],
+            ..NodeOptions::default()
+        };
+        let node = open(&stores, &options);
+        let commands = Commands::new(seed).take(commands);
+        let (waiting, now, heard) = (None, Nanos(0), Vec::new());
+        Self { rng, stores, options, commands, waiting, node, now, heard }
+    }
+
+    /// The clients' side: false when they have nothing more to say.
+    fn intake(&mut self) -> bool {
+        self.node.sequencer.poll(self.now);
+        for _ in 0..self.rng.usize(1..40) {
+            let next = || self.commands.next().map(|(command, at)| (command, at.time));
+            let Some((command, time)) = self.waiting.take().or_else(next) else { return false };
+            self.now = self.now.max(time);
+            if self.node.sequencer.offer(&command, time).is_none() {
+                self.waiting = Some((command, time));
+                break;
+            }
+        }
+        true
+    }
+
+    fn egress(&mut self) {
+        let limit = self.rng.u64(1..100);
+        if let Ok(mut events) = self.node.egress.take(limit) {
+            self.heard.extend((&mut events).map(|slot| Told::from(slot.frame())));
+        }
+    }
+
+    /// Polls one stage; false when the clients have nothing more to say.
+    fn turn(&mut self) -> bool {
+        let now = self.now;
+        let node = &mut self.node;
+        let stages: [&mut dyn Stage; 7] = [
+            &mut node.journaler,
+            &mut node.processor,
+            &mut node.event_log,
+            &mut node.syncer,
+            &mut node.keeper,
+            &mut node.event_syncer,
+            &mut node.event_keeper,
+        ];
+        match self.rng.usize(0..9) {
+            7 => return self.intake(),
+            8 => self.egress(),
+            stage => {
+                stages.into_iter().nth(stage).unwrap().poll(now).expect("no fault");
+            }
+        }
+        true
+    }
+
+    /// Goes on until nothing is left to do.
+    fn drain(&mut self) {
+        for _ in 0..POLLS_MAX {
+            let said_all = !self.turn();
+            let last = self.heard.last().map_or(0, |told| told.number);
+            let progress = self.node.positions.progress();
+            if said_all && self.node.positions.is_quiet() && last == progress.emitted {
+                return;
+            }
+        }
+        panic!("it does not end: {:?}", self.node.positions);
+    }
+
+    /// Opens it again on what is there now.
+    fn start_again(self, stores: Stores<SimulatedStorage>) -> Self {
+        let Self { rng, options, commands, now, heard, .. } = self;
+        let node = open(&stores, &options);
+        Self { rng, stores, options, commands, waiting: None, node, now, heard }
+    }
+
+    fn close(&mut self) {
+        let node = &mut self.node;
+        let stages: [&mut dyn Stage; 6] = [
+            &mut node.journaler,
+            &mut node.event_log,
+            &mut node.syncer,
+            &mut node.keeper,
+            &mut node.event_syncer,
+            &mut node.event_keeper,
+        ];
+        stages.into_iter().for_each(|stage| stage.close(self.now).expect("it closes"));
+    }
+
+    /// The event log is what replaying the journal gives, and all that was heard stands in it.
+    fn check(&self) {
+        let (expected, machine) = replayed(&self.stores.journal);
+        let logged = logged(&self.stores.events);
+        assert_eq!(logged.len(), expected.len(), "events in the log");
+        assert!(logged == expected, "the log is not what replay gives");
+        assert!(self.heard.len() <= logged.len());
+        for (heard, logged) in self.heard.iter().zip(&logged) {
+            assert_eq!(heard, logged);
+        }
+        assert_eq!(machine.digest(), self.node.processor.machine().digest());
+        let state = ringframe::codec::state_digest;
+        assert_eq!(state(machine.logic()), state(self.node.processor.machine().logic()));
+    }
+}
+
+#[derive(Default)]
+struct Collect(Vec<Told>);
+
+impl Watch for Collect {
+    fn event(&mut self, event: &Frame<'_>) -> Result<(), Fault> {
+        self.0.push(Told::from(*event));
+        Ok(())
+    }
+}
+
+fn last(journal: &SimulatedStorage) -> Sequence {
+    let mut reader = Reader::open_first(journal.clone()).unwrap();
+    while reader.next_frame().unwrap().is_some() {}
+    Sequence(reader.next_sequence() - 1)
+}
+
+fn replayed(journal: &SimulatedStorage) -> (Vec<Told>, Machine<Exchange>) {
+    let mut machine = Machine::default();
+    let mut collect = Collect::default();
+    recovery::replay(journal, &mut machine, last(journal), Cores::One, &mut collect).unwrap();
+    (collect.0, machine)
+}
+
+fn logged(events: &SimulatedStorage) -> Vec<Told> {
+    let mut reader = Reader::open_first(events.clone()).unwrap();
+    let mut told = Vec::new();
+    while let Some(frame) = reader.next_frame().unwrap() {
+        told.push(Told::from(frame.frame()));
+    }
+    told
+}
+
+fn policy(seed: u64) -> ReleasePolicy {
+    if seed.is_multiple_of(2) { ReleasePolicy::Synced } else { ReleasePolicy::Journaled }
+}
+
+#[test]
+fn any_schedule_does_what_the_journal_says() {
+    for seed in 0..12 {
+        let mut world = World::new(seed, 3000, policy(seed));
+        world.drain();
+        world.close();
+        world.check();
+        assert!(world.heard.len() > 2000, "{} events", world.heard.len());
+        assert_eq!(world.heard, logged(&world.stores.events));
+    }
+}
+
+#[test]
+fn a_node_goes_on_where_it_was_closed() {
+    for seed in 20..26 {
+        let mut world = World::new(seed, 3000, policy(seed));
+        for _ in 0..5 {
+            for _ in 0..world.rng.usize(0..4000) {
+                world.turn();
+            }
+            // What had no place in the ring yet is lost with its client; the rest is finished.
+            world.waiting = None;
+            let rest = std::mem::replace(&mut world.commands, Commands::new(0).take(0));
+            world.drain();
+            world.close();
+            world.check();
+            world.commands = rest;
+            let stores = Stores {
+                journal: world.stores.journal.copy(),
+                events: world.stores.events.copy(),
+                snapshots: world.stores.snapshots.copy(),
+            };
+            world = world.start_again(stores);
+            assert_eq!(world.node.start.events_refilled, 0);
+        }
+        world.drain();
+        world.check();
+    }
+}
+
+#[test]
+fn a_crash_takes_back_nothing_that_was_released() {
+    for seed in 100..140 {
+        let release = policy(seed);
+        let mut world = World::new(seed, 2000, release);
+        let mut lost_power = 0;
+        for _ in 0..6 {
+            for _ in 0..world.rng.usize(0..3000) {
+                world.turn();
+            }
+            // Without power, `journaled` promises nothing.
+            let power = release == ReleasePolicy::Synced && world.rng.bool();
+            lost_power += u32::from(power);
+            let mut survival = || {
+                let seed = world.rng.u64(..);
+                if !power {
+                    Survival::Everything
+                } else if seed.is_multiple_of(2) {
+                    Survival::Random(seed)
+                } else {
+                    Survival::Torn(seed)
+                }
+            };
+            let stores = Stores {
+                journal: world.stores.journal.after_crash(survival()),
+                events: world.stores.events.after_crash(survival()),
+                snapshots: world.stores.snapshots.after_crash(survival()),
+            };
+            world = world.start_again(stores);
+            let there = logged(&world.stores.events);
+            assert!(there.len() >= world.heard.len(), "released events are gone");
+            assert!(world.heard == there[..world.heard.len()], "released events have changed");
+            // Who reconnects is told the rest from the log.
+            world.heard = there;
+            world.check();
+        }
+        world.drain();
+        world.check();
+        assert!(lost_power > 0 || release == ReleasePolicy::Journaled);
+    }
+}
+
+#[test]
+fn replay_is_the_same_on_one_core_and_two() {
+    let mut world = World::new(7, 3000, ReleasePolicy::Synced);
+    world.drain();
+    world.close();
+    let journal = &world.stores.journal;
+    let mut machine = Machine::<Exchange>::default();
+    recovery::replay(journal, &mut machine, last(journal), Cores::Two, &mut Nobody).unwrap();
+    assert_eq!(machine.digest(), replayed(journal).1.digest());
+    assert_eq!(machine.applied(), world.node.processor.machine().applied());
+}
