@@ -51,7 +51,7 @@ impl Market {
     }
 }
 
-fn opening(instruments: u16) -> Vec<Command> {
+pub(crate) fn opening(instruments: u16) -> Vec<Command> {
     let mut commands = Vec::new();
     for number in 0..SESSIONS as u16 {
         let participant = SetParticipant {

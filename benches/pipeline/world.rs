@@ -1,0 +1,168 @@
+//! A node on real files, with the helpers of its journals on threads of their own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use loadgen::flow::Flow;
+use ringframe::embed::Egress;
+use ringframe::exchange::Exchange;
+use ringframe::exchange::command::Command;
+use ringframe::journal::{MappedStorage, SyncPolicy};
+use ringframe::journaler::Journaler;
+use ringframe::node::{Node, NodeOptions, Stores};
+use ringframe::pipeline::Positions;
+use ringframe::processor::Processor;
+use ringframe::release::ReleasePolicy;
+use ringframe::sequencer::Sequencer;
+use ringframe::stage::Stage;
+use ringframe::types::Nanos;
+
+use crate::commands::{Translator, opening};
+
+/// A flow as commands: what fills the books, and what is measured.
+pub(crate) struct Commands {
+    pub(crate) setup: Vec<Command>,
+    pub(crate) ops: Vec<Command>,
+    pub(crate) orders: usize,
+}
+
+impl Commands {
+    pub(crate) fn new(flow: &Flow) -> Self {
+        let mut translator = Translator::new(flow);
+        let mut setup = opening(flow.instruments);
+        setup.extend(flow.setup.iter().map(|op| translator.command(op)));
+        let ops = flow.ops.iter().map(|op| translator.command(op)).collect();
+        Self { setup, ops, orders: flow.orders() as usize }
+    }
+}
+
+/// Under the build directory, or in memory where there is such a file system: without syncs both
+/// are page cache, and memory is not written back meanwhile.
+pub(crate) fn directory(synced: bool) -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let disk = std::env::var_os("RINGFRAME_BENCH_DIR")
+        .unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    let parent = if !synced && memory.is_dir() { memory.as_os_str() } else { &disk };
+    tempfile::Builder::new().prefix("bench-").tempdir_in(parent).expect("a directory")
+}
+
+pub(crate) fn stores(directory: &Path) -> Stores<MappedStorage> {
+    let store = |name: &str| MappedStorage::new(directory.join(name));
+    Stores { journal: store("journal"), events: store("events"), snapshots: store("snapshots") }
+}
+
+pub(crate) fn options(release: ReleasePolicy) -> NodeOptions {
+    let sync = match release {
+        ReleasePolicy::Journaled => SyncPolicy::PerSegment,
+        ReleasePolicy::Synced => SyncPolicy::Always,
+    };
+    NodeOptions {
+        release,
+        sync,
+        event_sync: SyncPolicy::PerSegment,
+        segment_bytes: 256 << 20,
+        event_segment_bytes: 256 << 20,
+        ring_slots: 1 << 12,
+        ..NodeOptions::default()
+    }
+}
+
+/// The stages that are measured.
+pub(crate) struct World {
+    pub(crate) sequencer: Sequencer<Exchange>,
+    pub(crate) journaler: Journaler<MappedStorage>,
+    pub(crate) processor: Processor<Exchange>,
+    pub(crate) event_log: Journaler<MappedStorage>,
+    pub(crate) egress: Egress<Exchange>,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) started: Instant,
+    helpers: Helpers,
+}
+
+impl World {
+    pub(crate) fn open(directory: &Path, options: &NodeOptions) -> Self {
+        let node: Node<Exchange, MappedStorage> =
+            Node::open(&stores(directory), options, Nanos(1), &mut |_, _| ()).expect("it opens");
+        let helpers = Helpers::start(vec![
+            (Box::new(node.syncer), Duration::from_micros(50)),
+            (Box::new(node.keeper), Duration::from_millis(1)),
+            (Box::new(node.event_syncer), Duration::from_millis(1)),
+            (Box::new(node.event_keeper), Duration::from_millis(1)),
+        ]);
+        Self {
+            sequencer: node.sequencer,
+            journaler: node.journaler,
+            processor: node.processor,
+            event_log: node.event_log,
+            egress: Egress::unheard(node.egress),
+            positions: node.positions,
+            started: Instant::now(),
+            helpers,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Nanos {
+        Nanos(1_767_364_200 * Nanos::SECOND + self.started.elapsed().as_nanos() as u64)
+    }
+
+    /// The stages in the order of the data, without the one that takes commands in.
+    pub(crate) fn stages(&mut self) -> [&mut dyn Stage; 4] {
+        [&mut self.journaler, &mut self.processor, &mut self.event_log, &mut self.egress]
+    }
+
+    pub(crate) fn turn(&mut self) -> usize {
+        let now = self.now();
+        self.stages().into_iter().map(|stage| stage.poll(now).expect("no fault")).sum()
+    }
+
+    /// Publishes commands and runs until all of them are logged.
+    pub(crate) fn run_all(&mut self, commands: &[Command]) {
+        let mut next = 0;
+        while next < commands.len() || !self.positions.is_quiet() {
+            let now = self.now();
+            while next < commands.len() && self.sequencer.offer(&commands[next], now).is_some() {
+                next += 1;
+            }
+            self.turn();
+        }
+    }
+
+    /// Ends the helpers; the first fault of any.
+    pub(crate) fn close(self) {
+        self.helpers.stop();
+    }
+}
+
+/// Threads that poll the stages behind the journals.
+struct Helpers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Helpers {
+    fn start(stages: Vec<(Box<dyn Stage>, Duration)>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let start = |(mut stage, pause): (Box<dyn Stage>, Duration)| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    if stage.poll(Nanos(0)).expect("no fault") == 0 {
+                        std::thread::sleep(pause);
+                    }
+                }
+            })
+        };
+        let threads = stages.into_iter().map(start).collect();
+        Self { stop, threads }
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().expect("no helper panics");
+        }
+    }
+}
