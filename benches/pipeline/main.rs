@@ -1,12 +1,15 @@
 //! The pipeline in one process: ring → journal → exchange → event log, each beside what it is made
-//! of, in the same run. `cargo bench --bench pipeline [throughput] [a flow's name]`. Without
+//! of, in the same run. `cargo bench --bench pipeline [throughput|latency] [a flow's name]`. Without
 //! `--bench` (that is how `cargo test` starts benches) a smoke size runs in a few seconds.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock and threads")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]
 
+#[path = "../journal/bare.rs"]
+mod bare;
 #[path = "../exchange/commands.rs"]
 #[allow(dead_code, reason = "the exchange's bench uses the rest")]
 mod commands;
+mod latency;
 #[path = "../journal/table.rs"]
 #[allow(dead_code, reason = "the journal's bench uses the rest")]
 mod table;
@@ -34,9 +37,12 @@ impl Scale {
     }
 }
 
+/// For the bare loop of the journal's bench.
+pub(crate) const MIB: u64 = 1 << 20;
+
 type Part = (&'static str, fn(&Scale));
 
-const PARTS: [Part; 1] = [("throughput", throughput::run)];
+const PARTS: [Part; 2] = [("throughput", throughput::run), ("latency", latency::run)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

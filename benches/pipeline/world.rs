@@ -7,18 +7,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use loadgen::flow::Flow;
-use ringframe::embed::Egress;
+use ringframe::event_log;
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
 use ringframe::journal::{MappedStorage, SyncPolicy};
 use ringframe::journaler::Journaler;
 use ringframe::node::{Node, NodeOptions, Stores};
-use ringframe::pipeline::Positions;
+use ringframe::pipeline::{Positions, SlotReader};
 use ringframe::processor::Processor;
 use ringframe::release::ReleasePolicy;
 use ringframe::sequencer::Sequencer;
 use ringframe::stage::Stage;
-use ringframe::types::Nanos;
+use ringframe::types::{Nanos, Sequence};
 
 use crate::commands::{Translator, opening};
 
@@ -76,7 +76,7 @@ pub(crate) struct World {
     pub(crate) journaler: Journaler<MappedStorage>,
     pub(crate) processor: Processor<Exchange>,
     pub(crate) event_log: Journaler<MappedStorage>,
-    pub(crate) egress: Egress<Exchange>,
+    pub(crate) egress: SlotReader,
     pub(crate) positions: Arc<Positions>,
     pub(crate) started: Instant,
     helpers: Helpers,
@@ -86,8 +86,13 @@ impl World {
     pub(crate) fn open(directory: &Path, options: &NodeOptions) -> Self {
         let node: Node<Exchange, MappedStorage> =
             Node::open(&stores(directory), options, Nanos(1), &mut |_, _| ()).expect("it opens");
+        // A syncer that looks all the time wakes at once; without syncs it has nothing to look for.
+        let syncer_pause = match options.release {
+            ReleasePolicy::Journaled => Duration::from_millis(1),
+            ReleasePolicy::Synced => Duration::ZERO,
+        };
         let helpers = Helpers::start(vec![
-            (Box::new(node.syncer), Duration::from_micros(50)),
+            (Box::new(node.syncer), syncer_pause),
             (Box::new(node.keeper), Duration::from_millis(1)),
             (Box::new(node.event_syncer), Duration::from_millis(1)),
             (Box::new(node.event_keeper), Duration::from_millis(1)),
@@ -97,7 +102,7 @@ impl World {
             journaler: node.journaler,
             processor: node.processor,
             event_log: node.event_log,
-            egress: Egress::unheard(node.egress),
+            egress: node.egress,
             positions: node.positions,
             started: Instant::now(),
             helpers,
@@ -109,13 +114,22 @@ impl World {
     }
 
     /// The stages in the order of the data, without the one that takes commands in.
-    pub(crate) fn stages(&mut self) -> [&mut dyn Stage; 4] {
-        [&mut self.journaler, &mut self.processor, &mut self.event_log, &mut self.egress]
+    pub(crate) fn stages(&mut self) -> [&mut dyn Stage; 3] {
+        [&mut self.journaler, &mut self.processor, &mut self.event_log]
     }
 
-    pub(crate) fn turn(&mut self) -> usize {
+    /// The command of the last event that was let out just now.
+    pub(crate) fn let_out(&mut self) -> Option<Sequence> {
+        let mut events = self.egress.poll().ok()?;
+        (&mut events).last().and_then(|slot| event_log::cause(&slot.frame()))
+    }
+
+    pub(crate) fn turn(&mut self) -> Option<Sequence> {
         let now = self.now();
-        self.stages().into_iter().map(|stage| stage.poll(now).expect("no fault")).sum()
+        for stage in self.stages() {
+            stage.poll(now).expect("no fault");
+        }
+        self.let_out()
     }
 
     /// Publishes commands and runs until all of them are logged.
@@ -148,9 +162,15 @@ impl Helpers {
         let start = |(mut stage, pause): (Box<dyn Stage>, Duration)| {
             let stop = Arc::clone(&stop);
             std::thread::spawn(move || {
+                let begun = Instant::now();
                 while !stop.load(Ordering::Relaxed) {
-                    if stage.poll(Nanos(0)).expect("no fault") == 0 {
-                        std::thread::sleep(pause);
+                    let now = Nanos(begun.elapsed().as_nanos() as u64);
+                    if stage.poll(now).expect("no fault") == 0 {
+                        if pause.is_zero() {
+                            std::hint::spin_loop();
+                        } else {
+                            std::thread::sleep(pause);
+                        }
                     }
                 }
             })
