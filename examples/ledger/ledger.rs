@@ -244,6 +244,15 @@ impl Logic for Ledger {
             Plan::Tick => self.expire(at.time, emit),
         }
     }
+
+    /// Nobody has to send ticks: the node does, when the time has come.
+    fn tick() -> Option<Command> {
+        Some(Command::Tick)
+    }
+
+    fn wakes_at(&self) -> Option<Nanos> {
+        self.expiries.first().map(|&(expires, _)| expires)
+    }
 }
 
 impl Ledger {

@@ -11,7 +11,7 @@
 //! 6. `operator`: instruments, participants and sessions are set, and the day goes on.
 //! 7. [`event`] and [`reject`]: what is told.
 //!
-//! `layout` makes records of structs, `chunks` is an array that grows in place, `invariants` says
+//! [`demo`] is the market that a newcomer meets. `layout` makes records of structs, `chunks` is an array that grows in place, `invariants` says
 //! what holds between any two commands.
 
 use std::collections::VecDeque;
@@ -22,6 +22,7 @@ mod auction;
 mod check;
 mod chunks;
 pub mod command;
+pub mod demo;
 mod entry;
 pub mod event;
 pub mod ids;
