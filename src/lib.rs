@@ -12,20 +12,22 @@
 //!                                   journal tail ─► replicator ─► standby
 //! ```
 //!
-//! What stands of it so far, in reading order:
+//! What stands of it so far, in reading order; `cargo run --example one_order` walks the way.
 //!
 //! 1. [`types`]: the numbers that every part speaks in.
-//! 2. [`record`]: the one encoding of commands, events and rejects.
-//! 3. [`digest`]: the running hash of what logic emitted.
-//! 4. [`logic`]: what a developer writes; [`exchange`] is the built-in one, `examples/ledger` a
-//!    small one to begin with.
-//! 5. [`codec`]: logic's whole state as bytes, and records of any shape.
-//! 6. [`kit`]: the test kit for logic.
-//! 7. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
-//!    work on its files.
-//! 8. [`memory`]: an allocator that asks for huge pages, for the program that wants one.
-//!
-//! The other rooms are built on these, in the order of the picture.
+//! 2. [`pipeline`]: both rings, every gate, the positions; [`slot`] is what stands in a ring, a
+//!    [`stage`] is what is polled.
+//! 3. [`sequencer`]: the one place where order and time are decided.
+//! 4. [`journaler`]: the stage that winds a ring onto segments; [`upkeep`] keeps them durable.
+//! 5. [`processor`]: the stage that runs logic, by way of [`machine`]; [`release`] says when its
+//!    events may leave; [`control`] are the node's own commands.
+//! 6. [`event_log`]: what was told, numbered; [`recovery`] replays a journal and fills it up again.
+//! 7. [`node`]: all of that from a directory; [`embed`] runs it inside another program.
+//! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
+//!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
+//!    state into bytes.
+//! 9. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
+//!    work on its files; [`memory`]: an allocator that asks for huge pages.
 
 pub use ringframe_journal as journal;
 

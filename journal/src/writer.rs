@@ -74,8 +74,8 @@ impl<S: Storage> Writer<S> {
         &self.positions
     }
 
-    /// How many frames of up to so many stored bytes [`Self::append`] takes now without a wait. Where
-    /// it is none, the next segment is asked for, and what keeps it away is an error as it is there.
+    /// How many frames of up to so many stored bytes [`Self::append`] takes now without a wait.
+    /// Where it is none, the next segment is asked for, and what keeps it away is an error.
     #[inline]
     pub fn room_for(&mut self, stored_bytes_max: usize) -> Result<usize, Error> {
         let used = self.offset + HEADER_BYTES as u64;

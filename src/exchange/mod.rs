@@ -11,8 +11,8 @@
 //! 6. `operator`: instruments, participants and sessions are set, and the day goes on.
 //! 7. [`event`] and [`reject`]: what is told.
 //!
-//! [`demo`] is the market that a newcomer meets. `layout` makes records of structs, `chunks` is an array that grows in place, `invariants` says
-//! what holds between any two commands.
+//! `layout` makes records of structs, `chunks` is an array that grows in place, `invariants` says
+//! what holds between any two commands, [`demo`] is the market that a newcomer meets.
 
 use std::collections::VecDeque;
 

@@ -27,6 +27,12 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("src/codec", &["types", "record", "logic"]),
     ("src/kit", &["types", "record", "digest", "logic", "codec"]),
     ("src/prefetch", &[]),
+    ("src/slot", &[]),
+    ("src/stage", &["types", "record"]),
+    ("src/control", &["types", "record"]),
+    ("src/pipeline", &["types", "slot"]),
+    ("src/release", &["types", "pipeline"]),
+    ("src/machine", &["types", "record", "digest", "logic", "slot", "stage", "control"]),
     ("src/exchange", &["types", "record", "logic", "prefetch"]),
     ("src/wire", &["types", "record"]),
     ("journal", &[]),
@@ -44,7 +50,7 @@ const STAGES: &[&str] = &[
     "feed",
     "projection",
 ];
-const STAGE_BUILDERS: &[&str] = &["src/lib.rs", "src/main.rs", "src/node"];
+const STAGE_BUILDERS: &[&str] = &["src/lib.rs", "src/main.rs", "src/node", "src/embed"];
 
 /// A name that may not be written in some part of the tree, and what to write instead.
 struct Banned {
@@ -90,8 +96,13 @@ const ORDERED: &[&str] = &["src/exchange", "src/logic", "src/codec", "src/digest
 const JOURNAL: &[&str] = &["journal/src"];
 
 const CLOCKS: &[&str] = &["src/clock.rs", "journal/src/helpers.rs", "loadgen/src/clock.rs"];
-const THREADS: &[&str] =
-    &["src/runner.rs", "journal/src/helpers.rs", "journal/src/verify.rs", "loadgen/src"];
+const THREADS: &[&str] = &[
+    "src/runner.rs",
+    "src/recovery.rs",
+    "journal/src/helpers.rs",
+    "journal/src/verify.rs",
+    "loadgen/src",
+];
 /// Tools that wait between two looks, besides.
 const WAITS: &[&str] = &[
     "src/runner.rs",

@@ -42,7 +42,7 @@ fn each_rule_is_seen_to_fail() {
         ("src/logic.rs", "use crate::exchange::Book;", "may not see `exchange`"),
         ("src/wire/frame.rs", "use crate::{gateway::Session, types};", "may not see `gateway`"),
         ("src/feed.rs", "use crate::processor::Processor;", "only `node` may see the stage"),
-        ("src/pipeline.rs", "super::gateway::Gateway", "only `node` may see the stage"),
+        ("src/runner.rs", "super::gateway::Gateway", "only `node` may see the stage"),
         ("journal/src/lib.rs", "use ringframe::types::Price;", "may not see `types`"),
         ("loadgen/src/main.rs", "use ringframe::gateway::Gateway;", "may not see `gateway`"),
         ("loadgen/src/main.rs", "use ringframe_journal::Reader;", "wire and types only"),
