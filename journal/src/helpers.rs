@@ -56,7 +56,7 @@ impl<S: Storage> Helpers<S> {
     pub fn close(self, mut writer: Writer<S>) -> Result<(), Error> {
         let published = writer.publish();
         self.stop.store(true, Ordering::SeqCst);
-        self.positions.bell.wake();
+        self.positions.bell.ring();
         self.keeper.thread().unpark();
         let died = |_| Error::Misuse("a journal helper thread panicked".into());
         let mut syncer = self.syncer.join().map_err(died)?;

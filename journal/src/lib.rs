@@ -17,6 +17,7 @@
 //! `open`. The layouts are drawn in `docs/FORMATS.md`.
 
 pub mod archive;
+mod bell;
 mod diff;
 pub mod error;
 pub mod frame;
@@ -34,6 +35,7 @@ mod repair;
 pub mod segment;
 pub mod storage;
 mod survey;
+mod sync;
 mod syncer;
 mod verify;
 mod walk;
@@ -41,6 +43,7 @@ mod watermark;
 mod writer;
 
 pub use archive::{ArchiveHome, Manifest, archive, restore, verify_archive};
+pub use bell::Bell;
 pub use diff::{Difference, Located, Side, diff};
 pub use error::{Damage, DamagedRange, Error};
 pub use frame::{Frame, FrameRef};

@@ -2,11 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::Thread;
-use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use crate::bell::Bell;
 use crate::error::Error;
 use crate::frame::ALIGN;
 
@@ -89,7 +88,7 @@ impl Positions {
     #[inline]
     pub(crate) fn publish(&self, sequence: u64, head: Head) {
         self.head.store(head.pack(), Ordering::Release);
-        self.journaled.store(sequence, Ordering::SeqCst);
+        self.journaled.store(sequence, Ordering::Release);
         self.bell.ring();
     }
 
@@ -99,44 +98,6 @@ impl Positions {
 
     pub(crate) fn set_synced(&self, sequence: u64) {
         self.synced.store(sequence, Ordering::Release);
-    }
-}
-
-/// Lets a helper sleep without a missed call and without costing the caller a system call while the
-/// helper is awake. Both sides store their own word and then load the other's, sequentially
-/// consistent, so at least one of them sees the other.
-#[derive(Debug, Default)]
-pub(crate) struct Bell {
-    asleep: CachePadded<AtomicBool>,
-    sleeper: OnceLock<Thread>,
-}
-
-impl Bell {
-    #[inline]
-    pub(crate) fn ring(&self) {
-        if self.asleep.load(Ordering::SeqCst) {
-            self.wake();
-        }
-    }
-
-    #[cold]
-    pub(crate) fn wake(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst)
-            && let Some(sleeper) = self.sleeper.get()
-        {
-            sleeper.unpark();
-        }
-    }
-
-    /// Sleeps until rung or `longest` has passed, unless there turns out to be `work` already.
-    /// Only ever called by one thread.
-    pub(crate) fn sleep(&self, longest: Duration, work: impl Fn() -> bool) {
-        self.sleeper.get_or_init(std::thread::current);
-        self.asleep.store(true, Ordering::SeqCst);
-        if !work() {
-            std::thread::park_timeout(longest);
-        }
-        self.asleep.store(false, Ordering::SeqCst);
     }
 }
 

@@ -1,0 +1,60 @@
+//! A thread that sleeps without a missed call, and callers who pay for it only while it sleeps.
+//!
+//! Both sides say something and then look at what the other said: the caller at `asleep`, the
+//! sleeper at the work. A fence stands between the two on each side, so at least one of them sees
+//! the other. `tests/loom_bell.rs` runs this file in every order that the memory model allows.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::{AtomicBool, Ordering, Thread, current, fence, park_timeout};
+
+/// What wakes one thread.
+#[derive(Debug, Default)]
+pub struct Bell {
+    asleep: CachePadded<AtomicBool>,
+    sleeper: OnceLock<Thread>,
+}
+
+impl Bell {
+    /// Wakes the sleeper, if it sleeps. What it is to find must have been stored before.
+    #[inline]
+    pub fn ring(&self) {
+        Self::ring_all([self]);
+    }
+
+    /// Rings several bells, for the price of one while nobody sleeps.
+    #[inline]
+    pub fn ring_all<'a>(bells: impl IntoIterator<Item = &'a Self>) {
+        fence(Ordering::SeqCst);
+        for bell in bells {
+            if bell.asleep.load(Ordering::Relaxed) {
+                bell.wake();
+            }
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        // Of several callers one makes the system call. Acquire: the sleeper said who it is first.
+        if self.asleep.swap(false, Ordering::Acquire)
+            && let Some(sleeper) = self.sleeper.get()
+        {
+            sleeper.unpark();
+        }
+    }
+
+    /// Sleeps until rung or `longest` has passed, unless there turns out to be `work` already; says
+    /// whether it was rung. Only ever called by one thread, always the same.
+    pub fn sleep(&self, longest: Duration, work: impl FnOnce() -> bool) -> bool {
+        self.sleeper.get_or_init(current);
+        self.asleep.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if !work() {
+            park_timeout(longest);
+        }
+        !self.asleep.swap(false, Ordering::Relaxed)
+    }
+}
