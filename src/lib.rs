@@ -23,6 +23,8 @@
 //!    events may leave; [`control`] are the node's own commands.
 //! 6. [`event_log`]: what was told, numbered; [`recovery`] replays a journal and fills it up again.
 //! 7. [`node`]: all of that from a directory; [`embed`] runs it inside another program.
+//!    [`runner`] polls the stages, on the cores of the [`host`], by the [`clock`]; what each did is
+//!    in its [`counters`].
 //! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes.
@@ -31,12 +33,15 @@
 
 pub use ringframe_journal as journal;
 
+pub mod clock;
 pub mod codec;
 pub mod control;
+pub mod counters;
 pub mod digest;
 pub mod embed;
 pub mod event_log;
 pub mod exchange;
+pub mod host;
 pub mod journaler;
 pub mod kit;
 pub mod logic;
@@ -49,6 +54,7 @@ pub mod processor;
 pub mod record;
 pub mod recovery;
 pub mod release;
+pub mod runner;
 pub mod sequencer;
 pub mod slot;
 pub mod stage;
