@@ -1,17 +1,30 @@
 //! A node inside another program: commands come in by one queue, events go out by another.
 
-use crossbeam_channel::{Receiver, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use ringframe_journal::Frame;
+use ringframe_journal::storage::Storage;
+
+use crate::clock::Clock;
 use crate::event_log;
 use crate::logic::{Logic, REJECT};
-use crate::pipeline::SlotReader;
+use crate::node::{Node, Start};
+use crate::pipeline::{Positions, SlotReader};
 use crate::record::Record;
+use crate::runner::{Group, Idle, Runner, Running, Waker};
 use crate::sequencer::Sequencer;
 use crate::stage::{Fault, Stage};
 use crate::types::{Nanos, Sequence};
 
 /// So many commands at most per poll.
 const BATCH: usize = 64;
+/// Commands and events on their way between the program and the node's threads.
+const QUEUE: usize = 4096;
+/// So often a program that waits looks whether the node still runs.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The stage that takes commands from a queue.
 pub struct Intake<L: Logic> {
@@ -19,12 +32,33 @@ pub struct Intake<L: Logic> {
     sequencer: Sequencer<L>,
     /// One that had no room in the ring yet.
     waiting: Option<L::Command>,
+    /// Nobody can submit any more, and everything that was submitted is published.
+    ended: Arc<AtomicBool>,
 }
 
 impl<L: Logic> Intake<L> {
-    /// Publishes what comes from the queue.
-    pub fn new(commands: Receiver<L::Command>, sequencer: Sequencer<L>) -> Self {
-        Self { commands, sequencer, waiting: None }
+    /// Publishes what comes from the queue; `ended` is set once all is published that ever will be.
+    pub fn new(
+        commands: Receiver<L::Command>,
+        sequencer: Sequencer<L>,
+        ended: Arc<AtomicBool>,
+    ) -> Self {
+        Self { commands, sequencer, waiting: None, ended }
+    }
+
+    /// The next command, if there is one.
+    fn next(&mut self) -> Option<L::Command> {
+        if let Some(command) = self.waiting.take() {
+            return Some(command);
+        }
+        match self.commands.try_recv() {
+            Ok(command) => Some(command),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.ended.store(true, Ordering::Release);
+                None
+            }
+        }
     }
 }
 
@@ -36,10 +70,7 @@ impl<L: Logic> Stage for Intake<L> {
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
         let mut work = self.sequencer.poll(now);
         for _ in 0..BATCH {
-            let Some(command) = self.waiting.take().or_else(|| self.commands.try_recv().ok())
-            else {
-                break;
-            };
+            let Some(command) = self.next() else { break };
             if self.sequencer.offer(&command, now).is_none() {
                 self.waiting = Some(command);
                 break;
@@ -64,7 +95,7 @@ pub struct Outcome<L: Logic> {
 
 impl<L: Logic> Outcome<L> {
     /// Reads a frame of the event log.
-    pub fn decode(frame: &ringframe_journal::Frame<'_>) -> Result<Self, Fault> {
+    pub fn decode(frame: &Frame<'_>) -> Result<Self, Fault> {
         let cause = event_log::cause(frame).unwrap_or_default();
         let payload = event_log::payload(frame);
         let result = if frame.kind & REJECT == 0 {
@@ -118,4 +149,156 @@ impl<L: Logic> Stage for Egress<L> {
         }
         Ok(work)
     }
+}
+
+/// Hands commands to a running node, from any thread.
+pub struct Submitter<L: Logic> {
+    commands: Sender<L::Command>,
+    waker: Waker,
+}
+
+impl<L: Logic> Clone for Submitter<L> {
+    fn clone(&self) -> Self {
+        Self { commands: self.commands.clone(), waker: self.waker.clone() }
+    }
+}
+
+impl<L: Logic> Submitter<L> {
+    /// Hands over a command; waits while the node is busy. False if the node has stopped.
+    pub fn submit(&self, command: L::Command) -> bool {
+        let sent = self.commands.send(command).is_ok();
+        self.waker.wake();
+        sent
+    }
+}
+
+/// A node that runs on threads of its own. Dropped, it stops at once, as in a crash: nothing that
+/// was released is lost. [`Embedded::finish`] is the orderly end.
+pub struct Embedded<L: Logic> {
+    submitter: Option<Submitter<L>>,
+    outcomes: Receiver<Outcome<L>>,
+    ended: Arc<AtomicBool>,
+    /// The last event that the program got.
+    heard: u64,
+    positions: Arc<Positions>,
+    start: Start,
+    running: Running,
+    waker: Waker,
+    clock: Clock,
+}
+
+impl<L: Logic> Embedded<L> {
+    /// Starts the node; `groups` says which stages share a thread.
+    pub fn start<S: Storage>(
+        node: Node<L, S>,
+        more: Vec<Box<dyn Stage>>,
+        groups: impl FnOnce(Vec<Box<dyn Stage>>) -> Result<Vec<Group>, Fault>,
+        idle: Idle,
+        clock: Clock,
+    ) -> Result<Self, Fault> {
+        let (positions, start) = (Arc::clone(&node.positions), node.start.clone());
+        let (commands, queue) = bounded(QUEUE);
+        let (sender, outcomes) = bounded(QUEUE);
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut stages: Vec<Box<dyn Stage>> = vec![
+            Box::new(Intake::new(queue, node.sequencer, Arc::clone(&ended))),
+            Box::new(node.journaler),
+            Box::new(node.processor),
+            Box::new(node.event_log),
+            Box::new(Egress::new(node.egress, sender)),
+            Box::new(node.syncer),
+            Box::new(node.keeper),
+            Box::new(node.event_syncer),
+            Box::new(node.event_keeper),
+        ];
+        stages.extend(more);
+        let runner = Runner::new(groups(stages)?, idle, clock);
+        let waker = runner.waker();
+        let submitter = Some(Submitter { commands, waker: waker.clone() });
+        let (heard, running) = (start.applied.events, runner.start()?);
+        Ok(Self { submitter, outcomes, ended, heard, positions, start, running, waker, clock })
+    }
+
+    /// What the start found and did.
+    pub fn started(&self) -> &Start {
+        &self.start
+    }
+
+    /// How far everything is.
+    pub fn positions(&self) -> &Arc<Positions> {
+        &self.positions
+    }
+
+    /// Hands over a command; waits while the node is busy. False if the node has stopped.
+    pub fn submit(&self, command: L::Command) -> bool {
+        self.submitter.as_ref().is_some_and(|submitter| submitter.submit(command))
+    }
+
+    /// Gives the right to submit away; without it nobody can, but for who has a clone.
+    pub fn take_submitter(&mut self) -> Option<Submitter<L>> {
+        self.submitter.take()
+    }
+
+    /// The next event that was released; nothing if there was none for so long. The node's fault if
+    /// it has stopped.
+    pub fn next(&mut self, longest: Duration) -> Result<Option<Outcome<L>>, Fault> {
+        if self.outcomes.is_full() {
+            // Whoever waits for room may be asleep.
+            self.waker.wake();
+        }
+        match self.outcomes.recv_timeout(longest) {
+            Ok(outcome) => {
+                self.heard = outcome.number;
+                Ok(Some(outcome))
+            }
+            Err(RecvTimeoutError::Timeout) => self.running.fault().map_or(Ok(None), Err),
+            Err(RecvTimeoutError::Disconnected) => Err(self.stopped()),
+        }
+    }
+
+    fn stopped(&self) -> Fault {
+        self.running.fault().unwrap_or_else(|| Fault::Node("the node was stopped".into()))
+    }
+
+    /// Whether everything that was submitted is done and told.
+    fn is_finished(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+            && self.positions.is_quiet()
+            && self.heard == self.positions.progress().emitted
+    }
+
+    /// Takes no more commands, lets everything that was submitted come to its end, makes it
+    /// durable, and stops. What is not done after `longest` is a fault; nothing is lost by it.
+    pub fn finish(
+        mut self,
+        longest: Duration,
+        mut told: impl FnMut(Outcome<L>),
+    ) -> Result<Sequence, Fault> {
+        self.submitter = None;
+        let end = self.clock.now().after(longest.as_nanos() as u64);
+        while !self.is_finished() {
+            self.waker.wake();
+            if let Some(outcome) = self.next(LOOK)? {
+                told(outcome);
+            } else if self.clock.now() > end {
+                return Err(Fault::Node(format!(
+                    "not finished after {} s: {:?}; what was released is safe",
+                    longest.as_secs_f32(),
+                    self.positions
+                )));
+            }
+        }
+        self.running.stop();
+        close(self.running.join()?, self.clock.now())?;
+        Ok(self.positions.published())
+    }
+}
+
+/// The order in which stages are closed: what makes durable after what was written.
+const CLOSING: [&str; 6] =
+    ["journaler", "event_log", "syncer", "keeper", "event_syncer", "event_keeper"];
+
+fn close(mut stages: Vec<Box<dyn Stage>>, now: Nanos) -> Result<(), Fault> {
+    stages.sort_by_key(|stage| CLOSING.iter().position(|name| *name == stage.name()));
+    stages.iter_mut().try_for_each(|stage| stage.close(now))
 }

@@ -66,7 +66,7 @@ impl<L: Logic> Machine<L> {
             moments: Vec::new(),
             next: 0,
             causes: VecDeque::new(),
-            marks: Marks { own: VecDeque::with_capacity(MARKS), agreed: applied.sequence },
+            marks: Marks { own: VecDeque::with_capacity(MARKS), agreed: applied.sequence, compared: 0 },
         }
     }
 
@@ -198,6 +198,11 @@ impl<L: Logic> Machine<L> {
         self.marks.own.back().copied().filter(|(at, _)| *at > sequence)
     }
 
+    /// How many digests of the journal were compared with own ones, and agreed.
+    pub fn compared(&self) -> u64 {
+        self.marks.compared
+    }
+
     /// How many records wait whose commands are released, `limit` at most.
     #[inline]
     pub fn releasable(&self, released: Sequence, limit: usize) -> usize {
@@ -264,6 +269,7 @@ const MARKS: usize = 1 << 10;
 struct Marks {
     own: VecDeque<(Sequence, u128)>,
     agreed: Sequence,
+    compared: u64,
 }
 
 impl Marks {
@@ -289,6 +295,7 @@ impl Marks {
             });
         }
         self.agreed = sequence;
+        self.compared += 1;
         Ok(())
     }
 }

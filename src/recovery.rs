@@ -6,7 +6,7 @@ use std::thread;
 
 use disruptor::{BusySpin, Polling, Producer, SingleConsumerBarrier, SingleProducer};
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{Frame, Reader};
+use ringframe_journal::{Error, Frame, Reader, survey};
 
 use crate::logic::Logic;
 use crate::machine::Machine;
@@ -14,7 +14,7 @@ use crate::pipeline::SlotReader;
 use crate::record::RecordError;
 use crate::slot::{SLOT_PAYLOAD_BYTES, Slot};
 use crate::stage::Fault;
-use crate::types::Sequence;
+use crate::types::{Nanos, Sequence};
 
 /// The slots between the thread that reads and the one that applies.
 const READ_AHEAD: usize = 1 << 12;
@@ -184,4 +184,49 @@ fn apply_all<L: Logic>(
         }
         hand_on(machine, L::LOOKAHEAD, watch)?;
     }
+}
+
+/// The last command in the journal, or none; a torn tail is not part of it.
+pub fn last_sequence<S: Storage>(storage: &S) -> Result<Option<Sequence>, Fault> {
+    let segments = survey(storage).map_err(Fault::Journal)?;
+    let begun = segments.iter().rev().filter_map(|info| info.header.good());
+    for header in begun {
+        let mut reader = match Reader::open(storage.clone(), header.first_sequence) {
+            // A torn one that has no whole frame.
+            Err(Error::OutOfRange { .. }) => continue,
+            other => other.map_err(Fault::Journal)?,
+        };
+        while reader.next_frame().map_err(Fault::Journal)?.is_some() {}
+        let last = reader.next_sequence() - 1;
+        return Ok((last > 0).then_some(Sequence(last)));
+    }
+    Ok(None)
+}
+
+/// The last command that is not later than a time, or none.
+pub fn last_until<S: Storage>(storage: &S, time: Nanos) -> Result<Option<Sequence>, Fault> {
+    let segments = survey(storage).map_err(Fault::Journal)?;
+    let mut last = None;
+    for header in segments.iter().filter_map(|info| info.header.good()) {
+        let mut reader = match Reader::open(storage.clone(), header.first_sequence) {
+            Err(Error::OutOfRange { .. }) => break,
+            other => other.map_err(Fault::Journal)?,
+        };
+        let first = reader.next_frame().map_err(Fault::Journal)?;
+        if first.is_none_or(|frame| frame.timestamp() > time.0) {
+            break;
+        }
+        last = Some(header.first_sequence);
+    }
+    // Times never go back, so only the last segment that began in time is looked through.
+    let Some(first) = last else { return Ok(None) };
+    let mut reader = Reader::open(storage.clone(), first).map_err(Fault::Journal)?;
+    let mut last = None;
+    while let Some(frame) = reader.next_frame().map_err(Fault::Journal)? {
+        if frame.timestamp() > time.0 {
+            break;
+        }
+        last = Some(Sequence(frame.sequence()));
+    }
+    Ok(last)
 }
