@@ -41,6 +41,7 @@ pub mod digest;
 pub mod embed;
 pub mod event_log;
 pub mod exchange;
+pub mod exchange_json;
 pub mod host;
 pub mod journaler;
 pub mod kit;

@@ -118,11 +118,25 @@ const VALUES: [u8; 256] = {
 impl Token {
     /// How many letters a token has.
     pub const LETTERS: usize = 14;
+    /// How many bits there is room for; 84 of them are used.
+    pub const BITS: u32 = 96;
     const HIGH_BITS: u32 = 84 - 64;
 
     /// A token that is a number, for tests and tools.
     pub const fn number(number: u64) -> Self {
         Self { high: 0, middle: (number >> 32) as u32, low: number as u32 }
+    }
+
+    /// From its bits; those that have no room are dropped.
+    #[inline]
+    pub const fn from_bits(bits: u128) -> Self {
+        Self { high: (bits >> 64) as u32, middle: (bits >> 32) as u32, low: bits as u32 }
+    }
+
+    /// All of them in one number.
+    #[inline]
+    pub const fn bits(self) -> u128 {
+        (self.high as u128) << 64 | (self.middle as u128) << 32 | self.low as u128
     }
 
     /// From letters, digits and spaces as they stand on the wire; `None` for anything else.
@@ -135,18 +149,13 @@ impl Token {
             worst |= value;
             bits = (bits << 6) | u128::from(value & 63);
         }
-        (worst < 64).then_some(Self {
-            high: (bits >> 64) as u32,
-            middle: (bits >> 32) as u32,
-            low: bits as u32,
-        })
+        (worst < 64).then_some(Self::from_bits(bits))
     }
 
     /// As it stands on the wire. A number that is no text gets `?` for what is no letter.
     #[inline]
     pub fn to_wire(self) -> [u8; Self::LETTERS] {
-        let mut bits =
-            (u128::from(self.high) << 64) | (u128::from(self.middle) << 32) | u128::from(self.low);
+        let mut bits = self.bits();
         let mut text = [0; Self::LETTERS];
         for letter in text.iter_mut().rev() {
             *letter = LETTERS.get((bits & 63) as usize).copied().unwrap_or(b'?');

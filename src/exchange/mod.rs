@@ -9,7 +9,7 @@
 //!    instrument; `auction`: many meet at once.
 //! 5. `takeaway`: orders are reduced and canceled; `timers`: when.
 //! 6. `operator`: instruments, participants and sessions are set, and the day goes on.
-//! 7. [`event`] and [`reject`]: what is told.
+//! 7. [`event`] and [`reject`]: what is told; [`view`]: what can be looked at afterwards.
 //!
 //! `layout` makes records of structs, `chunks` is an array that grows in place, `invariants` says
 //! what holds between any two commands, [`demo`] is the market that a newcomer meets.
@@ -38,6 +38,7 @@ pub mod reject;
 mod takeaway;
 mod timers;
 mod tokens;
+pub mod view;
 
 pub use check::Checked;
 use check::Plan;

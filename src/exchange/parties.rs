@@ -132,6 +132,11 @@ impl Session {
         into.extend(&self.numbers);
     }
 
+    /// The numbers of its live orders, and of some that are not any more.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.numbers.iter().copied()
+    }
+
     pub(super) fn forget(&mut self) {
         self.numbers.clear();
     }
