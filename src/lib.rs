@@ -23,8 +23,8 @@
 //!    events may leave; [`control`] are the node's own commands.
 //! 6. [`event_log`]: what was told, numbered; [`recovery`] replays a journal and fills it up again.
 //! 7. [`node`]: all of that from a directory; [`embed`] runs it inside another program.
-//!    [`runner`] polls the stages, on the cores of the [`host`], by the [`clock`]; what each did is
-//!    in its [`counters`].
+//!    [`config`] has every setting, [`layout`] says which stages share a core of the [`host`], and
+//!    [`runner`] polls them, by the [`clock`]; what each did is in its [`counters`].
 //! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes.
@@ -35,6 +35,7 @@ pub use ringframe_journal as journal;
 
 pub mod clock;
 pub mod codec;
+pub mod config;
 pub mod control;
 pub mod counters;
 pub mod digest;
@@ -45,6 +46,7 @@ pub mod exchange_json;
 pub mod host;
 pub mod journaler;
 pub mod kit;
+pub mod layout;
 pub mod logic;
 pub mod machine;
 pub mod memory;

@@ -1,0 +1,508 @@
+//! Every setting of a node, once: its name, its default, what it means, and how it is checked. A
+//! file comes before the defaults, and a flag before the file.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ringframe_journal::Options;
+use toml::de::{DeTable, DeValue};
+
+use crate::layout::Layout;
+use crate::release::ReleasePolicy;
+use crate::runner::Idle;
+
+/// The settings of a node, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where `journal/`, `events/` and `snapshots/` are.
+    pub data: PathBuf,
+    /// Where order entry listens.
+    pub listen: SocketAddr,
+    /// Where market data is.
+    pub market_data: SocketAddr,
+    /// Where a standby follows.
+    pub replication: SocketAddr,
+    /// Where operators ask.
+    pub admin: SocketAddr,
+    /// What a reply means.
+    pub release: ReleasePolicy,
+    /// Which stages share a core.
+    pub layout: Layout,
+    /// What a thread does while nothing comes.
+    pub idle: Idle,
+    /// The slots of each ring.
+    pub ring_slots: usize,
+    /// The size of the journal's new segments.
+    pub segment_bytes: u64,
+    /// The size of the event log's new segments.
+    pub event_segment_bytes: u64,
+    /// When states are saved, and how many are kept.
+    pub snapshots: Snapshots,
+    /// The longest time from being asked to stop to the end.
+    pub drain_seconds: u64,
+    /// When a newer version of the logic takes over.
+    pub activate: Activate,
+    sources: Vec<Source>,
+}
+
+/// When states are saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshots {
+    /// Who takes them.
+    pub mode: SnapshotMode,
+    /// After so many commands.
+    pub every_commands: Option<u64>,
+    /// After so much time.
+    pub every_seconds: Option<u64>,
+    /// Every day at this time.
+    pub at: Option<TimeOfDay>,
+    /// When a restart would take longer than this.
+    pub recovery_target_seconds: Option<u64>,
+    /// So many are kept.
+    pub keep: u64,
+}
+
+/// Who takes snapshots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SnapshotMode {
+    /// A second instance of the logic that follows the journal: nobody waits.
+    #[default]
+    Shadow,
+    /// The processor itself: all wait, but nothing is held in memory twice.
+    Inline,
+    /// Nobody: a restart replays the whole journal.
+    Off,
+}
+
+/// When a newer version of the logic takes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activate {
+    /// When an operator says so.
+    #[default]
+    Manual,
+    /// At the start of a build that has it.
+    Start,
+}
+
+/// A minute of the day, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOfDay {
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody said anything.
+    Default,
+    /// A line of a file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+    /// The command line.
+    Flag,
+}
+
+/// A setting as it is described to people.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// What files call it; before a dot stands the table.
+    pub name: &'static str,
+    /// What the command line calls it.
+    pub flag: &'static str,
+    /// What it is when nobody says anything.
+    pub default: &'static str,
+    /// What it means, and what else it may be.
+    pub meaning: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), String>,
+    show: fn(&Config) -> String,
+}
+
+/// A wrong setting: which, where, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+macro_rules! setting {
+    ($name:literal, $flag:literal, $default:literal, $parse:expr, $show:expr,
+     $($field:ident).+, $meaning:literal) => {
+        Setting {
+            name: $name,
+            flag: $flag,
+            default: $default,
+            meaning: $meaning,
+            set: |config, text| {
+                config.$($field).+ = $parse(text)?;
+                Ok(())
+            },
+            show: |config| $show(&config.$($field).+),
+        }
+    };
+}
+
+/// Every setting.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting!("data", "data", "data", path, show_path, data,
+        "the directory that holds journal/, events/ and snapshots/"),
+    setting!("listen", "listen", "127.0.0.1:9001", address, shown, listen,
+        "where order entry listens: IP:PORT, port 0 for any"),
+    setting!("market_data", "market-data", "127.0.0.1:9002", address, shown, market_data,
+        "where market data is: IP:PORT"),
+    setting!("replication", "replication", "127.0.0.1:9003", address, shown, replication,
+        "where a standby follows: IP:PORT"),
+    setting!("admin", "admin", "127.0.0.1:9000", address, shown, admin,
+        "where operators ask, by HTTP: IP:PORT"),
+    setting!("release", "release", "synced", parsed, shown, release,
+        "what a reply means: journaled survives the process, synced survives a loss of power"),
+    setting!("layout", "layout", "auto", parsed, shown, layout,
+        "which stages share a core: auto, 1, 2, 4, or groups such as \
+         intake+egress|journaler+processor|event_log"),
+    setting!("idle", "idle", "polite", parsed, shown, idle,
+        "a thread with nothing to do: polite gives its core away, spin keeps it (dedicated cores)"),
+    setting!("ring_slots", "ring-slots", "16384", ring_slots, shown, ring_slots,
+        "slots of each ring, of 320 bytes: a power of two from 64 to 4194304"),
+    setting!("segment_bytes", "segment-bytes", "64 MiB", segment_bytes, show_bytes, segment_bytes,
+        "size of the journal's new segments: a multiple of 4096, units KiB, MiB, GiB"),
+    setting!("event_segment_bytes", "event-segment-bytes", "64 MiB", segment_bytes, show_bytes,
+        event_segment_bytes, "size of the event log's new segments, likewise"),
+    setting!("snapshots.mode", "snapshots", "shadow", parsed, shown, snapshots.mode,
+        "who saves the state: shadow (a second instance, nobody waits), inline (all wait), off"),
+    setting!("snapshots.every_commands", "every-commands", "off", optional, show_optional,
+        snapshots.every_commands, "save after so many commands, or off"),
+    setting!("snapshots.every_seconds", "every-seconds", "off", optional, show_optional,
+        snapshots.every_seconds, "save after so many seconds, or off"),
+    setting!("snapshots.at", "at", "off", time_of_day, show_optional, snapshots.at,
+        "save every day at HH:MM, UTC, or off"),
+    setting!("snapshots.recovery_target_seconds", "recovery-target-seconds", "10", optional,
+        show_optional, snapshots.recovery_target_seconds,
+        "save when a restart would take longer than this, or off"),
+    setting!("snapshots.keep", "keep", "3", keep, shown, snapshots.keep,
+        "how many snapshots are kept, at least 1"),
+    setting!("drain_seconds", "drain-seconds", "10", drain_seconds, shown, drain_seconds,
+        "asked to stop, release everything and end within this time: 1 to 3600"),
+    setting!("activate", "activate", "manual", parsed, shown, activate,
+        "when a newer version of the logic takes over: manual, or start (of a build that has it)"),
+];
+
+impl Default for Config {
+    /// Every setting at its default.
+    fn default() -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Self {
+            data: PathBuf::new(),
+            listen: nowhere,
+            market_data: nowhere,
+            replication: nowhere,
+            admin: nowhere,
+            release: ReleasePolicy::default(),
+            layout: Layout::default(),
+            idle: Idle::default(),
+            ring_slots: 0,
+            segment_bytes: 0,
+            event_segment_bytes: 0,
+            snapshots: Snapshots::default(),
+            drain_seconds: 0,
+            activate: Activate::default(),
+            sources: vec![Source::Default; SETTINGS.len()],
+        };
+        for Setting { set, default, .. } in SETTINGS {
+            set(&mut config, default).expect("a default is right");
+        }
+        config
+    }
+}
+
+impl Config {
+    /// The defaults, then what the file says, then the flags, which are names of settings, in either
+    /// spelling, with values.
+    pub fn load(file: Option<&Path>, flags: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                ConfigError(format!(
+                    "cannot read {}: {error}; without --config the defaults hold",
+                    path.display()
+                ))
+            })?;
+            config.read(path, &text)?;
+        }
+        for (name, value) in flags {
+            config.set(name, value, Source::Flag)?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Every setting with its value, and where that came from.
+    pub fn values(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
+        let settings = SETTINGS.iter().zip(&self.sources);
+        settings.map(|(setting, source)| (setting, (setting.show)(self), source))
+    }
+
+    /// Takes over what a file says.
+    fn read(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let source_at = |at: usize| Source::File {
+            path: path.to_owned(),
+            line: 1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count(),
+        };
+        let document = DeTable::parse(text).map_err(|error| {
+            let source = source_at(error.span().map_or(0, |span| span.start));
+            ConfigError(format!("{source}: this is no TOML: {}", error.message()))
+        })?;
+        let mut waiting = vec![(String::new(), document.get_ref())];
+        while let Some((table, entries)) = waiting.pop() {
+            for (key, value) in entries.iter() {
+                let name = format!("{table}{}", key.get_ref());
+                let source = source_at(key.span().start);
+                let text = match value.get_ref() {
+                    DeValue::String(text) => text.to_string(),
+                    DeValue::Integer(number) if number.radix() == 10 => number.to_string(),
+                    DeValue::Table(entries) if is_table(&name) => {
+                        waiting.push((format!("{name}."), entries));
+                        continue;
+                    }
+                    other => {
+                        find(&name, &source)
+                            .map_err(|why| ConfigError(format!("{source}: {why}")))?;
+                        return Err(ConfigError(format!(
+                            "{source}: {name} is of type {}: write a text or a decimal number",
+                            other.type_str()
+                        )));
+                    }
+                };
+                self.set(&name, &text, source)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, value: &str, source: Source) -> Result<(), ConfigError> {
+        let index = find(name, &source).map_err(|why| ConfigError(format!("{source}: {why}")))?;
+        let setting = &SETTINGS[index];
+        (setting.set)(self, value).map_err(|why| {
+            let name = if source == Source::Flag { setting.flag } else { setting.name };
+            ConfigError(format!("{source}: {name}: {why}"))
+        })?;
+        self.sources[index] = source;
+        Ok(())
+    }
+
+    /// What no single setting can know.
+    fn check(&self) -> Result<(), ConfigError> {
+        let listeners = [
+            ("listen", self.listen),
+            ("market_data", self.market_data),
+            ("replication", self.replication),
+            ("admin", self.admin),
+        ];
+        for (index, (name, address)) in listeners.iter().enumerate() {
+            for (other, taken) in &listeners[..index] {
+                if address.port() != 0 && address == taken {
+                    return Err(ConfigError(format!(
+                        "{other} and {name} are both {address}: give each a port of its own"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Flag => f.write_str("command line"),
+        }
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.name.split_once('.').is_some_and(|(it, _)| it == name))
+}
+
+/// The setting that a file's key names, or a flag in either spelling.
+fn find(name: &str, source: &Source) -> Result<usize, String> {
+    let flag = *source == Source::Flag;
+    let is_it = |setting: &Setting| setting.name == name || (flag && setting.flag == name);
+    SETTINGS.iter().position(is_it).ok_or_else(|| {
+        let names = SETTINGS.iter().map(|setting| setting.name);
+        let nearest = names.min_by_key(|known| distance(known, name)).expect("there are some");
+        format!(
+            "unknown setting '{name}'; the nearest is '{nearest}', and `ringframe check-config` \
+             lists them all"
+        )
+    })
+}
+
+/// How many letters to insert, remove or change to come from one to the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, byte) in other.bytes().enumerate() {
+            let changed = diagonal + usize::from(letter != byte);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+// How values are read …
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("it is empty: name a directory".into()) } else { Ok(text.into()) }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("'{text}' is no address: write IP:PORT, as 127.0.0.1:9001"))
+}
+
+fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse()
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let digits: String = text.chars().filter(|&letter| letter != '_').collect();
+    digits.parse().map_err(|_| format!("'{text}' is no whole number"))
+}
+
+fn within(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    match number(text)? {
+        number if (least..=most).contains(&number) => Ok(number),
+        number => Err(format!("{number} is not between {least} and {most}")),
+    }
+}
+
+fn ring_slots(text: &str) -> Result<usize, String> {
+    let slots = within(text, 64, 1 << 22)?;
+    match slots.is_power_of_two() {
+        true => Ok(slots as usize),
+        false => Err(format!(
+            "{slots} is no power of two: use {} or {}",
+            slots.next_power_of_two() / 2,
+            slots.next_power_of_two()
+        )),
+    }
+}
+
+/// The units of sizes.
+const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+fn segment_bytes(text: &str) -> Result<u64, String> {
+    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (digits, unit) = unit.unwrap_or((text, 1));
+    let bytes = number(digits.trim())?.saturating_mul(unit);
+    let (least, most) = (Options::SEGMENT_BYTES_MIN, Options::SEGMENT_BYTES_MAX);
+    if (least..=most).contains(&bytes) && bytes.is_multiple_of(4096) {
+        return Ok(bytes);
+    }
+    Err(format!("{bytes} is no multiple of 4096 between {least} and {most}"))
+}
+
+fn optional(text: &str) -> Result<Option<u64>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    within(text, 1, u64::MAX).map(Some).map_err(|why| format!("{why}: use a number from 1, or off"))
+}
+
+fn time_of_day(text: &str) -> Result<Option<TimeOfDay>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let parts = text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2);
+    let time = parts.and_then(|(hour, minute)| {
+        let time = TimeOfDay { hour: hour.parse().ok()?, minute: minute.parse().ok()? };
+        (time.hour < 24 && time.minute < 60).then_some(time)
+    });
+    time.map(Some).ok_or_else(|| format!("'{text}' is no time: write HH:MM, UTC, as 23:30, or off"))
+}
+
+fn keep(text: &str) -> Result<u64, String> {
+    within(text, 1, 1 << 20)
+}
+
+fn drain_seconds(text: &str) -> Result<u64, String> {
+    within(text, 1, 3_600)
+}
+
+/// One of several words.
+fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("'{text}' is not one of {}", words.join(", "))
+    })
+}
+
+// … and shown.
+
+fn shown<T: fmt::Display>(value: &T) -> String {
+    value.to_string()
+}
+
+#[expect(clippy::ptr_arg, reason = "as all that show a field's value")]
+fn show_path(path: &PathBuf) -> String {
+    path.display().to_string()
+}
+
+fn show_bytes(bytes: &u64) -> String {
+    let unit = UNITS.iter().find(|(_, unit)| bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{} {name}", bytes / unit))
+}
+
+#[expect(clippy::ref_option, reason = "as all that show a field's value")]
+fn show_optional<T: fmt::Display>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(|| "off".to_owned(), T::to_string)
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.hour, self.minute)
+    }
+}
+
+/// Words that are read and shown alike.
+macro_rules! words {
+    ($type:ident: $($word:literal => $value:ident),+) => {
+        impl FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                one_of(text, &[$(($word, Self::$value)),+])
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$value => $word),+ })
+            }
+        }
+    };
+}
+
+words!(SnapshotMode: "shadow" => Shadow, "inline" => Inline, "off" => Off);
+words!(Activate: "manual" => Manual, "start" => Start);
+words!(Idle: "polite" => Polite, "spin" => Spin);
+
+#[cfg(test)]
+mod tests;
