@@ -10,6 +10,7 @@ use script::outcome::{kind, kinds};
 
 mod abuse;
 mod engine;
+mod json;
 mod large;
 mod naive;
 mod node;
