@@ -20,7 +20,7 @@ pub(super) fn event(to: &mut Writer<'_>, event: &Event) {
         Event::Traded(it) => to.within("traded", |to| traded(to, it)),
         Event::Rested(it) => to.within("rested", |to| rested(to, it)),
         Event::Triggered(it) => to.within("triggered", |to| triggered(to, it)),
-        Event::MassCanceled(it) => to.within("mass_canceled", |to| mass_canceled(to, it)),
+        Event::MassCanceled(it) => to.within("mass_canceled", |to| mass_canceled(to, *it)),
         Event::InstrumentAdded(it) => {
             to.within("instrument_added", |to| instrument(to, it.terms, it.instrument));
         }
@@ -31,7 +31,7 @@ pub(super) fn event(to: &mut Writer<'_>, event: &Event) {
         Event::Crossed(it) => to.within("crossed", |to| crossed(to, it)),
         Event::ParticipantSet(it) => to.within("participant_set", |to| all(to, it.0)),
         Event::SessionSet(it) => to.within("session_set", |to| all(to, it.0)),
-        Event::Killed(it) => to.within("killed", |to| killed(to, it)),
+        Event::Killed(it) => to.within("killed", |to| killed(to, *it)),
         Event::DayEnded(it) => {
             to.within("day_ended", |to| to.field("tokens", number(), it.tokens));
         }
@@ -135,7 +135,7 @@ fn triggered(to: &mut Writer<'_>, it: &Triggered) {
     to.field("quantity", number(), it.quantity);
 }
 
-fn mass_canceled(to: &mut Writer<'_>, it: &MassCanceled) {
+fn mass_canceled(to: &mut Writer<'_>, it: MassCanceled) {
     to.field("session", number(), it.session);
     to.field("count", number(), it.count);
 }
@@ -160,7 +160,7 @@ fn crossed(to: &mut Writer<'_>, it: &Crossed) {
     to.field("venue", named(), it.venue);
 }
 
-fn killed(to: &mut Writer<'_>, it: &Killed) {
+fn killed(to: &mut Writer<'_>, it: Killed) {
     to.field("participant", number(), it.participant);
     to.field("on", flag(), it.on);
 }

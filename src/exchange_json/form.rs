@@ -9,7 +9,6 @@ use zerocopy::{Immutable, KnownLayout, TryFromBytes};
 use crate::exchange::ids::{Symbol, Token};
 
 /// One way of writing a value.
-#[derive(Clone, Copy)]
 pub(super) struct Form<T> {
     /// What an error says is allowed.
     pub(super) allowed: fn() -> String,
@@ -17,6 +16,15 @@ pub(super) struct Form<T> {
     pub(super) read: fn(&Value) -> Option<T>,
     pub(super) write: fn(T, &mut String),
 }
+
+// Derived, they would ask the same of `T`.
+impl<T> Clone for Form<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Form<T> {}
 
 /// An unsigned integer of some size.
 pub(super) trait Whole: Copy + TryFrom<u64> + Into<u64> {}

@@ -27,7 +27,8 @@ pub use view::View;
 /// Reads one line: an object whose one field is called as the command's kind. An error names the
 /// field and what is allowed there.
 pub fn parse_command(line: &str) -> Result<Command, String> {
-    let Pairs(kinds): Pairs<Pairs<Value>> = serde_json::from_str(line).map_err(no_object)?;
+    let Pairs(kinds): Pairs<Pairs<Value>> =
+        serde_json::from_str(line).map_err(|error| no_object(&error))?;
     let known = || command::blanks().map(|mut blank| command::parts(&mut blank).0).join(", ");
     let [(kind, fields)] = <[_; 1]>::try_from(kinds).map_err(|kinds| {
         format!("{} fields where one is expected, called as a command: {}", kinds.len(), known())
@@ -43,7 +44,7 @@ pub fn parse_command(line: &str) -> Result<Command, String> {
 }
 
 /// What the parser says, without the line, which is always the first.
-fn no_object(error: serde_json::Error) -> String {
+fn no_object(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let at = format!(" at line {} column {}", error.line(), error.column());
     let what = text.strip_suffix(&at).unwrap_or(&text);

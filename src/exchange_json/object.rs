@@ -119,7 +119,7 @@ impl Reader {
         reader.error.map_or(Ok(()), Err)
     }
 
-    fn need<T: Copy>(&mut self, name: &'static str, form: Form<T>, value: &mut T) {
+    fn need<T>(&mut self, name: &'static str, form: Form<T>, value: &mut T) {
         if !self.may(name, form, value) {
             let object = self.object;
             self.error
@@ -134,14 +134,13 @@ impl Reader {
             return false;
         };
         let (_, text) = self.fields.swap_remove(at);
-        match (form.read)(&text) {
-            Some(read) => *value = read,
-            None => {
-                let (object, shown) = (self.object, shortened(&text));
-                self.error.get_or_insert_with(|| {
-                    format!("{object}.{name} is {shown}: expected {}", (form.allowed)())
-                });
-            }
+        if let Some(read) = (form.read)(&text) {
+            *value = read;
+        } else {
+            let (object, shown) = (self.object, shortened(&text));
+            self.error.get_or_insert_with(|| {
+                format!("{object}.{name} is {shown}: expected {}", (form.allowed)())
+            });
         }
         true
     }

@@ -149,7 +149,7 @@ fn book_text(book: &Book) -> String {
     ];
     for place in 0..buys.len().max(sells.len()) {
         let cells = |level: Option<&Level>| match level {
-            None => Default::default(),
+            None => <[String; 4]>::default(),
             Some(Level { price, orders, quantity, displayed }) => [
                 orders.to_string(),
                 displayed.to_string(),
@@ -157,8 +157,11 @@ fn book_text(book: &Book) -> String {
                 price_text(*price),
             ],
         };
-        let ([a, b, c, d], [h, g, f, e]) = (cells(buys.get(place)), cells(sells.get(place)));
-        rows.push([a, b, c, d, e, f, g, h]);
+        let mut row = <[String; 8]>::default();
+        row[..4].clone_from_slice(&cells(buys.get(place)));
+        row[4..].clone_from_slice(&cells(sells.get(place)));
+        row[4..].reverse();
+        rows.push(row);
     }
     let reference = decimal((*reference).into());
     format!("{}: {}, reference {reference}\n{}", terms.symbol, name(*state), table(&rows))
