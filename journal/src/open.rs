@@ -187,7 +187,7 @@ fn closed(extent: &Extent) -> Closed {
     Closed { end, last_sequence: next - 1, last_timestamp, last_epoch }
 }
 
-fn open_write<S: Storage>(storage: &S, info: &SegmentInfo) -> Result<S::File, Error> {
+pub(crate) fn open_write<S: Storage>(storage: &S, info: &SegmentInfo) -> Result<S::File, Error> {
     storage.open(&file_name(info.number), Access::Write).context("open", &info.path)
 }
 
@@ -316,16 +316,44 @@ pub(crate) fn cut_tail<S: Storage>(
     }
     storage.sync_directory().context("sync", storage.path(""))?;
     for (info, file, from, to) in ranges {
-        // Whole pages go past the page cache, the rest through it.
-        let zeroed = from.next_multiple_of(4096).min(to);
-        file.write_at(from, &vec![0; (zeroed - from) as usize]).context("cut", &info.path)?;
-        if zeroed < to {
-            let end = to.next_multiple_of(4096).min(info.file_bytes);
-            file.zero(zeroed, end).context("cut", &info.path)?;
-        }
-        file.sync().context("sync", &info.path)?;
+        blank(info, &file, from, to)?;
     }
     Ok(())
+}
+
+/// Zeroes a range of a segment for good.
+pub(crate) fn blank<F: StorageFile>(
+    info: &SegmentInfo,
+    file: &F,
+    from: u64,
+    to: u64,
+) -> Result<(), Error> {
+    // Whole pages go past the page cache, the rest through it.
+    let zeroed = from.next_multiple_of(4096).min(to);
+    file.write_at(from, &vec![0; (zeroed - from) as usize]).context("cut", &info.path)?;
+    if zeroed < to {
+        let end = to.next_multiple_of(4096).min(info.file_bytes);
+        file.zero(zeroed, end).context("cut", &info.path)?;
+    }
+    file.sync().context("sync", &info.path)
+}
+
+/// A free name for a file that keeps a range of a segment.
+pub(crate) fn aside_name<S: Storage>(
+    storage: &S,
+    number: u64,
+    from: u64,
+    to: u64,
+    suffix: &str,
+) -> Result<String, Error> {
+    let taken = storage.list().context("list", storage.path(""))?;
+    let name = (0..u32::MAX)
+        .map(|count| match count {
+            0 => format!("{number:010}.{from}-{to}.{suffix}"),
+            _ => format!("{number:010}.{from}-{to}.{count}.{suffix}"),
+        })
+        .find(|name| !taken.contains(name));
+    Ok(name.expect("some name is free"))
 }
 
 /// Copies a range of a segment into a file of its own, durably but for its name.
@@ -337,14 +365,7 @@ pub(crate) fn keep_aside<S: Storage>(
     to: u64,
     suffix: &str,
 ) -> Result<PathBuf, Error> {
-    let taken = storage.list().context("list", storage.path(""))?;
-    let name = (0..u32::MAX)
-        .map(|count| match count {
-            0 => format!("{:010}.{from}-{to}.{suffix}", info.number),
-            _ => format!("{:010}.{from}-{to}.{count}.{suffix}", info.number),
-        })
-        .find(|name| !taken.contains(name))
-        .expect("some name is free");
+    let name = aside_name(storage, info.number, from, to, suffix)?;
     let path = storage.path(&name);
     let aside = storage.create(&name).context("create", &path)?;
     let mut buffer = vec![0; (to - from).min(1 << 20) as usize];
