@@ -281,10 +281,14 @@ impl<L: Logic> Embedded<L> {
             if let Some(outcome) = self.next(LOOK)? {
                 told(outcome);
             } else if self.clock.now() > end {
+                let (published, progress) = (self.positions.published(), self.positions.progress());
                 return Err(Fault::Node(format!(
-                    "not finished after {} s: {:?}; what was released is safe",
+                    "not finished after {} s: {} commands are accepted, {} applied, {} released; \
+                     the disk or the reader of events is slow; what was released is safe",
                     longest.as_secs_f32(),
-                    self.positions
+                    published.0,
+                    progress.applied.0,
+                    progress.released.0
                 )));
             }
         }

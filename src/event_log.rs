@@ -2,7 +2,9 @@
 //! replay, byte for byte, and what it holds of commands that are gone is cut.
 
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{Append, Cut, Error, Frame, Journal, Options, Reader, survey};
+use ringframe_journal::{
+    Append, Error, Frame, Journal, Options, Reader, Truncation, survey, truncate,
+};
 
 use crate::recovery::Watch;
 use crate::stage::Fault;
@@ -19,28 +21,40 @@ pub fn payload<'a>(event: &Frame<'a>) -> &'a [u8] {
     event.payload.get(8..).unwrap_or_default()
 }
 
-/// The last event whose command is not after `last`, or 0; looked for from the log's end.
-pub fn last_caused_by<S: Storage>(storage: &S, last: Sequence) -> Result<u64, Error> {
+/// How much of a log belongs to a journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// The last event whose command the journal has; the one before the first if there is none.
+    pub last: u64,
+    /// Whether events of other commands follow.
+    pub surplus: bool,
+}
+
+/// Looks, from the log's end, how much of it belongs to a journal that ends with `last`.
+pub fn extent<S: Storage>(storage: &S, last: Sequence) -> Result<Extent, Error> {
     let segments = survey(storage)?;
-    let begun = segments.iter().rev().filter_map(|info| info.header.good());
-    for header in begun {
+    let mut extent = Extent::default();
+    for header in segments.iter().rev().filter_map(|info| info.header.good()) {
         let mut reader = match Reader::open(storage.clone(), header.first_sequence) {
             // A torn one that has no whole frame.
             Err(Error::OutOfRange { .. }) => continue,
             other => other?,
         };
-        let mut number = None;
+        extent.last = header.first_sequence - 1;
+        let mut belongs = false;
         while let Some(event) = reader.next_frame()? {
             if cause(&event.frame()).unwrap_or_default() > last {
+                extent.surplus = true;
                 break;
             }
-            number = Some(event.sequence());
+            extent.last = event.sequence();
+            belongs = true;
         }
-        if let Some(number) = number {
-            return Ok(number);
+        if belongs {
+            break;
         }
     }
-    Ok(0)
+    Ok(extent)
 }
 
 /// An open log, and what was cut from it.
@@ -48,15 +62,17 @@ pub struct Opened<S: Storage> {
     /// The log.
     pub log: Journal<S>,
     /// Events of commands that the journal does not have.
-    pub cut: Option<Cut>,
+    pub cut: Option<Truncation>,
 }
 
 /// Opens the log for a journal that ends with `last`; an empty one begins at
 /// `options.first_sequence`.
 pub fn open<S: Storage>(storage: &S, options: Options, last: Sequence) -> Result<Opened<S>, Error> {
-    let keep = last_caused_by(storage, last)?;
-    let cut = None;
-    let _ = keep;
+    let extent = extent(storage, last)?;
+    let cut = match extent.surplus {
+        true => truncate(storage, &options.logic, extent.last)?,
+        false => None,
+    };
     Ok(Opened { log: Journal::open(storage.clone(), options)?, cut })
 }
 

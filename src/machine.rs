@@ -66,7 +66,11 @@ impl<L: Logic> Machine<L> {
             moments: Vec::new(),
             next: 0,
             causes: VecDeque::new(),
-            marks: Marks { own: VecDeque::with_capacity(MARKS), agreed: applied.sequence, compared: 0 },
+            marks: Marks {
+                own: VecDeque::with_capacity(MARKS),
+                agreed: applied.sequence,
+                compared: 0,
+            },
         }
     }
 

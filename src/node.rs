@@ -1,10 +1,11 @@
 //! Builds the parts of a node from what its directory holds: recovery first, then the stages.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::bounded;
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{Cut, Error, Journal, Options, Recovery, SyncPolicy};
+use ringframe_journal::{Error, Journal, MappedStorage, Options, Recovery, SyncPolicy, Truncation};
 
 use crate::control::Control;
 use crate::event_log::{self, Refill};
@@ -16,6 +17,7 @@ use crate::processor::Processor;
 use crate::recovery::{self, Cores};
 use crate::release::ReleasePolicy;
 use crate::sequencer::Sequencer;
+
 use crate::stage::Fault;
 use crate::types::{Applied, Nanos, Sequence};
 use crate::upkeep::{Keeping, Syncing};
@@ -32,6 +34,14 @@ pub struct Stores<S> {
     pub events: S,
     /// States.
     pub snapshots: S,
+}
+
+impl Stores<MappedStorage> {
+    /// In a data directory.
+    pub fn mapped(data: &Path) -> Self {
+        let store = |name: &str| MappedStorage::new(data.join(name));
+        Self { journal: store("journal"), events: store("events"), snapshots: store("snapshots") }
+    }
 }
 
 /// How a node is built.
@@ -102,7 +112,7 @@ pub struct Start {
     /// The journal's recovery.
     pub journal: Recovery,
     /// Events whose commands the journal does not have.
-    pub events_cut: Option<Cut>,
+    pub events_cut: Option<Truncation>,
     /// Events that were missing in the log and were produced again.
     pub events_refilled: u64,
     /// Where the state came from.
@@ -130,7 +140,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
     ) -> Result<Self, Fault> {
         let journal = open_journal::<L, S>(stores, options).map_err(Fault::Journal)?;
         let last = Sequence(journal.recovery.next - 1);
-        let events = event_log::last_caused_by(&stores.events, last).map_err(Fault::EventLog)?;
+        let events = event_log::extent(&stores.events, last).map_err(Fault::EventLog)?.last;
         let first = journal.recovery.first.map_or(Sequence(1), Sequence);
         let (mut machine, from) = newest_state::<L, S>(stores, first, last, events)?;
         let begins = machine.applied().events + 1;

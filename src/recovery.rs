@@ -1,23 +1,21 @@
 //! Start-up: a state, and the journal after it, replayed. One thread reads and checks, another
 //! decodes and applies; where there is one core only, one does both.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use disruptor::{BusySpin, Polling, Producer, SingleConsumerBarrier, SingleProducer};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{Error, Frame, Reader, survey};
 
 use crate::logic::Logic;
 use crate::machine::Machine;
-use crate::pipeline::SlotReader;
 use crate::record::RecordError;
-use crate::slot::{SLOT_PAYLOAD_BYTES, Slot};
+use crate::slot::SLOT_PAYLOAD_BYTES;
 use crate::stage::Fault;
 use crate::types::{Nanos, Sequence};
 
-/// The slots between the thread that reads and the one that applies.
-const READ_AHEAD: usize = 1 << 12;
+/// The batches between the thread that reads and the one that applies.
+const BATCHES: usize = 8;
 /// So many commands are applied before their events are handed on.
 const BATCH: usize = 256;
 
@@ -124,66 +122,91 @@ fn hand_on<L: Logic>(
     Ok(())
 }
 
+/// Frames on their way from the thread that reads to the one that applies.
+#[derive(Default)]
+struct Batch {
+    /// Their fields, and where each payload ends.
+    heads: Vec<(Frame<'static>, usize)>,
+    payloads: Vec<u8>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.heads.clear();
+        self.payloads.clear();
+    }
+
+    fn push(&mut self, frame: &Frame<'_>) {
+        self.payloads.extend_from_slice(frame.payload);
+        self.heads.push((Frame { payload: &[], ..*frame }, self.payloads.len()));
+    }
+
+    fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        let mut begin = 0;
+        self.heads.iter().map(move |&(head, end)| {
+            let payload = &self.payloads[begin..end];
+            begin = end;
+            Frame { payload, ..head }
+        })
+    }
+}
+
 fn with_reader<L: Logic, S: Storage>(
     reader: Reader<S>,
     machine: &mut Machine<L>,
     until: Sequence,
     watch: &mut impl Watch,
 ) -> Result<(), Fault> {
-    let ring = disruptor::build_single_producer(READ_AHEAD, Slot::default, BusySpin);
-    let (mut slots, ring) = ring.new_event_poller();
-    let publisher = ring.build();
-    let stop = AtomicBool::new(false);
+    let (full, batches) = bounded(BATCHES);
+    let (empty, spent) = bounded(BATCHES);
+    for _ in 0..BATCHES {
+        empty.send(Batch::default()).expect("we hold the other end");
+    }
     thread::scope(|scope| {
-        let reading = scope.spawn(|| read_ahead(reader, publisher, until, &stop));
-        let applied = apply_all(&mut slots, machine, watch);
-        stop.store(true, Ordering::Relaxed);
+        let reading = scope.spawn(move || read_ahead(reader, until, &spent, &full));
+        let applied = apply_all(&batches, &empty, machine, watch);
+        // Where we gave up, the other side finds nobody to hand batches to.
+        drop((batches, empty));
         let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         applied.and(read)
     })
 }
 
-/// Publishes frames until the last, then drops the publisher, which tells the other side.
 fn read_ahead<S: Storage>(
     mut reader: Reader<S>,
-    mut publisher: SingleProducer<Slot, SingleConsumerBarrier>,
     until: Sequence,
-    stop: &AtomicBool,
+    spent: &Receiver<Batch>,
+    full: &Sender<Batch>,
 ) -> Result<(), Fault> {
     while reader.next_sequence() <= until.0 {
-        let frame = next_frame(&mut reader)?;
-        while publisher.try_publish(|slot| slot.set(&frame)).is_err() {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            thread::yield_now();
+        let Ok(mut batch) = spent.recv() else { return Ok(()) };
+        batch.clear();
+        while reader.next_sequence() <= until.0 && batch.heads.len() < BATCH {
+            batch.push(&next_frame(&mut reader)?);
+        }
+        if full.send(batch).is_err() {
+            return Ok(());
         }
     }
     Ok(())
 }
 
 fn apply_all<L: Logic>(
-    slots: &mut SlotReader,
+    batches: &Receiver<Batch>,
+    empty: &Sender<Batch>,
     machine: &mut Machine<L>,
     watch: &mut impl Watch,
 ) -> Result<(), Fault> {
-    loop {
-        match slots.take(BATCH as u64) {
-            Ok(mut batch) => {
-                for slot in &mut batch {
-                    let frame = slot.frame();
-                    watch.command(&frame);
-                    machine.take(&frame)?;
-                }
-            }
-            Err(Polling::NoEvents) => {
-                thread::yield_now();
-                continue;
-            }
-            Err(Polling::Shutdown) => return hand_on(machine, 0, watch),
+    for batch in batches {
+        for frame in batch.frames() {
+            watch.command(&frame);
+            machine.take(&frame)?;
         }
         hand_on(machine, L::LOOKAHEAD, watch)?;
+        // The other side may have read all there is.
+        let _ = empty.send(batch);
     }
+    hand_on(machine, 0, watch)
 }
 
 /// The last command in the journal, or none; a torn tail is not part of it.

@@ -1,5 +1,5 @@
 //! The pipeline in one process: ring → journal → exchange → event log, each beside what it is made
-//! of, in the same run. `cargo bench --bench pipeline [throughput|latency] [a flow's name]`.
+//! of, in the same run. `cargo bench --bench pipeline [throughput|latency|recovery] [a flow's name]`.
 //! Without `--bench` (that is how `cargo test` starts benches) a smoke size runs in a few seconds.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock and threads")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]
@@ -10,6 +10,7 @@ mod bare;
 #[allow(dead_code, reason = "the exchange's bench uses the rest")]
 mod commands;
 mod latency;
+mod recovery;
 #[path = "../journal/table.rs"]
 #[allow(dead_code, reason = "the journal's bench uses the rest")]
 mod table;
@@ -42,7 +43,8 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 type Part = (&'static str, fn(&Scale));
 
-const PARTS: [Part; 2] = [("throughput", throughput::run), ("latency", latency::run)];
+const PARTS: [Part; 3] =
+    [("throughput", throughput::run), ("latency", latency::run), ("recovery", recovery::run)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
