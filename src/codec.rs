@@ -3,11 +3,13 @@
 //! dump and a list of its fields; `docs/FORMATS.md` draws the header before them.
 
 use std::fmt::Debug;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use bincode::config::{Config, Configuration, Fixint, Limit, LittleEndian};
 use bincode::error::EncodeError;
-use bincode::serde::{decode_from_slice, encode_into_slice, encode_into_std_write};
+use bincode::serde::{
+    decode_from_slice, decode_from_std_read, encode_into_slice, encode_into_std_write,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,6 +51,32 @@ pub fn load<L: Logic>(bytes: &[u8]) -> Result<L, StateError> {
             why,
         });
     }
+    migrate(version, schema, state)
+}
+
+/// As [`load`], from a source that ends with the state after `bytes` bytes, which take no memory of
+/// their own unless they are to be migrated. Values are read one by one: buffer the source.
+pub fn load_from<L: Logic>(from: &mut impl Read, bytes: usize) -> Result<L, StateError> {
+    let mut header = [0; HEADER_BYTES];
+    let none = |_| StateError::NoState { name: L::NAME, bytes };
+    from.read_exact(&mut header).map_err(none)?;
+    let (version, schema, _) = open::<L>(&header)?;
+    let bytes = bytes.saturating_sub(HEADER_BYTES);
+    let malformed = |why| StateError::Malformed { name: L::NAME, bytes, why };
+    if (version, schema) != (L::VERSION, L::SCHEMA) {
+        let mut state = Vec::with_capacity(bytes);
+        from.read_to_end(&mut state).map_err(|why| malformed(why.to_string()))?;
+        return migrate(version, schema, &state);
+    }
+    let logic = decode_from_std_read(from, STATE).map_err(|why| malformed(why.to_string()))?;
+    match from.read(&mut [0]) {
+        Ok(0) => Ok(logic),
+        Ok(_) => Err(malformed("bytes too many".to_owned())),
+        Err(why) => Err(malformed(why.to_string())),
+    }
+}
+
+fn migrate<L: Logic>(version: u32, schema: u32, state: &[u8]) -> Result<L, StateError> {
     L::migrate(version, schema, state).ok_or(StateError::OtherVersion {
         name: L::NAME,
         version,

@@ -38,6 +38,25 @@ impl std::fmt::Display for Digest {
 }
 
 impl Digest {
+    /// What [`Digest::to_bytes`] takes.
+    pub const BYTES: usize = 8 * (LANES + 1);
+
+    /// All that is needed to go on from here: the lanes, then how many blocks there were.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let words = self.lanes.iter().chain([&self.blocks]);
+        for (into, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *into = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// Goes on from what [`Digest::to_bytes`] said.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let word = |at: usize| u64::from_le_bytes(bytes.as_chunks().0[at]);
+        Self { lanes: std::array::from_fn(word), blocks: word(LANES) }
+    }
+
     /// The hash as a number.
     pub fn value(&self) -> u128 {
         let ends = |salt| {

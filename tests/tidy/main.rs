@@ -45,6 +45,7 @@ const STAGES: &[&str] = &[
     "gateway",
     "journaler",
     "processor",
+    "shadow",
     "replication",
     "sessions",
     "event_log",

@@ -1,0 +1,317 @@
+//! When a snapshot is due, and what became of the last one: the same for the shadow and for a
+//! processor's owner who takes them in-line.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{Info, SnapshotError};
+use crate::types::{Nanos, Sequence};
+
+/// When a snapshot is due; each that is set counts by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Triggers {
+    /// After so many commands.
+    pub every_commands: Option<u64>,
+    /// After so many nanoseconds, when there was a command meanwhile.
+    pub every_nanos: Option<u64>,
+    /// Once a day.
+    pub daily_at: Option<TimeOfDay>,
+    /// When a start would replay for longer than so many nanoseconds.
+    pub recovery_nanos: Option<u64>,
+}
+
+/// A minute of every day, UTC; written `HH:MM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOfDay {
+    minutes: u16,
+}
+
+impl FromStr for TimeOfDay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |digits: &str| digits.parse::<u16>().ok().filter(|_| digits.len() == 2);
+        let parts = text.split_once(':').and_then(|(hour, minute)| {
+            Some((number(hour).filter(|&hour| hour < 24)?, number(minute)?))
+        });
+        match parts {
+            Some((hour, minute)) if minute < 60 => Ok(Self { minutes: hour * 60 + minute }),
+            _ => Err(format!("'{text}' is no time of day: write HH:MM, 00:00 to 23:59, in UTC")),
+        }
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.minutes / 60, self.minutes % 60)
+    }
+}
+
+impl TimeOfDay {
+    /// The first one after a moment.
+    fn after(self, now: Nanos) -> Nanos {
+        const DAY: u64 = 24 * 60 * 60 * Nanos::SECOND;
+        let today = now.0 - now.0 % DAY + u64::from(self.minutes) * 60 * Nanos::SECOND;
+        if today > now.0 { Nanos(today) } else { Nanos(today).after(DAY) }
+    }
+}
+
+/// Why a snapshot is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Enough commands.
+    Commands,
+    /// Enough time.
+    Time,
+    /// The time of day.
+    Daily,
+    /// A start would take too long.
+    Recovery,
+    /// Somebody asked.
+    Requested,
+}
+
+/// What is known of the snapshots that were taken since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The last one that counts.
+    pub taken: Option<Taken>,
+    /// The last one that failed, or why old ones could not be deleted.
+    pub failed: Option<Failed>,
+    /// How many failed.
+    pub failures: u64,
+    /// Commands since the newest snapshot, …
+    pub commands_since: u64,
+    /// … and how many nanoseconds a start would take to apply them.
+    pub recovery_nanos: u64,
+}
+
+/// A snapshot that counts.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Its file.
+    pub info: Info,
+    /// Why it was taken.
+    pub due: Due,
+    /// When it began to count.
+    pub at: Nanos,
+    /// How many nanoseconds it took from when it was due: in-line, the processor's pause.
+    pub took_nanos: u64,
+}
+
+/// One that does not.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// When.
+    pub at: Nanos,
+    /// Why, and what to do.
+    pub error: SnapshotError,
+}
+
+/// What became of a snapshot that was asked for.
+pub type Outcome = Result<Info, SnapshotError>;
+
+/// Asks for snapshots, and shows what became of the last one. For any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: Sender<Sender<Outcome>>,
+    status: Arc<Mutex<Status>>,
+}
+
+impl Handle {
+    /// Asks for a snapshot. The outcome comes once; the channel closes without one when the node
+    /// stops before. `None` when too many others wait for theirs.
+    pub fn request(&self) -> Option<Receiver<Outcome>> {
+        let (tell, outcome) = bounded(1);
+        self.requests.try_send(tell).ok().map(|()| outcome)
+    }
+
+    /// What is known now.
+    pub fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// So many may wait for a snapshot at a time.
+const REQUESTS: usize = 16;
+/// After a failure, triggers wait this long: what failed rarely works a moment later. Requests do
+/// not wait.
+pub const RETRY_NANOS: u64 = 30 * Nanos::SECOND;
+/// The status is brought up to date this often.
+const TELL_NANOS: u64 = Nanos::SECOND / 10;
+
+/// Decides when, and keeps the books.
+#[derive(Debug)]
+pub struct Schedule {
+    triggers: Triggers,
+    handle: Handle,
+    requests: Receiver<Sender<Outcome>>,
+    /// Those who wait for the one that is due.
+    asked: Vec<Sender<Outcome>>,
+    /// The sequence of the newest snapshot.
+    newest: Sequence,
+    clock: Option<Clock>,
+    rate: Rate,
+}
+
+/// Times that are known from the first question on.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// When the last one was taken, or when time began.
+    since: Nanos,
+    daily: Option<Nanos>,
+    /// Triggers count from here on.
+    retry: Nanos,
+    tell: Nanos,
+}
+
+impl Schedule {
+    /// `newest` is the sequence of the newest snapshot there is, or 0.
+    pub fn new(triggers: Triggers, newest: Sequence) -> Self {
+        let (sender, requests) = bounded(REQUESTS);
+        let handle = Handle { requests: sender, status: Arc::default() };
+        let rate = Rate::default();
+        Self { triggers, handle, requests, asked: Vec::new(), newest, clock: None, rate }
+    }
+
+    /// For those who ask.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Notes what a poll applied: from which sequence to which, and whether there was more to do.
+    /// Only what was applied without a rest in between tells how fast a start would be.
+    #[inline]
+    pub fn worked(&mut self, from: Sequence, more: bool, now: Nanos) {
+        self.rate.worked(from, more, now);
+    }
+
+    /// Whether a snapshot is due now. Who gets an answer takes one, and says [`Schedule::done`] or
+    /// [`Schedule::failed`].
+    pub fn due(&mut self, applied: Sequence, now: Nanos) -> Option<Due> {
+        let daily_at = self.triggers.daily_at;
+        let first = || Clock {
+            since: now,
+            daily: daily_at.map(|daily| daily.after(now)),
+            retry: now,
+            tell: now,
+        };
+        let clock = self.clock.get_or_insert_with(first);
+        let commands = applied.0.saturating_sub(self.newest.0);
+        let recovery = self.rate.nanos(commands);
+        if now >= clock.tell {
+            clock.tell = now.after(TELL_NANOS);
+            self.handle.note(|status| {
+                (status.commands_since, status.recovery_nanos) = (commands, recovery);
+            });
+        }
+        self.asked.extend(self.requests.try_iter());
+        if !self.asked.is_empty() {
+            return Some(Due::Requested);
+        }
+        let reached = |limit: Option<u64>, value| limit.is_some_and(|limit| value >= limit);
+        if commands == 0 || now < clock.retry {
+            return None;
+        }
+        if clock.daily.is_some_and(|at| now >= at) {
+            Some(Due::Daily)
+        } else if reached(self.triggers.every_commands, commands) {
+            Some(Due::Commands)
+        } else if reached(self.triggers.every_nanos, now.0.saturating_sub(clock.since.0)) {
+            Some(Due::Time)
+        } else if reached(self.triggers.recovery_nanos, recovery) {
+            Some(Due::Recovery)
+        } else {
+            None
+        }
+    }
+
+    /// The snapshot counts. `began` is when it was due.
+    pub fn done(&mut self, info: &Info, due: Due, began: Nanos, now: Nanos) {
+        self.newest = info.sequence().unwrap_or(self.newest);
+        if let Some(clock) = &mut self.clock {
+            (clock.since, clock.retry) = (now, now);
+            clock.daily = self.triggers.daily_at.map(|daily| daily.after(now));
+        }
+        let took_nanos = now.0.saturating_sub(began.0);
+        let taken = Taken { info: info.clone(), due, at: now, took_nanos };
+        self.handle.note(|status| {
+            status.taken = Some(taken);
+            (status.commands_since, status.recovery_nanos) = (0, 0);
+        });
+        self.answer(&Ok(info.clone()));
+    }
+
+    /// It does not, and will be tried again after a pause.
+    pub fn failed(&mut self, error: SnapshotError, now: Nanos) {
+        if let Some(clock) = &mut self.clock {
+            clock.retry = now.after(RETRY_NANOS);
+        }
+        self.answer(&Err(error.clone()));
+        self.complain(error, now);
+    }
+
+    /// Something else went wrong: nothing is tried again for that.
+    pub fn complain(&mut self, error: SnapshotError, now: Nanos) {
+        self.handle.note(|status| {
+            status.failed = Some(Failed { at: now, error });
+            status.failures += 1;
+        });
+    }
+
+    fn answer(&mut self, outcome: &Outcome) {
+        for tell in self.asked.drain(..) {
+            // Who asked may have gone away.
+            let _ = tell.try_send(outcome.clone());
+        }
+    }
+}
+
+impl Handle {
+    fn note(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What one command takes, measured between polls that had no rest.
+#[derive(Debug)]
+struct Rate {
+    nanos_per_1024: u64,
+    measured: bool,
+    /// When an unbroken run of work began, and with which command applied.
+    run: Option<(Nanos, Sequence)>,
+}
+
+/// A run is measured when it has lasted so long.
+const RUN_NANOS: u64 = 2_000_000;
+
+impl Default for Rate {
+    /// Before anything was measured: a million commands a second, slower than most logic.
+    fn default() -> Self {
+        Self { nanos_per_1024: 1024 * 1000, measured: false, run: None }
+    }
+}
+
+impl Rate {
+    fn worked(&mut self, from: Sequence, more: bool, now: Nanos) {
+        if let Some((began, first)) = self.run
+            && let nanos = now.0.saturating_sub(began.0)
+            && nanos >= RUN_NANOS
+            && from > first
+        {
+            let fresh = nanos.saturating_mul(1024) / (from.0 - first.0);
+            let known = if self.measured { self.nanos_per_1024 } else { fresh };
+            self.nanos_per_1024 = known.saturating_mul(3).saturating_add(fresh) / 4;
+            (self.measured, self.run) = (true, None);
+        }
+        self.run = if more { self.run.or(Some((now, from))) } else { None };
+    }
+
+    fn nanos(&self, commands: u64) -> u64 {
+        let nanos = u128::from(commands) * u128::from(self.nanos_per_1024) / 1024;
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+}

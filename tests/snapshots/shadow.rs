@@ -1,0 +1,290 @@
+//! The shadow beside a journal and an event log, both on simulated disks and polled by hand.
+
+use std::sync::Arc;
+
+use ringframe::control::{Control, DIGEST_EVERY};
+use ringframe::journal::{Append, Frame, Journal, Options, SimulatedStorage, Survival};
+use ringframe::machine::Machine;
+use ringframe::record::Record;
+use ringframe::shadow::{PATIENCE_NANOS, Shadow, Tail};
+use ringframe::snapshot::schedule::{Due, RETRY_NANOS, Triggers};
+use ringframe::snapshot::{self, SnapshotError};
+use ringframe::stage::{Fault, Stage};
+use ringframe::types::{Nanos, Sequence};
+
+use crate::{Add, Counter1, newest};
+
+const NONE: [u64; 0] = [];
+
+type Disk = SimulatedStorage;
+
+/// A primary: its journal, its event log, and its machine.
+struct Primary {
+    journal: Journal<Disk>,
+    events: Journal<Disk>,
+    machine: Machine<Counter1>,
+    /// The disks: journal, events, snapshots.
+    disks: [Disk; 3],
+    now: Nanos,
+}
+
+fn open(disk: &Disk, name: &str) -> Journal<Disk> {
+    let segment_bytes = Options::SEGMENT_BYTES_MIN;
+    let options = Options { segment_bytes, ..Options::new(name, 1) };
+    Journal::open(disk.clone(), options).expect("it opens")
+}
+
+fn append(journal: &mut Journal<Disk>, frame: &Frame<'_>) {
+    while journal.writer.append(frame).expect("no fault") == Append::Wait {
+        journal.writer.publish().expect("no fault");
+        journal.syncer.poll(0).expect("no fault");
+        journal.keeper.poll(0).expect("no fault");
+    }
+}
+
+impl Primary {
+    fn new() -> Self {
+        let disks: [Disk; 3] = std::array::from_fn(|_| Disk::new());
+        let (journal, events) = (open(&disks[0], "counter"), open(&disks[1], "counter events"));
+        let (machine, now) = (Machine::default(), Nanos(Nanos::SECOND));
+        Self { journal, events, machine, disks, now }
+    }
+
+    /// One command that the node or a client gives.
+    fn command<R: Record>(&mut self, record: &R) {
+        let mut payload = [0; 24];
+        let length = record.encode(&mut payload[..R::BYTES_MAX]);
+        let sequence = self.journal.writer.next_sequence();
+        let frame = Frame {
+            sequence,
+            timestamp: sequence,
+            epoch: 1,
+            kind: record.kind(),
+            schema: R::VERSION,
+            payload: &payload[..length],
+        };
+        append(&mut self.journal, &frame);
+        self.journal.writer.publish().expect("no fault");
+        if self.machine.take(&frame).is_err() {
+            return; // The shadow shall find that as well.
+        }
+        self.machine.advance(0);
+        while self.machine.hand_on(|event| append(&mut self.events, event)).is_some() {}
+        self.events.writer.publish().expect("no fault");
+    }
+
+    fn commands(&mut self, count: u64) {
+        (0..count).for_each(|number| self.command(&Add(number % 3)));
+    }
+
+    fn sync(&mut self) {
+        self.journal.syncer.poll(self.now.0).expect("no fault");
+        self.events.syncer.poll(self.now.0).expect("no fault");
+    }
+
+    fn last(&self) -> u64 {
+        self.machine.applied().sequence.0
+    }
+
+    fn shadow(&self, machine: Machine<Counter1>, triggers: Triggers) -> Shadow<Counter1, Disk> {
+        let tail = Tail {
+            journal: self.disks[0].clone(),
+            commands: Arc::clone(self.journal.writer.positions()),
+            events: Arc::clone(self.events.writer.positions()),
+        };
+        Shadow::open(machine, tail, self.disks[2].clone(), triggers, 2).expect("it opens")
+    }
+
+    fn snapshots(&self) -> Vec<u64> {
+        let infos = snapshot::list(&self.disks[2]).expect("a directory");
+        infos.iter().map(|info| info.sequence().expect("a good one").0).collect()
+    }
+}
+
+fn every(commands: u64) -> Triggers {
+    Triggers { every_commands: Some(commands), ..Triggers::default() }
+}
+
+fn poll(shadow: &mut Shadow<Counter1, Disk>, now: Nanos) -> usize {
+    shadow.poll(now).expect("no fault")
+}
+
+/// Polls until there is nothing to do.
+fn settle(shadow: &mut Shadow<Counter1, Disk>, now: Nanos) {
+    while poll(shadow, now) > 0 {}
+}
+
+#[test]
+fn a_snapshot_counts_when_all_that_it_tells_of_is_durable() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), every(10));
+    primary.commands(9);
+    assert_eq!(poll(&mut shadow, primary.now), 9);
+    settle(&mut shadow, primary.now);
+    assert_eq!(primary.disks[2].contents("snapshot.tmp"), None, "nine are not ten");
+    primary.commands(16);
+    let (digest, applied) = (primary.machine.digest(), primary.machine.applied());
+    settle(&mut shadow, primary.now);
+    assert!(primary.disks[2].contents("snapshot.tmp").is_some());
+    assert_eq!(primary.snapshots(), NONE, "neither is durable");
+
+    primary.commands(5);
+    primary.journal.syncer.poll(primary.now.0).expect("no fault");
+    settle(&mut shadow, primary.now);
+    assert_eq!(primary.snapshots(), NONE, "the events are not durable");
+    assert_eq!(shadow.machine().applied(), applied, "it waits with what it wrote");
+    primary.events.syncer.poll(primary.now.0).expect("no fault");
+    assert_eq!(poll(&mut shadow, primary.now), 1);
+    assert_eq!(primary.snapshots(), [25]);
+    let found = newest::<Counter1>(&primary.disks[2]).expect("a good one");
+    assert_eq!((found.digest(), found.applied()), (digest, applied));
+    let taken = shadow.handle().status().taken.expect("it is told");
+    assert_eq!((taken.due, taken.info.sequence()), (Due::Commands, Some(Sequence(25))));
+
+    // After a power cut the journal and the event log reach the snapshot.
+    let disks = primary.disks.each_ref().map(|disk| disk.after_crash(Survival::Nothing));
+    let journal = open(&disks[0], "counter").recovery.next - 1;
+    let events = open(&disks[1], "counter events").recovery.next - 1;
+    assert_eq!(snapshot::candidates(&disks[2], journal, events).expect("a directory").len(), 1);
+    assert_eq!(snapshot::candidates(&disks[2], 24, events).expect("a directory").len(), 0);
+
+    settle(&mut shadow, primary.now);
+    assert_eq!(shadow.machine().digest(), primary.machine.digest(), "it goes on");
+}
+
+#[test]
+fn a_request_gets_what_was_journaled_by_then() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), Triggers::default());
+    let handle = shadow.handle();
+    primary.commands(1000);
+    primary.sync();
+    let outcome = handle.request().expect("room");
+    assert_eq!(poll(&mut shadow, primary.now), 256, "in bounded batches");
+    primary.commands(7);
+    settle(&mut shadow, primary.now);
+    assert_eq!(primary.snapshots(), [1000]);
+    let info = outcome.try_recv().expect("an answer").expect("taken");
+    assert_eq!(info.sequence(), Some(Sequence(1000)));
+    assert_eq!(shadow.machine().applied(), primary.machine.applied());
+    drop(handle.request().expect("room"));
+    settle(&mut shadow, primary.now);
+    primary.sync();
+    settle(&mut shadow, primary.now);
+    assert_eq!(primary.snapshots(), [1007, 1000]);
+}
+
+#[test]
+fn what_never_becomes_durable_is_dropped_and_tried_again() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), every(10));
+    primary.commands(10);
+    settle(&mut shadow, primary.now);
+    primary.commands(1);
+    let late = primary.now.after(PATIENCE_NANOS);
+    assert_eq!(poll(&mut shadow, Nanos(late.0 - 1)), 0);
+    assert_eq!(poll(&mut shadow, late), 1);
+    assert_eq!(primary.disks[2].contents("snapshot.tmp"), None);
+    let failed = shadow.handle().status().failed.expect("it is told");
+    assert!(matches!(failed.error, SnapshotError::NotSynced { commands: 0, .. }), "{failed:?}");
+    assert_eq!(
+        failed.error.to_string(),
+        "the snapshot of sequence 10, event 10 was dropped: the journal is durable up to 0, the \
+         event log up to 0, for too long; look for a slow or failed disk"
+    );
+    primary.sync();
+    settle(&mut shadow, late);
+    assert_eq!(primary.snapshots(), NONE);
+    settle(&mut shadow, late.after(RETRY_NANOS));
+    assert_eq!(primary.snapshots(), [11]);
+}
+
+#[test]
+fn a_full_disk_is_no_fault_of_the_node() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), every(10));
+    primary.disks[2].limit_free_bytes(10);
+    primary.commands(10);
+    primary.sync();
+    settle(&mut shadow, primary.now);
+    let status = shadow.handle().status();
+    assert!(matches!(status.failed.expect("it is told").error, SnapshotError::Io { .. }));
+    assert_eq!((status.failures, primary.snapshots().len()), (1, 0));
+    primary.commands(10);
+    primary.sync();
+    settle(&mut shadow, primary.now);
+    assert_eq!(shadow.machine().digest(), primary.machine.digest(), "it goes on");
+    primary.disks[2].limit_free_bytes(u64::MAX);
+    settle(&mut shadow, primary.now.after(RETRY_NANOS));
+    assert_eq!(primary.snapshots(), [20]);
+}
+
+#[test]
+fn so_many_are_kept_and_a_start_goes_on_from_the_newest() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), every(100));
+    for _ in 0..4 {
+        primary.commands(100);
+        primary.sync();
+        settle(&mut shadow, primary.now);
+    }
+    assert_eq!(primary.snapshots(), [400, 300]);
+    primary.commands(50);
+    drop(shadow);
+    primary.disks[2].create_junk();
+    let machine = newest::<Counter1>(&primary.disks[2]).expect("a good one");
+    let mut shadow = primary.shadow(machine, every(100));
+    assert_eq!(primary.disks[2].contents("snapshot.tmp"), None, "a start tidies up");
+    assert_eq!(poll(&mut shadow, primary.now), 50);
+    assert_eq!(shadow.machine().digest(), primary.machine.digest());
+    settle(&mut shadow, primary.now);
+    assert_eq!(primary.snapshots(), [400, 300], "fifty are not a hundred");
+}
+
+/// What a crash leaves.
+trait Junk {
+    fn create_junk(&self);
+}
+
+impl Junk for Disk {
+    fn create_junk(&self) {
+        use ringframe::journal::storage::{Storage, StorageFile};
+        let file = self.create("snapshot.tmp").expect("a new file");
+        file.write_at(0, b"half a snapshot").expect("room");
+    }
+}
+
+#[test]
+fn another_digest_in_the_journal_is_a_fault() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), every(1));
+    primary.commands(DIGEST_EVERY);
+    let sequence = Sequence(primary.last());
+    primary.command(&Control::Digest { sequence, value: primary.machine.digest().value() });
+    primary.commands(1);
+    primary.sync();
+    settle(&mut shadow, primary.now);
+    assert_eq!(shadow.machine().applied(), primary.machine.applied());
+    primary.commands(DIGEST_EVERY - 2);
+    let sequence = Sequence(primary.last());
+    primary.command(&Control::Digest { sequence, value: 1 });
+    let fault = loop {
+        primary.sync();
+        if let Err(fault) = shadow.poll(primary.now) {
+            break fault;
+        }
+    };
+    assert!(matches!(fault, Fault::Diverged { differs, .. } if differs == sequence), "{fault}");
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_a_fault() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), Triggers::default());
+    primary.commands(10);
+    let Primary { journal, disks, now, .. } = primary;
+    journal.close(now.0).expect("no fault");
+    disks[0].flip("0000000001.segment", 4096 + 5 * 40 + 33, 1);
+    let fault = shadow.poll(now).expect_err("a damaged frame");
+    assert!(matches!(fault, Fault::Journal(_)), "{fault}");
+}
