@@ -99,15 +99,15 @@ impl<L: Logic, S: Storage> Shadow<L, S> {
     }
 
     /// Whoever asks for a snapshot wants what was journaled by then to be in it.
-    fn look_ahead(&mut self, now: Nanos) {
+    fn is_due(&mut self, now: Nanos) -> bool {
         let applied = self.machine.applied().sequence;
-        if let Some(due) = self.schedule.due(applied, now) {
-            let target = match due {
-                Due::Requested => Sequence(self.tail.commands.journaled()),
-                _ => applied,
-            };
-            self.phase = Phase::Nearing { target, due, began: now };
-        }
+        let Some(due) = self.schedule.due(applied, now) else { return false };
+        let target = match due {
+            Due::Requested => Sequence(self.tail.commands.journaled()),
+            _ => applied,
+        };
+        self.phase = Phase::Nearing { target, due, began: now };
+        true
     }
 
     fn prepare(&mut self, due: Due, began: Nanos, now: Nanos) {
@@ -160,8 +160,7 @@ impl<L: Logic, S: Storage> Stage for Shadow<L, S> {
         match std::mem::replace(&mut self.phase, Phase::Tailing) {
             Phase::Tailing => {
                 let applied = self.apply(self.tail.commands.journaled(), now)?;
-                self.look_ahead(now);
-                Ok(applied)
+                Ok(applied + usize::from(self.is_due(now)))
             }
             Phase::Nearing { target, due, began } => {
                 let applied = self.apply(target.0, now)?;

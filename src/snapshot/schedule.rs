@@ -33,7 +33,10 @@ impl FromStr for TimeOfDay {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |digits: &str| digits.parse::<u16>().ok().filter(|_| digits.len() == 2);
+        let number = |digits: &str| {
+            let plain = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<u16>().ok().filter(|_| plain)
+        };
         let parts = text.split_once(':').and_then(|(hour, minute)| {
             Some((number(hour).filter(|&hour| hour < 24)?, number(minute)?))
         });
@@ -267,6 +270,13 @@ impl Schedule {
             // Who asked may have gone away.
             let _ = tell.try_send(outcome.clone());
         }
+    }
+}
+
+/// Who still waits learns that nobody will answer: a channel keeps what nobody took.
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.requests.try_iter().for_each(drop);
     }
 }
 

@@ -160,7 +160,7 @@ fn a_request_gets_what_was_journaled_by_then() {
     primary.commands(1000);
     primary.sync();
     let outcome = handle.request().expect("room");
-    assert_eq!(poll(&mut shadow, primary.now), 256, "in bounded batches");
+    assert_eq!(poll(&mut shadow, primary.now), 257, "a bounded batch, and it is due");
     primary.commands(7);
     settle(&mut shadow, primary.now);
     assert_eq!(primary.snapshots(), [1000]);
