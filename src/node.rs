@@ -17,6 +17,7 @@ use crate::processor::Processor;
 use crate::recovery::{self, Cores};
 use crate::release::ReleasePolicy;
 use crate::sequencer::Sequencer;
+use crate::snapshot;
 
 use crate::stage::Fault;
 use crate::types::{Applied, Nanos, Sequence};
@@ -245,15 +246,30 @@ fn log_options<L: Logic>(options: &NodeOptions, first_sequence: u64) -> Options 
     }
 }
 
-/// The newest snapshot that can be used, or the beginning.
-fn newest_state<L: Logic, S: Storage>(
+/// The newest snapshot that can be used, or the beginning: of a journal from `first` to `last`, and
+/// an event log that ends with `events`.
+pub fn newest_state<L: Logic, S: Storage>(
     stores: &Stores<S>,
     first: Sequence,
     last: Sequence,
     events: u64,
 ) -> Result<(Machine<L>, Origin), Fault> {
-    let refused: Vec<String> = Vec::new();
-    let _ = (stores, last, events);
+    let mut refused = Vec::new();
+    let candidates = snapshot::candidates(&stores.snapshots, last.0, events)
+        .map_err(|error| Fault::Snapshot(error.to_string()))?;
+    for info in candidates {
+        match snapshot::load::<L, S>(&stores.snapshots, &info) {
+            Ok(machine) if machine.applied().sequence.next() >= first => {
+                let snapshot = machine.applied().sequence;
+                return Ok((machine, Origin { snapshot, refused }));
+            }
+            Ok(_) => refused.push(format!(
+                "{}: the journal after it is gone, it begins with {}",
+                info.name, first.0
+            )),
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
     if first > Sequence(1) {
         return Err(Fault::Snapshot(format!(
             "the journal begins with command {}, and no snapshot can be used to start from: \

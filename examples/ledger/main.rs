@@ -1,9 +1,23 @@
-//! A logic of one's own: a ledger. `cargo run --example ledger` prints each command and what comes
-//! of it; `ledger.rs` is the logic, `tests.rs` shows what the test kit does for it.
-
+//! A logic of one's own on a whole node: a ledger that is journaled, saved, and started again.
+//! `cargo run --example ledger` prints each command and what comes of it; `ledger.rs` is the logic,
+//! `tests.rs` shows what the test kit does for it.
 #![expect(unreachable_pub, reason = "`ledger` stands as it would in a library")]
+#![allow(clippy::print_stdout, reason = "the ledger's story is the output")]
 
-use ringframe::logic::{Moment, Nanos, Outbox, Sequence, step};
+use std::path::Path;
+use std::time::Duration;
+
+use ringframe::clock::Clock;
+use ringframe::embed::{Embedded, Outcome};
+use ringframe::host::Host;
+use ringframe::layout::{Layout, groups};
+use ringframe::machine::Machine;
+use ringframe::node::{Node, NodeOptions, Stores};
+use ringframe::recovery::{self, Cores, Nobody};
+use ringframe::runner::Idle;
+use ringframe::snapshot;
+use ringframe::stage::{Fault, Stage};
+use ringframe::types::{Nanos, Sequence};
 
 use ledger::{Command, Ledger, Limit, Order};
 
@@ -11,64 +25,126 @@ mod ledger;
 #[cfg(test)]
 mod tests;
 
-fn main() {
-    let mut ledger = Ledger::default();
-    let mut outbox = Outbox::default();
-    // In a node the sequencer decides order and time, and the journal has the command before
-    // logic sees it. Here they are counted by hand.
-    for (sequence, (second, command)) in (1..).zip(scenario()) {
-        let at = Moment { sequence: Sequence(sequence), time: Nanos(second * Nanos::SECOND) };
-        println!("{sequence:>2}  {second:>2} s  {command:?}");
-        outbox.clear();
-        step(&mut ledger, &command, &at, &mut outbox);
-        for outcome in outbox.outcomes() {
-            match outcome {
-                Ok(event) => println!("            {event:?}"),
-                Err(reject) => println!("            refused: {reject:?}"),
-            }
-        }
+const BANK: u32 = 1;
+const ALICE: u32 = 2;
+const BOB: u32 = 3;
+const HOTEL: u32 = 4;
+/// No answer takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() -> Result<(), Fault> {
+    let directory = tempfile::tempdir().map_err(|error| Fault::Node(error.to_string()))?;
+    let data = directory.path();
+
+    println!("The first day.\n");
+    let mut node = start(data)?;
+    for command in first_day() {
+        tell(&mut node, command)?;
     }
+    println!("\nNobody posts or voids the last one: the node sends a tick when its time is over.\n");
+    let outcome = next(&mut node)?;
+    println!("{:>2}  (a tick)\n            {:?}", outcome.cause.0, outcome.result);
+    node.finish(PATIENCE, |_| ())?;
+
+    println!("\nThe state is saved, and a node starts from it.\n");
+    let saved = replayed(data)?;
+    let store = &Stores::mapped(data).snapshots;
+    snapshot::write(store, &saved).map_err(|error| Fault::Snapshot(error.to_string()))?;
+    let mut node = start(data)?;
+    let origin = node.started().from.snapshot;
+    println!("it starts from the snapshot at command {}\n", origin.0);
+    for command in second_day() {
+        tell(&mut node, command)?;
+    }
+    node.finish(PATIENCE, |_| ())?;
+
     println!("\naccount  version  debits (pending)  credits (pending)");
-    for (id, account) in ledger.accounts() {
+    let end = replayed(data)?;
+    for (id, account) in end.logic().accounts() {
         let (debits, credits) = (account.debits, account.credits);
         println!(
             "{id:>7}  {:>7}  {:>6} {:>9}  {:>7} {:>9}",
             account.version, debits.posted, debits.pending, credits.posted, credits.pending
         );
     }
-    println!("\ndigest of everything emitted: {}", outbox.digest());
+    println!("\ndigest of everything emitted: {}", end.digest());
+    Ok(())
 }
 
-/// Alice is paid, pays Bob, and checks in at a hotel; each at a second.
-fn scenario() -> Vec<(u64, Command)> {
-    const BANK: u32 = 1;
-    const ALICE: u32 = 2;
-    const BOB: u32 = 3;
-    const HOTEL: u32 = 4;
+/// A node on a directory, with the stages on threads as this machine allows.
+fn start(data: &Path) -> Result<Embedded<Ledger>, Fault> {
+    let clock = Clock::new();
+    let options = NodeOptions { segment_bytes: 1 << 20, event_segment_bytes: 1 << 20, ..NodeOptions::default() };
+    let node = Node::open(&Stores::mapped(data), &options, clock.now(), &mut |_, _| ())?;
+    let host = Host::look().map_err(|error| Fault::Node(error.to_string()))?;
+    let on_threads = |stages: Vec<Box<dyn Stage>>| {
+        let names: Vec<_> = stages.iter().map(|stage| stage.name()).collect();
+        let places = Layout::Auto.resolve(&names, &host).map_err(Fault::Node)?;
+        Ok(groups(&places, stages))
+    };
+    Embedded::start(node, Vec::new(), on_threads, Idle::Polite, clock)
+}
+
+/// Submits a command and prints what came of it. Each here has one event or one refusal.
+fn tell(node: &mut Embedded<Ledger>, command: Command) -> Result<(), Fault> {
+    let text = format!("{command:?}");
+    node.submit(command);
+    let outcome = next(node)?;
+    println!("{:>2}  {text}", outcome.cause.0);
+    match outcome.result {
+        Ok(event) => println!("            {event:?}"),
+        Err(reject) => println!("            refused: {reject:?}"),
+    }
+    Ok(())
+}
+
+fn next(node: &mut Embedded<Ledger>) -> Result<Outcome<Ledger>, Fault> {
+    node.next(PATIENCE)?.ok_or_else(|| Fault::Node("no answer".into()))
+}
+
+/// The state that the journal gives.
+fn replayed(data: &Path) -> Result<Machine<Ledger>, Fault> {
+    let journal = &Stores::mapped(data).journal;
+    let mut machine = Machine::default();
+    let last = recovery::last_sequence(journal)?.unwrap_or(Sequence(0));
+    recovery::replay(journal, &mut machine, last, Cores::One, &mut Nobody)?;
+    Ok(machine)
+}
+
+fn order(debit: u32, credit: u32, amount: u64) -> Order {
+    Order { debit, credit, amount, expect_version: None }
+}
+
+/// Alice is paid, pays Bob, and checks in at a hotel.
+fn first_day() -> Vec<Command> {
     let open = |account, limit| Command::Open { account, currency: *b"EUR", limit };
-    let order = |debit, credit, amount| Order { debit, credit, amount, expect_version: None };
     let dated = |version, order| Order { expect_version: Some(version), ..order };
-    let reserve = |order, seconds| Command::Reserve { order, lifetime: seconds * Nanos::SECOND };
+    let reserve = |order, nanos| Command::Reserve { order, lifetime: nanos };
     vec![
-        (0, open(BANK, Limit::None)),
-        (0, open(ALICE, Limit::DebitsWithinCredits)),
-        (0, open(BOB, Limit::DebitsWithinCredits)),
-        (0, open(HOTEL, Limit::DebitsWithinCredits)),
-        (1, Command::Transfer(order(BANK, ALICE, 1_000))),
+        open(BANK, Limit::None),
+        open(ALICE, Limit::DebitsWithinCredits),
+        open(BOB, Limit::DebitsWithinCredits),
+        open(HOTEL, Limit::DebitsWithinCredits),
+        Command::Transfer(order(BANK, ALICE, 1_000)),
         // Bob has nothing yet.
-        (2, Command::Transfer(order(BOB, ALICE, 1))),
+        Command::Transfer(order(BOB, ALICE, 1)),
         // Decided by a look at version 1 of Alice's account: the second one comes too late.
-        (3, Command::Transfer(dated(1, order(ALICE, BOB, 300)))),
-        (3, Command::Transfer(dated(1, order(ALICE, BOB, 300)))),
-        // The hotel sets 500 aside, so Alice has 200 left to spend …
-        (4, reserve(order(ALICE, HOTEL, 500), 60)),
-        (5, Command::Transfer(order(ALICE, BOB, 201))),
-        // … until it takes what the stay cost.
-        (6, Command::Post { transfer: 9, amount: 420 }),
-        (6, Command::Void { transfer: 9 }),
-        // What nobody posts or voids ends by itself, at the next tick.
-        (7, reserve(order(ALICE, BOB, 50), 10)),
-        (16, Command::Tick),
-        (17, Command::Tick),
+        Command::Transfer(dated(1, order(ALICE, BOB, 300))),
+        Command::Transfer(dated(1, order(ALICE, BOB, 300))),
+        // The hotel sets 500 aside, so Alice has 200 left to spend.
+        reserve(order(ALICE, HOTEL, 500), 3_600 * Nanos::SECOND),
+        Command::Transfer(order(ALICE, BOB, 201)),
+        reserve(order(ALICE, BOB, 50), Nanos::SECOND / 2),
+    ]
+}
+
+/// The hotel takes what the stay cost; it can do so once. A transfer's number is its command's, and
+/// the first command of every journal is the node's own.
+fn second_day() -> Vec<Command> {
+    const STAY: u64 = 10;
+    vec![
+        Command::Post { transfer: STAY, amount: 420 },
+        Command::Void { transfer: STAY },
+        Command::Transfer(order(ALICE, BOB, 201)),
     ]
 }

@@ -5,10 +5,17 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ringframe::stage::Fault;
 use ringframe_journal::Error;
 
+mod against;
+mod apply;
 mod demo;
 mod journal;
+mod local;
+mod progress;
+mod replay;
+mod serve;
 
 #[derive(Debug, Parser)]
 #[command(name = "ringframe", version, about, max_term_width = 100)]
@@ -23,6 +30,9 @@ enum Command {
     /// Look into journals, check them, write them
     #[command(subcommand)]
     Journal(journal::Command),
+    Serve(serve::ServeArgs),
+    Apply(apply::ApplyArgs),
+    Replay(replay::ReplayArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -42,6 +52,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// The journal refused.
     Journal(Error),
+    /// The node stopped, or cannot start.
+    Node(Fault),
     /// Something else went wrong.
     Fault(String),
     /// Standard output cannot be written.
@@ -51,6 +63,15 @@ pub(crate) enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Journal(error)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Journal(error) => Self::Journal(error),
+            other => Self::Node(other),
+        }
     }
 }
 
@@ -66,6 +87,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(why) | Self::Fault(why) => f.write_str(why),
             Self::Journal(error) => error.fmt(f),
+            Self::Node(fault) => fault.fmt(f),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
     }
@@ -81,7 +103,7 @@ impl Failure {
                 | Error::NewerLogic { .. }
                 | Error::OutOfRange { .. },
             ) => 2,
-            Self::Journal(_) | Self::Fault(_) | Self::Output(_) => 3,
+            Self::Journal(_) | Self::Node(_) | Self::Fault(_) | Self::Output(_) => 3,
         }
     }
 }
@@ -93,6 +115,9 @@ pub(crate) fn run() -> ExitCode {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = match command {
         Command::Journal(command) => journal::run(command, &mut out),
+        Command::Serve(args) => serve::run(&args, &mut out),
+        Command::Apply(args) => apply::run(&args, &mut out),
+        Command::Replay(args) => replay::run(&args, &mut out),
         Command::Demo(args) => demo::run(&args, &mut out),
     };
     let result = result.and_then(|answer| {

@@ -1,0 +1,158 @@
+//! `ringframe replay --against`: two builds on the same commands, event by event. The rehearsal of
+//! an upgrade.
+
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use ringframe::embed::Outcome;
+use ringframe::event_log;
+use ringframe::exchange::Exchange;
+use ringframe::recovery::Watch;
+use ringframe::stage::Fault;
+use ringframe_journal::Frame;
+use ringframe_journal::frame::{Decoded, decode};
+
+use super::replay::{Task, line};
+use super::{Answer, Failure};
+
+/// As much as a frame of the event log ever takes.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Runs `binary` on the journal and compares what it emits with what we do.
+pub(super) fn run(
+    task: &Task,
+    data: &Path,
+    binary: &Path,
+    out: &mut dyn Write,
+) -> Result<Answer, Failure> {
+    let mut machine = task.beginning()?;
+    let mut compare = Compare { other: Other::start(task, data, binary)?, same: 0, first: None, differ: 0 };
+    task.replay(&mut machine, &mut compare)?;
+    let Compare { mut other, same, first, differ } = compare;
+    let surplus = other.count_rest()?;
+    other.end()?;
+    writeln!(
+        out,
+        "{} commands: {same} events are the same, {differ} differ, the other build has {surplus} \
+         more at the end",
+        task.until.0
+    )?;
+    if let Some(Difference { ours, theirs }) = &first {
+        writeln!(out, "the first that differs:\n  this build   {ours}\n  the other    {theirs}")?;
+    } else if surplus > 0 {
+        writeln!(out, "this build has nothing where the other has more")?;
+    }
+    Ok(if differ == 0 && surplus == 0 { Answer::Yes } else { Answer::No })
+}
+
+struct Compare {
+    other: Other,
+    same: u64,
+    first: Option<Difference>,
+    differ: u64,
+}
+
+struct Difference {
+    ours: String,
+    theirs: String,
+}
+
+impl Watch for Compare {
+    fn event(&mut self, ours: &Frame<'_>) -> Result<(), Fault> {
+        let theirs = self.other.next()?;
+        if theirs.as_ref() == Some(ours) {
+            self.same += 1;
+            return Ok(());
+        }
+        self.differ += 1;
+        if self.first.is_none() {
+            let theirs = theirs.as_ref().map_or("nothing more".to_owned(), show);
+            self.first = Some(Difference { ours: show(ours), theirs });
+        }
+        Ok(())
+    }
+}
+
+/// As JSON where this build can read it.
+fn show(event: &Frame<'_>) -> String {
+    match Outcome::<Exchange>::decode(event) {
+        Ok(outcome) => line(&outcome),
+        Err(_) => format!(
+            "event {} of command {}: kind {}, schema version {}, {} bytes",
+            event.sequence,
+            event_log::cause(event).unwrap_or_default().0,
+            event.kind,
+            event.schema,
+            event_log::payload(event).len()
+        ),
+    }
+}
+
+/// The other build, at work.
+struct Other {
+    child: Child,
+    events: BufReader<ChildStdout>,
+    bytes: Vec<u8>,
+    binary: String,
+}
+
+impl Other {
+    fn start(task: &Task, data: &Path, binary: &Path) -> Result<Self, Failure> {
+        let name = binary.display().to_string();
+        let mut child = Command::new(binary)
+            .args(["replay", "--frames", "--until", &task.until.0.to_string(), "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| Failure::Usage(format!("--against {name}: cannot run it: {error}")))?;
+        let stdout = child.stdout.take().expect("it was asked for");
+        let events = BufReader::with_capacity(BUFFER_BYTES, stdout);
+        Ok(Self { child, events, bytes: Vec::new(), binary: name })
+    }
+
+    /// Its next event, or none when it has no more.
+    fn next(&mut self) -> Result<Option<Frame<'_>>, Fault> {
+        let broken = |why: String| Fault::Node(format!("--against {}: {why}", self.binary));
+        self.bytes.clear();
+        loop {
+            let needed = match decode(&self.bytes) {
+                Decoded::Frame(_) => break,
+                Decoded::Short { needed } => needed,
+                _ => return Err(broken("it does not write frames: is it a ringframe?".into())),
+            };
+            let from = self.bytes.len();
+            let mut part = (&mut self.events).take((needed - from) as u64);
+            let read = part.read_to_end(&mut self.bytes).map_err(|error| broken(error.to_string()))?;
+            match read {
+                0 if from == 0 => return Ok(None),
+                read if read < needed - from => return Err(broken("it ended within an event".into())),
+                _ => {}
+            }
+        }
+        match decode(&self.bytes) {
+            Decoded::Frame(frame) => Ok(Some(frame.frame())),
+            _ => unreachable!("it was decoded above"),
+        }
+    }
+
+    fn count_rest(&mut self) -> Result<u64, Fault> {
+        let mut count = 0;
+        while self.next()?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        let status = self.child.wait().map_err(|error| Failure::Fault(error.to_string()))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure::Fault(format!(
+            "--against {}: it ended with {status}; what it said stands above",
+            self.binary
+        )))
+    }
+}

@@ -1,0 +1,163 @@
+//! A node of the exchange in this process, as the settings say: what `serve` and `apply` share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ringframe::clock::Clock;
+use ringframe::config::{Activate, Config};
+use ringframe::embed::{Embedded, Outcome};
+use ringframe::exchange::{Exchange, demo};
+use ringframe::host::Host;
+use ringframe::layout;
+use ringframe::node::{Node, NodeOptions, Start, Stores};
+use ringframe::recovery::Cores;
+use ringframe::stage::{Fault, Stage};
+use ringframe::types::Sequence;
+use ringframe_journal::MappedStorage;
+
+use super::Failure;
+use super::progress::Progress;
+use super::serve::NodeArgs;
+
+/// A running node.
+pub(super) struct Local {
+    pub(super) embedded: Embedded<Exchange>,
+    config: Config,
+}
+
+impl Local {
+    /// Recovers, says so on standard error, and starts.
+    pub(super) fn start(args: &NodeArgs) -> Result<Self, Failure> {
+        ringframe::runner::install_panic_hook();
+        let config = load(args)?;
+        let host = Host::look().map_err(|error| Failure::Fault(format!("this host: {error}")))?;
+        let clock = Clock::new();
+        let stores = Stores::mapped(&config.data);
+        let options = options(&config, &host);
+        let mut bar = None;
+        let mut told = |applied: Sequence, last: Sequence| {
+            let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", last.0));
+            bar.reached(applied.0);
+        };
+        let node = Node::<Exchange, MappedStorage>::open(&stores, &options, clock.now(), &mut told)?;
+        drop(bar);
+        say(&config, &node.start);
+        let is_new = node.start.applied.sequence == Sequence(0);
+        let groups = |stages: Vec<Box<dyn Stage>>| {
+            let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();
+            let places = config.layout.resolve(&names, &host).map_err(Fault::Node)?;
+            Ok(layout::groups(&places, stages))
+        };
+        let embedded = Embedded::start(node, Vec::new(), groups, config.idle, clock)?;
+        if is_new && !args.empty {
+            for command in demo::opening() {
+                embedded.submit(command);
+            }
+        }
+        Ok(Self { embedded, config })
+    }
+
+    /// Asks for a snapshot.
+    pub(super) fn snapshot(&self) {}
+
+    /// Says what there is to say since the last time.
+    pub(super) fn report(&mut self) {}
+
+    /// Lets everything that was accepted come to its end, and stops.
+    pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<(), Failure> {
+        let longest = Duration::from_secs(self.config.drain_seconds);
+        self.embedded.finish(longest, told)?;
+        Ok(())
+    }
+}
+
+fn load(args: &NodeArgs) -> Result<Config, Failure> {
+    let mut flags = Vec::new();
+    let named = [("data", &args.data), ("release", &args.release), ("layout", &args.layout)];
+    for (name, value) in named {
+        if let Some(value) = value {
+            flags.push((name, value.as_str()));
+        }
+    }
+    for setting in &args.set {
+        flags.push(setting.split_once('=').ok_or_else(|| {
+            Failure::Usage(format!("--set {setting}: give a name and a value, as idle=spin"))
+        })?);
+    }
+    Config::load(args.config.as_deref(), &flags).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+fn options(config: &Config, host: &Host) -> NodeOptions {
+    NodeOptions {
+        release: config.release,
+        ring_slots: config.ring_slots,
+        segment_bytes: config.segment_bytes,
+        event_segment_bytes: config.event_segment_bytes,
+        activate: config.activate == Activate::Start,
+        cores: if host.usable_cores() > 1 { Cores::Two } else { Cores::One },
+        ..NodeOptions::default()
+    }
+}
+
+fn say(config: &Config, start: &Start) {
+    let Start { journal, events_cut, events_refilled, from, applied } = start;
+    for why in &from.refused {
+        eprintln!("ringframe: a snapshot was not used: {why}");
+    }
+    if let Some(cut) = &journal.cut {
+        eprintln!("ringframe: the journal had a torn tail: {cut}");
+    }
+    if let Some(cut) = events_cut {
+        eprintln!("ringframe: the event log had events of commands that were lost: {cut}");
+    }
+    if *events_refilled > 0 {
+        eprintln!("ringframe: {events_refilled} events were missing in the log: written again");
+    }
+    let origin = match from.snapshot {
+        Sequence(0) => "from the beginning".to_owned(),
+        Sequence(sequence) => format!("from the snapshot at {sequence}"),
+    };
+    eprintln!(
+        "ringframe: {} at command {}, {} events, {origin}; a reply means: {}",
+        config.data.display(),
+        applied.sequence.0,
+        applied.events,
+        config.release
+    );
+}
+
+/// Signals that came.
+pub(super) struct Signals(Vec<(i32, Arc<AtomicBool>)>);
+
+impl Signals {
+    /// Whether it came since the last time.
+    pub(super) fn take(&self, signal: i32) -> bool {
+        let came = self.0.iter().find(|(number, _)| *number == signal);
+        came.is_some_and(|(_, flag)| flag.swap(false, Ordering::AcqRel))
+    }
+}
+
+/// From here on these signals are noted.
+pub(super) fn signals(numbers: &[i32]) -> Result<Signals, Failure> {
+    let note = |&signal: &i32| {
+        let flag = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(signal_failed)?;
+        Ok((signal, flag))
+    };
+    numbers.iter().map(note).collect::<Result<_, Failure>>().map(Signals)
+}
+
+/// From here on each of these signals ends the process at once.
+pub(super) fn end_at_the_next(numbers: &[i32]) -> Result<(), Failure> {
+    let now = Arc::new(AtomicBool::new(true));
+    for &signal in numbers {
+        signal_hook::flag::register_conditional_shutdown(signal, 3, Arc::clone(&now))
+            .map_err(signal_failed)?;
+    }
+    Ok(())
+}
+
+fn signal_failed(error: std::io::Error) -> Failure {
+    Failure::Fault(format!("cannot listen for signals: {error}"))
+}

@@ -1,0 +1,74 @@
+//! `ringframe serve`: a node with the exchange, until it is told to end.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use super::local::{self, Local};
+use super::{Answer, Failure};
+
+/// So often it looks for signals and faults.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Run a node
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ringframe serve
+  ringframe serve --config ringframe.toml
+  ringframe serve --data data --release journaled --layout 2
+
+SIGTERM drains it: what was accepted is finished, released and made durable. A second SIGTERM ends
+it at once, which loses nothing that was released. SIGUSR1 asks for a snapshot.")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// What every command that runs a node takes.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// Settings in TOML; `ringframe check-config` explains them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// What a reply means: journaled or synced
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) release: Option<String>,
+    /// Which stages share a thread: auto, 1, 2, 4, or groups
+    #[arg(long, value_name = "LAYOUT")]
+    pub(crate) layout: Option<String>,
+    /// Another setting, as NAME=VALUE; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Begin an empty journal without the demo exchange
+    #[arg(long)]
+    pub(crate) empty: bool,
+}
+
+pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let mut node = Local::start(&args.node)?;
+    let signals = local::signals(&[SIGTERM, SIGINT, SIGUSR1])?;
+    writeln!(out, "ready")?;
+    out.flush()?;
+    loop {
+        // Until sessions exist nobody listens to events; the log keeps them.
+        while node.embedded.next(LOOK)?.is_some() {}
+        if signals.take(SIGUSR1) {
+            node.snapshot();
+        }
+        if signals.take(SIGTERM) || signals.take(SIGINT) {
+            break;
+        }
+        node.report();
+    }
+    eprintln!("ringframe: draining; a second signal ends it at once");
+    local::end_at_the_next(&[SIGTERM, SIGINT])?;
+    node.finish(|_| ())?;
+    writeln!(out, "drained")?;
+    Ok(Answer::Yes)
+}
