@@ -10,7 +10,9 @@ use ringframe_journal::Error;
 
 mod against;
 mod apply;
+mod check_config;
 mod demo;
+mod doctor;
 mod journal;
 mod local;
 mod progress;
@@ -34,6 +36,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Replay(replay::ReplayArgs),
     Demo(demo::DemoArgs),
+    CheckConfig(check_config::CheckConfigArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// What a command found out.
@@ -119,6 +123,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Apply(args) => apply::run(&args, &mut out),
         Command::Replay(args) => replay::run(&args, &mut out),
         Command::Demo(args) => demo::run(&args, &mut out),
+        Command::CheckConfig(args) => check_config::run(&args, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &mut out),
     };
     let result = result.and_then(|answer| {
         out.flush()?;
