@@ -229,8 +229,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults, then what the file says, then the flags: names of settings, in either spelling,
-    /// with values.
+    /// The defaults, then what the file says, then the flags: names of settings, in either
+    /// spelling, with values.
     pub fn load(file: Option<&Path>, flags: &[(&str, &str)]) -> Result<Self, ConfigError> {
         let mut config = Self::default();
         if let Some(path) = file {
