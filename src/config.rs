@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use crate::layout::Layout;
 use crate::release::ReleasePolicy;
 use crate::runner::Idle;
+use crate::snapshot::schedule::TimeOfDay;
 
 /// The settings of a node, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +85,6 @@ pub enum Activate {
     Manual,
     /// At the start of a build that has it.
     Start,
-}
-
-/// A minute of the day, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeOfDay {
-    /// 0 to 23.
-    pub hour: u8,
-    /// 0 to 59.
-    pub minute: u8,
 }
 
 /// Where a value came from.
@@ -426,15 +418,10 @@ fn optional(text: &str) -> Result<Option<u64>, String> {
 }
 
 fn time_of_day(text: &str) -> Result<Option<TimeOfDay>, String> {
-    if text == "off" {
-        return Ok(None);
+    match text {
+        "off" => Ok(None),
+        _ => text.parse().map(Some),
     }
-    let parts = text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2);
-    let time = parts.and_then(|(hour, minute)| {
-        let time = TimeOfDay { hour: hour.parse().ok()?, minute: minute.parse().ok()? };
-        (time.hour < 24 && time.minute < 60).then_some(time)
-    });
-    time.map(Some).ok_or_else(|| format!("'{text}' is no time: write HH:MM, UTC, as 23:30, or off"))
 }
 
 fn keep(text: &str) -> Result<u64, String> {
@@ -473,12 +460,6 @@ fn show_bytes(bytes: &u64) -> String {
 #[expect(clippy::ref_option, reason = "as all that show a field's value")]
 fn show_optional<T: fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "off".to_owned(), T::to_string)
-}
-
-impl fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02}:{:02}", self.hour, self.minute)
-    }
 }
 
 /// Words that are read and shown alike.

@@ -10,12 +10,17 @@ use ringframe_journal::storage::Storage;
 
 use crate::clock::Clock;
 use crate::event_log;
+use crate::inline::Inline;
 use crate::logic::{Logic, REJECT};
 use crate::node::{Node, Start};
 use crate::pipeline::{Positions, SlotReader};
+use crate::processor::Processor;
 use crate::record::Record;
 use crate::runner::{Group, Idle, Runner, Running, Waker};
 use crate::sequencer::Sequencer;
+use crate::shadow::Shadow;
+use crate::snapshot::schedule::Handle;
+use crate::snapshot::taker::Taker;
 use crate::stage::{Fault, Stage};
 use crate::types::{Nanos, Sequence};
 
@@ -181,17 +186,28 @@ pub struct Embedded<L: Logic> {
     /// The last event that the program got.
     heard: u64,
     positions: Arc<Positions>,
+    snapshots: Option<Handle>,
     start: Start,
     running: Running,
     waker: Waker,
     clock: Clock,
 }
 
+/// Who takes a node's snapshots.
+pub enum Saving<L: Logic, S: Storage> {
+    /// Nobody: a start replays the whole journal.
+    Off,
+    /// The shadow.
+    Shadow(Box<Shadow<L, S>>),
+    /// The processor: all wait meanwhile.
+    Inline(Taker<S>),
+}
+
 impl<L: Logic> Embedded<L> {
     /// Starts the node; `groups` says which stages share a thread.
     pub fn start<S: Storage>(
         node: Node<L, S>,
-        more: Vec<Box<dyn Stage>>,
+        saving: Saving<L, S>,
         groups: impl FnOnce(Vec<Box<dyn Stage>>) -> Result<Vec<Group>, Fault>,
         idle: Idle,
         clock: Clock,
@@ -203,7 +219,6 @@ impl<L: Logic> Embedded<L> {
         let mut stages: Vec<Box<dyn Stage>> = vec![
             Box::new(Intake::new(queue, node.sequencer, Arc::clone(&ended))),
             Box::new(node.journaler),
-            Box::new(node.processor),
             Box::new(node.event_log),
             Box::new(Egress::new(node.egress, sender)),
             Box::new(node.syncer),
@@ -211,17 +226,34 @@ impl<L: Logic> Embedded<L> {
             Box::new(node.event_syncer),
             Box::new(node.event_keeper),
         ];
-        stages.extend(more);
+        let (processor, snapshots) = processor(node.processor, saving, &mut stages);
+        stages.insert(2, processor);
         let runner = Runner::new(groups(stages)?, idle, clock);
         let waker = runner.waker();
         let submitter = Some(Submitter { commands, waker: waker.clone() });
         let (heard, running) = (start.applied.events, runner.start()?);
-        Ok(Self { submitter, outcomes, ended, heard, positions, start, running, waker, clock })
+        Ok(Self {
+            submitter,
+            outcomes,
+            ended,
+            heard,
+            positions,
+            snapshots,
+            start,
+            running,
+            waker,
+            clock,
+        })
     }
 
     /// What the start found and did.
     pub fn started(&self) -> &Start {
         &self.start
+    }
+
+    /// Asks for snapshots, and shows what became of them; none where nobody takes any.
+    pub fn snapshots(&self) -> Option<&Handle> {
+        self.snapshots.as_ref()
     }
 
     /// How far everything is.
@@ -295,6 +327,26 @@ impl<L: Logic> Embedded<L> {
         self.running.stop();
         close(self.running.join()?, self.clock.now())?;
         Ok(self.positions.published())
+    }
+}
+
+/// The stage that runs logic, and whoever takes snapshots beside it.
+fn processor<L: Logic, S: Storage>(
+    processor: Processor<L>,
+    saving: Saving<L, S>,
+    stages: &mut Vec<Box<dyn Stage>>,
+) -> (Box<dyn Stage>, Option<Handle>) {
+    match saving {
+        Saving::Off => (Box::new(processor), None),
+        Saving::Shadow(shadow) => {
+            let handle = shadow.handle();
+            stages.push(shadow);
+            (Box::new(processor), Some(handle))
+        }
+        Saving::Inline(taker) => {
+            let handle = taker.handle();
+            (Box::new(Inline::new(processor, taker)), Some(handle))
+        }
     }
 }
 

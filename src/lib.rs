@@ -44,6 +44,7 @@ pub mod event_log;
 pub mod exchange;
 pub mod exchange_json;
 pub mod host;
+pub mod inline;
 pub mod journaler;
 pub mod kit;
 pub mod layout;

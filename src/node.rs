@@ -17,7 +17,10 @@ use crate::processor::Processor;
 use crate::recovery::{self, Cores};
 use crate::release::ReleasePolicy;
 use crate::sequencer::Sequencer;
+use crate::shadow::Shadow;
 use crate::snapshot;
+use crate::snapshot::schedule::Triggers;
+use crate::snapshot::taker::{Durable, Taker};
 
 use crate::stage::Fault;
 use crate::types::{Applied, Nanos, Sequence};
@@ -166,6 +169,28 @@ impl<L: Logic, S: Storage> Node<L, S> {
         };
         check_versions(&machine, &start)?;
         Ok(Self::assemble(journal, log, machine, options, now, start))
+    }
+
+    /// What takes snapshots of this node, and lets them count once they are durable.
+    pub fn taker(
+        &self,
+        stores: &Stores<S>,
+        triggers: Triggers,
+        keep: usize,
+    ) -> Result<Taker<S>, Fault> {
+        let durable = Durable {
+            commands: Arc::clone(&self.positions.journal),
+            events: Arc::clone(&self.positions.events),
+        };
+        Taker::open(stores.snapshots.clone(), durable, triggers, keep)
+    }
+
+    /// A second machine that tails this node's journal, and takes the snapshots.
+    pub fn shadow(&self, stores: &Stores<S>, taker: Taker<S>) -> Result<Shadow<L, S>, Fault> {
+        let first = self.start.journal.first.map_or(Sequence(1), Sequence);
+        let applied = self.start.applied;
+        let (machine, _) = newest_state(stores, first, applied.sequence, applied.events)?;
+        Shadow::open(machine, &stores.journal, Arc::clone(&self.positions.journal), taker)
     }
 
     fn assemble(

@@ -1,5 +1,6 @@
-//! The real program is killed under load, again and again: whatever it has told is there afterwards,
-//! once, as it was told. `RINGFRAME_KILLS=300 cargo test --release --test kill` is the long form.
+//! The real program is killed under load, again and again: whatever it has told is there
+//! afterwards, once, as it was told. `RINGFRAME_KILLS=300 cargo test --release --test kill` is the
+//! long form.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -36,7 +37,10 @@ impl Orders {
         let session = self.rng.u16(1..=99);
         let (token, before) = (Token::number(self.token), Token::number(self.token - 1));
         if self.rng.u8(0..4) == 0 {
-            write_command(&mut line, &Cancel { token: before, session, ..Cancel::default() }.into());
+            write_command(
+                &mut line,
+                &Cancel { token: before, session, ..Cancel::default() }.into(),
+            );
         } else {
             let enter = Enter {
                 symbol: Symbol::new("AAPL").unwrap(),
@@ -112,7 +116,8 @@ fn kill_again_and_again(release: &str, seed: u64) {
         all_told += told.len();
         let events = events(&data);
         for line in &told {
-            let number: usize = line["{\"number\":".len()..].split(',').next().unwrap().parse().unwrap();
+            let number: usize =
+                line["{\"number\":".len()..].split(',').next().unwrap().parse().unwrap();
             assert_eq!(events[number - 1], line.trim_end(), "kill {kill}: event {number}");
         }
     }

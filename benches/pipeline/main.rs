@@ -1,5 +1,5 @@
 //! The pipeline in one process: ring → journal → exchange → event log, each beside what it is made
-//! of, in the same run. `cargo bench --bench pipeline [throughput|latency|recovery] [a flow's name]`.
+//! of, in the same run: `cargo bench --bench pipeline [throughput|latency|recovery] [a flow]`.
 //! Without `--bench` (that is how `cargo test` starts benches) a smoke size runs in a few seconds.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock and threads")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]

@@ -8,14 +8,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use ringframe::clock::Clock;
-use ringframe::embed::{Embedded, Outcome};
+use ringframe::embed::{Embedded, Outcome, Saving};
 use ringframe::host::Host;
 use ringframe::layout::{Layout, groups};
 use ringframe::machine::Machine;
 use ringframe::node::{Node, NodeOptions, Stores};
 use ringframe::recovery::{self, Cores, Nobody};
 use ringframe::runner::Idle;
-use ringframe::snapshot;
+use ringframe::snapshot::schedule::{Handle, Triggers};
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 
@@ -41,15 +41,18 @@ fn main() -> Result<(), Fault> {
     for command in first_day() {
         tell(&mut node, command)?;
     }
-    println!("\nNobody posts or voids the last one: the node sends a tick when its time is over.\n");
+    println!(
+        "\nNobody posts or voids the last one: the node sends a tick when its time is over.\n"
+    );
     let outcome = next(&mut node)?;
     println!("{:>2}  (a tick)\n            {:?}", outcome.cause.0, outcome.result);
-    node.finish(PATIENCE, |_| ())?;
 
-    println!("\nThe state is saved, and a node starts from it.\n");
-    let saved = replayed(data)?;
-    let store = &Stores::mapped(data).snapshots;
-    snapshot::write(store, &saved).map_err(|error| Fault::Snapshot(error.to_string()))?;
+    println!("\nThe shadow saves the state, nobody waits for it, and a node starts from there.\n");
+    let saved = node.snapshots().and_then(Handle::request).expect("the shadow is there");
+    let saved = saved.recv_timeout(PATIENCE).map_err(|error| Fault::Node(error.to_string()))?;
+    let saved = saved.map_err(|error| Fault::Snapshot(error.to_string()))?;
+    node.finish(PATIENCE, |_| ())?;
+    println!("saved: {} bytes", saved.bytes);
     let mut node = start(data)?;
     let origin = node.started().from.snapshot;
     println!("it starts from the snapshot at command {}\n", origin.0);
@@ -74,7 +77,11 @@ fn main() -> Result<(), Fault> {
 /// A node on a directory, with the stages on threads as this machine allows.
 fn start(data: &Path) -> Result<Embedded<Ledger>, Fault> {
     let clock = Clock::new();
-    let options = NodeOptions { segment_bytes: 1 << 20, event_segment_bytes: 1 << 20, ..NodeOptions::default() };
+    let options = NodeOptions {
+        segment_bytes: 1 << 20,
+        event_segment_bytes: 1 << 20,
+        ..NodeOptions::default()
+    };
     let node = Node::open(&Stores::mapped(data), &options, clock.now(), &mut |_, _| ())?;
     let host = Host::look().map_err(|error| Fault::Node(error.to_string()))?;
     let on_threads = |stages: Vec<Box<dyn Stage>>| {
@@ -82,7 +89,9 @@ fn start(data: &Path) -> Result<Embedded<Ledger>, Fault> {
         let places = Layout::Auto.resolve(&names, &host).map_err(Fault::Node)?;
         Ok(groups(&places, stages))
     };
-    Embedded::start(node, Vec::new(), on_threads, Idle::Polite, clock)
+    let stores = Stores::mapped(data);
+    let shadow = node.shadow(&stores, node.taker(&stores, Triggers::default(), 3)?)?;
+    Embedded::start(node, Saving::Shadow(Box::new(shadow)), on_threads, Idle::Polite, clock)
 }
 
 /// Submits a command and prints what came of it. Each here has one event or one refusal.

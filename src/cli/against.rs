@@ -27,7 +27,8 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<Answer, Failure> {
     let mut machine = task.beginning()?;
-    let mut compare = Compare { other: Other::start(task, data, binary)?, same: 0, first: None, differ: 0 };
+    let mut compare =
+        Compare { other: Other::start(task, data, binary)?, same: 0, first: None, differ: 0 };
     task.replay(&mut machine, &mut compare)?;
     let Compare { mut other, same, first, differ } = compare;
     let surplus = other.count_rest()?;
@@ -124,10 +125,13 @@ impl Other {
             };
             let from = self.bytes.len();
             let mut part = (&mut self.events).take((needed - from) as u64);
-            let read = part.read_to_end(&mut self.bytes).map_err(|error| broken(error.to_string()))?;
+            let read =
+                part.read_to_end(&mut self.bytes).map_err(|error| broken(error.to_string()))?;
             match read {
                 0 if from == 0 => return Ok(None),
-                read if read < needed - from => return Err(broken("it ended within an event".into())),
+                read if read < needed - from => {
+                    return Err(broken("it ended within an event".into()));
+                }
                 _ => {}
             }
         }

@@ -57,8 +57,9 @@ fn read(submitter: &Submitter<Exchange>) -> Result<(), Failure> {
         if line.trim().is_empty() {
             continue;
         }
-        let command = parse_command(&line)
-            .map_err(|why| Failure::Usage(format!("line {number}: {why}; the lines before it are done")))?;
+        let command = parse_command(&line).map_err(|why| {
+            Failure::Usage(format!("line {number}: {why}; the lines before it are done"))
+        })?;
         if !submitter.submit(command) {
             break;
         }

@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringframe::clock::Clock;
-use ringframe::config::{Activate, Config};
-use ringframe::embed::{Embedded, Outcome};
+use ringframe::config::{Activate, Config, SnapshotMode};
+use ringframe::embed::{Embedded, Outcome, Saving};
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
 use ringframe::layout;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
 use ringframe::recovery::Cores;
+use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
-use ringframe::types::Sequence;
+use ringframe::types::{Nanos, Sequence};
 use ringframe_journal::MappedStorage;
 
 use super::Failure;
@@ -24,6 +25,8 @@ use super::serve::NodeArgs;
 pub(super) struct Local {
     pub(super) embedded: Embedded<Exchange>,
     config: Config,
+    /// Of the last snapshot, and of the last failure, that was reported.
+    reported: (Nanos, Nanos),
 }
 
 impl Local {
@@ -40,7 +43,8 @@ impl Local {
             let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", last.0));
             bar.reached(applied.0);
         };
-        let node = Node::<Exchange, MappedStorage>::open(&stores, &options, clock.now(), &mut told)?;
+        let node =
+            Node::<Exchange, MappedStorage>::open(&stores, &options, clock.now(), &mut told)?;
         drop(bar);
         say(&config, &node.start);
         let is_new = node.start.applied.sequence == Sequence(0);
@@ -49,20 +53,42 @@ impl Local {
             let places = config.layout.resolve(&names, &host).map_err(Fault::Node)?;
             Ok(layout::groups(&places, stages))
         };
-        let embedded = Embedded::start(node, Vec::new(), groups, config.idle, clock)?;
+        let saving = saving(&node, &stores, &config)?;
+        let embedded = Embedded::start(node, saving, groups, config.idle, clock)?;
         if is_new && !args.empty {
             for command in demo::opening() {
                 embedded.submit(command);
             }
         }
-        Ok(Self { embedded, config })
+        Ok(Self { embedded, config, reported: Default::default() })
     }
 
-    /// Asks for a snapshot.
-    pub(super) fn snapshot(&self) {}
+    /// Asks for a snapshot; what becomes of it is reported.
+    pub(super) fn snapshot(&self) {
+        match self.embedded.snapshots() {
+            Some(snapshots) => drop(snapshots.request()),
+            None => eprintln!("ringframe: no snapshot: snapshots.mode is off"),
+        }
+    }
 
-    /// Says what there is to say since the last time.
-    pub(super) fn report(&mut self) {}
+    /// Says what became of snapshots since the last time.
+    pub(super) fn report(&mut self) {
+        let Some(snapshots) = self.embedded.snapshots() else { return };
+        let status = snapshots.status();
+        if let Some(taken) = status.taken.filter(|taken| taken.at > self.reported.0) {
+            self.reported.0 = taken.at;
+            eprintln!(
+                "ringframe: snapshot {} ({} bytes) in {:.3} s",
+                taken.info.path.display(),
+                taken.info.bytes,
+                taken.took_nanos as f64 / 1e9
+            );
+        }
+        if let Some(failed) = status.failed.filter(|failed| failed.at > self.reported.1) {
+            self.reported.1 = failed.at;
+            eprintln!("ringframe: a snapshot failed and will be tried again: {}", failed.error);
+        }
+    }
 
     /// Lets everything that was accepted come to its end, and stops.
     pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<(), Failure> {
@@ -70,6 +96,27 @@ impl Local {
         self.embedded.finish(longest, told)?;
         Ok(())
     }
+}
+
+fn saving(
+    node: &Node<Exchange, MappedStorage>,
+    stores: &Stores<MappedStorage>,
+    config: &Config,
+) -> Result<Saving<Exchange, MappedStorage>, Failure> {
+    let settings = &config.snapshots;
+    let nanos = |seconds: Option<u64>| seconds.map(|seconds| seconds * Nanos::SECOND);
+    let triggers = Triggers {
+        every_commands: settings.every_commands,
+        every_nanos: nanos(settings.every_seconds),
+        daily_at: settings.at,
+        recovery_nanos: nanos(settings.recovery_target_seconds),
+    };
+    let taker = || node.taker(stores, triggers, settings.keep as usize);
+    Ok(match settings.mode {
+        SnapshotMode::Off => Saving::Off,
+        SnapshotMode::Inline => Saving::Inline(taker()?),
+        SnapshotMode::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?)?)),
+    })
 }
 
 fn load(args: &NodeArgs) -> Result<Config, Failure> {

@@ -204,7 +204,9 @@ fn parse_range(text: &str) -> Result<RangeInclusive<u64>, Failure> {
         (1..=to).contains(&from).then_some(from..=to)
     };
     parse().ok_or_else(|| {
-        Failure::Usage(format!("--events {text}: give the first and the last command, as 1000..1010"))
+        Failure::Usage(format!(
+            "--events {text}: give the first and the last command, as 1000..1010"
+        ))
     })
 }
 

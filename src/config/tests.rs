@@ -65,7 +65,7 @@ fn a_file_comes_before_the_defaults_and_a_flag_before_the_file() {
         mode: SnapshotMode::Inline,
         every_commands: Some(1_000_000),
         every_seconds: Some(60),
-        at: Some(TimeOfDay { hour: 23, minute: 5 }),
+        at: Some("23:05".parse().unwrap()),
         recovery_target_seconds: None,
         keep: 9,
     };

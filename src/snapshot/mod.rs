@@ -15,6 +15,7 @@
 mod error;
 mod header;
 pub mod schedule;
+pub mod taker;
 mod write;
 
 use std::io::{self, BufReader, Read};

@@ -101,7 +101,7 @@ pub struct Taken {
     pub due: Due,
     /// When it began to count.
     pub at: Nanos,
-    /// How many nanoseconds it took from when it was due: in-line, the processor's pause.
+    /// How many nanoseconds writing and verifying it took: in-line, the processor's pause.
     pub took_nanos: u64,
 }
 
@@ -232,14 +232,13 @@ impl Schedule {
         }
     }
 
-    /// The snapshot counts. `began` is when it was due.
-    pub fn done(&mut self, info: &Info, due: Due, began: Nanos, now: Nanos) {
+    /// The snapshot counts; writing and verifying it took so long.
+    pub fn done(&mut self, info: &Info, due: Due, took_nanos: u64, now: Nanos) {
         self.newest = info.sequence().unwrap_or(self.newest);
         if let Some(clock) = &mut self.clock {
             (clock.since, clock.retry) = (now, now);
             clock.daily = self.triggers.daily_at.map(|daily| daily.after(now));
         }
-        let took_nanos = now.0.saturating_sub(began.0);
         let taken = Taken { info: info.clone(), due, at: now, took_nanos };
         self.handle.note(|status| {
             status.taken = Some(taken);

@@ -39,7 +39,7 @@ fn after_so_many_commands() {
     assert_eq!(schedule.due(Sequence(9), Nanos(NOW)), None);
     assert_eq!(schedule.due(Sequence(10), Nanos(NOW)), Some(Due::Commands));
     // The shadow may have applied more by the time that it counts.
-    schedule.done(&info(12), Due::Commands, Nanos(NOW), Nanos(NOW + 3));
+    schedule.done(&info(12), Due::Commands, 3, Nanos(NOW + 3));
     let taken = schedule.handle().status().taken.expect("one was taken");
     assert_eq!((taken.due, taken.at, taken.took_nanos), (Due::Commands, Nanos(NOW + 3), 3));
     assert_eq!(schedule.due(Sequence(21), Nanos(NOW + 4)), None);
@@ -62,7 +62,7 @@ fn after_so_much_time_with_a_command() {
     assert_eq!(schedule.due(Sequence(1), Nanos(NOW + HOUR - 1)), None);
     assert_eq!(schedule.due(Sequence(0), Nanos(NOW + HOUR)), None, "nothing happened");
     assert_eq!(schedule.due(Sequence(1), Nanos(NOW + HOUR)), Some(Due::Time));
-    schedule.done(&info(1), Due::Time, Nanos(NOW + HOUR), Nanos(NOW + HOUR + 5));
+    schedule.done(&info(1), Due::Time, 5, Nanos(NOW + HOUR + 5));
     assert_eq!(schedule.due(Sequence(2), Nanos(NOW + 2 * HOUR + 4)), None);
     assert_eq!(schedule.due(Sequence(2), Nanos(NOW + 2 * HOUR + 5)), Some(Due::Time));
 }
@@ -76,7 +76,7 @@ fn once_a_day() {
         assert_eq!(schedule.due(Sequence(1), Nanos(NOW + wait - 1)), None, "{text}");
         let then = Nanos(NOW + wait + 7);
         assert_eq!(schedule.due(Sequence(1), then), Some(Due::Daily), "{text}");
-        schedule.done(&info(1), Due::Daily, then, then);
+        schedule.done(&info(1), Due::Daily, 0, then);
         assert_eq!(schedule.due(Sequence(2), Nanos(NOW + wait + 24 * HOUR - 1)), None, "{text}");
         let next = schedule.due(Sequence(2), Nanos(NOW + wait + 24 * HOUR));
         assert_eq!(next, Some(Due::Daily), "{text}");
@@ -125,7 +125,7 @@ fn on_request_and_everyone_hears_of_it() {
     let second = handle.clone().request().expect("room");
     assert_eq!(schedule.due(Sequence(1), Nanos(NOW)), Some(Due::Requested));
     let third = handle.request().expect("room");
-    schedule.done(&info(1), Due::Requested, Nanos(NOW), Nanos(NOW));
+    schedule.done(&info(1), Due::Requested, 0, Nanos(NOW));
     for outcome in [&first, &second] {
         assert_eq!(outcome.try_recv().expect("an answer").expect("taken"), info(1));
     }

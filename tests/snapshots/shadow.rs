@@ -6,8 +6,9 @@ use ringframe::control::{Control, DIGEST_EVERY};
 use ringframe::journal::{Append, Frame, Journal, Options, SimulatedStorage, Survival};
 use ringframe::machine::Machine;
 use ringframe::record::Record;
-use ringframe::shadow::{PATIENCE_NANOS, Shadow, Tail};
+use ringframe::shadow::Shadow;
 use ringframe::snapshot::schedule::{Due, RETRY_NANOS, Triggers};
+use ringframe::snapshot::taker::{Durable, PATIENCE_NANOS, Taker};
 use ringframe::snapshot::{self, SnapshotError};
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
@@ -87,12 +88,11 @@ impl Primary {
     }
 
     fn shadow(&self, machine: Machine<Counter1>, triggers: Triggers) -> Shadow<Counter1, Disk> {
-        let tail = Tail {
-            journal: self.disks[0].clone(),
-            commands: Arc::clone(self.journal.writer.positions()),
-            events: Arc::clone(self.events.writer.positions()),
-        };
-        Shadow::open(machine, tail, self.disks[2].clone(), triggers, 2).expect("it opens")
+        let commands = Arc::clone(self.journal.writer.positions());
+        let events = Arc::clone(self.events.writer.positions());
+        let durable = Durable { commands: Arc::clone(&commands), events };
+        let taker = Taker::open(self.disks[2].clone(), durable, triggers, 2).expect("it opens");
+        Shadow::open(machine, &self.disks[0], commands, taker).expect("it opens")
     }
 
     fn snapshots(&self) -> Vec<u64> {
@@ -132,7 +132,7 @@ fn a_snapshot_counts_when_all_that_it_tells_of_is_durable() {
     primary.journal.syncer.poll(primary.now.0).expect("no fault");
     settle(&mut shadow, primary.now);
     assert_eq!(primary.snapshots(), NONE, "the events are not durable");
-    assert_eq!(shadow.machine().applied(), applied, "it waits with what it wrote");
+    assert_eq!(shadow.machine().applied(), primary.machine.applied(), "it goes on meanwhile");
     primary.events.syncer.poll(primary.now.0).expect("no fault");
     assert_eq!(poll(&mut shadow, primary.now), 1);
     assert_eq!(primary.snapshots(), [25]);
@@ -160,18 +160,19 @@ fn a_request_gets_what_was_journaled_by_then() {
     primary.commands(1000);
     primary.sync();
     let outcome = handle.request().expect("room");
-    assert_eq!(poll(&mut shadow, primary.now), 257, "a bounded batch, and it is due");
+    assert_eq!(poll(&mut shadow, primary.now), 256, "a bounded batch");
     primary.commands(7);
+    primary.sync();
     settle(&mut shadow, primary.now);
-    assert_eq!(primary.snapshots(), [1000]);
+    assert_eq!(primary.snapshots(), [1007]);
     let info = outcome.try_recv().expect("an answer").expect("taken");
-    assert_eq!(info.sequence(), Some(Sequence(1000)));
+    assert_eq!(info.sequence(), Some(Sequence(1007)));
     assert_eq!(shadow.machine().applied(), primary.machine.applied());
     drop(handle.request().expect("room"));
     settle(&mut shadow, primary.now);
     primary.sync();
     settle(&mut shadow, primary.now);
-    assert_eq!(primary.snapshots(), [1007, 1000]);
+    assert_eq!(primary.snapshots(), [1007]);
 }
 
 #[test]
@@ -182,6 +183,7 @@ fn what_never_becomes_durable_is_dropped_and_tried_again() {
     settle(&mut shadow, primary.now);
     primary.commands(1);
     let late = primary.now.after(PATIENCE_NANOS);
+    assert_eq!(poll(&mut shadow, Nanos(late.0 - 1)), 1, "it goes on");
     assert_eq!(poll(&mut shadow, Nanos(late.0 - 1)), 0);
     assert_eq!(poll(&mut shadow, late), 1);
     assert_eq!(primary.disks[2].contents("snapshot.tmp"), None);

@@ -48,11 +48,10 @@ const STAGES: &[&str] = &[
     "shadow",
     "replication",
     "sessions",
-    "event_log",
     "feed",
     "projection",
 ];
-const STAGE_BUILDERS: &[&str] = &["src/lib.rs", "src/main.rs", "src/node", "src/embed"];
+const STAGE_BUILDERS: &[&str] = &["src/lib.rs", "src/main.rs", "src/node", "src/embed", "src/inline"];
 
 /// A name that may not be written in some part of the tree, and what to write instead.
 struct Banned {
@@ -101,6 +100,8 @@ const CLOCKS: &[&str] = &["src/clock.rs", "journal/src/helpers.rs", "loadgen/src
 const THREADS: &[&str] = &[
     "src/runner.rs",
     "src/recovery.rs",
+    // Standard input blocks.
+    "src/cli/apply.rs",
     "journal/src/helpers.rs",
     "journal/src/verify.rs",
     "loadgen/src",

@@ -1,0 +1,158 @@
+//! Takes snapshots of a machine when they are due: for the shadow, and for a processor that takes
+//! its own.
+
+use std::sync::Arc;
+
+use ringframe_journal::Positions;
+use ringframe_journal::storage::Storage;
+
+use super::schedule::{Due, Handle, Schedule, Triggers};
+use super::{Info, Prepared, SnapshotError, clean, list, prepare, retain};
+use crate::logic::Logic;
+use crate::machine::Machine;
+use crate::stage::Fault;
+use crate::types::{Nanos, Sequence};
+
+/// So long a snapshot waits for the journal and the event log to become durable.
+pub const PATIENCE_NANOS: u64 = 60 * Nanos::SECOND;
+
+/// How far what a snapshot tells of is durable.
+#[derive(Clone, Debug)]
+pub struct Durable {
+    /// The journal of commands.
+    pub commands: Arc<Positions>,
+    /// The event log.
+    pub events: Arc<Positions>,
+}
+
+/// Writes, verifies, waits until all that a snapshot tells of is durable, and only then lets it
+/// count. What goes wrong is told by its [`Handle`] and tried again.
+pub struct Taker<S: Storage> {
+    snapshots: S,
+    durable: Durable,
+    keep: usize,
+    schedule: Schedule,
+    phase: Phase<S>,
+}
+
+/// What it is at.
+enum Phase<S: Storage> {
+    /// Nothing is due, …
+    Resting,
+    /// … a snapshot is due as soon as the machine has got so far, …
+    Nearing { target: Sequence, due: Due },
+    /// … it was written and verified in the last poll, …
+    Written { prepared: Prepared<S>, due: Due, began: Nanos },
+    /// … and waits.
+    Waiting { prepared: Prepared<S>, due: Due, took_nanos: u64, since: Nanos },
+}
+
+impl<S: Storage> Taker<S> {
+    /// Removes what a crash left unfinished in `snapshots`, and keeps the newest `keep` of those
+    /// that are good.
+    pub fn open(
+        snapshots: S,
+        durable: Durable,
+        triggers: Triggers,
+        keep: usize,
+    ) -> Result<Self, Fault> {
+        let trouble = |error: SnapshotError| Fault::Snapshot(error.to_string());
+        clean(&snapshots).map_err(trouble)?;
+        let infos = list(&snapshots).map_err(trouble)?;
+        let newest = infos.iter().find_map(Info::sequence).unwrap_or_default();
+        let schedule = Schedule::new(triggers, newest);
+        Ok(Self { snapshots, durable, keep, schedule, phase: Phase::Resting })
+    }
+
+    /// Asks for snapshots, and shows what became of them.
+    pub fn handle(&self) -> Handle {
+        self.schedule.handle()
+    }
+
+    /// Notes what a poll of the machine's owner applied, and whether there was more to do: from
+    /// that it knows how long a start would take.
+    #[inline]
+    pub fn worked(&mut self, from: Sequence, more: bool, now: Nanos) {
+        self.schedule.worked(from, more, now);
+    }
+
+    /// Does what is due between two commands, and says how much.
+    pub fn poll<L: Logic>(&mut self, machine: &Machine<L>, now: Nanos) -> usize {
+        let applied = machine.applied().sequence;
+        if matches!(self.phase, Phase::Resting)
+            && let Some(due) = self.schedule.due(applied, now)
+        {
+            // Whoever asks wants what was journaled by then to be in it.
+            let target = match due {
+                Due::Requested => Sequence(self.durable.commands.journaled()),
+                _ => applied,
+            };
+            self.phase = Phase::Nearing { target, due };
+        }
+        match std::mem::replace(&mut self.phase, Phase::Resting) {
+            Phase::Resting => 0,
+            Phase::Nearing { target, due } if applied < target => {
+                self.phase = Phase::Nearing { target, due };
+                0
+            }
+            Phase::Nearing { due, .. } => {
+                self.prepare(machine, due, now);
+                1
+            }
+            // The clock stands still within a poll, so the next one knows how long this one was.
+            Phase::Written { prepared, due, began } => {
+                let took_nanos = now.0.saturating_sub(began.0);
+                self.phase = Phase::Waiting { prepared, due, took_nanos, since: now };
+                1
+            }
+            Phase::Waiting { prepared, due, took_nanos, since } => {
+                if self.is_durable(&prepared) {
+                    self.publish::<L>(prepared, due, took_nanos, now);
+                } else if now >= since.after(PATIENCE_NANOS) {
+                    self.give_up(prepared, now);
+                } else {
+                    self.phase = Phase::Waiting { prepared, due, took_nanos, since };
+                    return 0;
+                }
+                1
+            }
+        }
+    }
+
+    fn prepare<L: Logic>(&mut self, machine: &Machine<L>, due: Due, now: Nanos) {
+        match prepare(&self.snapshots, machine) {
+            Ok(prepared) => self.phase = Phase::Written { prepared, due, began: now },
+            Err(error) => self.schedule.failed(error, now),
+        }
+    }
+
+    fn is_durable(&self, prepared: &Prepared<S>) -> bool {
+        let applied = prepared.applied();
+        self.durable.commands.synced() >= applied.sequence.0
+            && self.durable.events.synced() >= applied.events
+    }
+
+    fn publish<L: Logic>(&mut self, prepared: Prepared<S>, due: Due, took: u64, now: Nanos) {
+        match prepared.publish() {
+            Ok(info) => {
+                self.schedule.done(&info, due, took, now);
+                if let Err(error) = retain::<L, S>(&self.snapshots, self.keep, None) {
+                    self.schedule.complain(error, now);
+                }
+            }
+            Err(error) => self.schedule.failed(error, now),
+        }
+    }
+
+    fn give_up(&mut self, prepared: Prepared<S>, now: Nanos) {
+        let error = SnapshotError::NotSynced {
+            applied: prepared.applied(),
+            commands: self.durable.commands.synced(),
+            events: self.durable.events.synced(),
+        };
+        self.schedule.failed(error, now);
+        if let Err(error) = prepared.discard() {
+            self.schedule.complain(error, now);
+        }
+    }
+}
