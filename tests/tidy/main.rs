@@ -51,7 +51,8 @@ const STAGES: &[&str] = &[
     "feed",
     "projection",
 ];
-const STAGE_BUILDERS: &[&str] = &["src/lib.rs", "src/main.rs", "src/node", "src/embed", "src/inline"];
+const STAGE_BUILDERS: &[&str] =
+    &["src/lib.rs", "src/main.rs", "src/node", "src/embed", "src/inline"];
 
 /// A name that may not be written in some part of the tree, and what to write instead.
 struct Banned {
