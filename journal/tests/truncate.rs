@@ -110,7 +110,7 @@ fn every_step(whole: &SimulatedStorage, last: u64) {
                 assert_eq!(next, last + 1, "{at}: it was done");
             }
 
-            if (index as u64 + step).is_multiple_of(24) {
+            if (index as u64 + step).is_multiple_of(72) {
                 a_crash_in_the_second_attempt(&disk.after_crash(survival), last, &at);
             }
             let left = disk.after_crash(survival);
