@@ -198,6 +198,7 @@ pub fn decode(bytes: &[u8]) -> Decoded<'_> {
 
 impl<'a> FrameRef<'a> {
     /// For bytes that [`decode`] has accepted as exactly one frame a moment ago.
+    #[inline]
     pub(crate) fn decoded_before(bytes: &'a [u8]) -> Self {
         debug_assert!(matches!(decode(bytes), Decoded::Frame(frame) if frame.bytes == bytes));
         Self { bytes }

@@ -243,29 +243,50 @@ fn start_for(segments: &[SegmentInfo], sequence: u64) -> Option<&SegmentInfo> {
     Some(&segments[index])
 }
 
+/// What stands at the cursor, in the file as it is now unless it is a frame that was read ahead.
+#[inline]
 fn look<S: Storage>(place: &mut Place<S>, next: u64, epoch: u32) -> Result<Found, Error> {
-    let mut found = Found::Nothing(None);
-    for _ in 0..LOOKS {
-        let fresh = place.walker.is_drained();
-        let path = &place.info.path;
-        found = match place.walker.peek().context("read", path)? {
-            Decoded::Frame(frame) => match belongs(frame, next, epoch) {
-                Ok(()) if frame.kind() == KIND_END => Found::End,
-                Ok(()) => Found::Frame(frame.bytes().len()),
-                Err(bad) => Found::Nothing(Some(bad)),
-            },
-            Decoded::Blank | Decoded::Short { .. } => Found::Nothing(None),
-            Decoded::Bad(bad) => Found::Nothing(Some(bad)),
-        };
-        if let Found::Nothing(bad) = &found {
-            place.walker.forget();
-            // What was read ahead may be older than the frame.
-            if bad.is_none() && fresh {
-                break;
-            }
-        } else {
-            break;
+    let fresh = place.walker.is_drained();
+    match look_once(place, next, epoch)? {
+        Found::Nothing(bad) => look_again(place, next, epoch, bad, fresh),
+        found => Ok(found),
+    }
+}
+
+#[inline]
+fn look_once<S: Storage>(place: &mut Place<S>, next: u64, epoch: u32) -> Result<Found, Error> {
+    let path = &place.info.path;
+    Ok(match place.walker.peek().context("read", path)? {
+        Decoded::Frame(frame) => match belongs(frame, next, epoch) {
+            Ok(()) if frame.kind() == KIND_END => Found::End,
+            Ok(()) => Found::Frame(frame.bytes().len()),
+            Err(bad) => Found::Nothing(Some(bad)),
+        },
+        Decoded::Blank | Decoded::Short { .. } => Found::Nothing(None),
+        Decoded::Bad(bad) => Found::Nothing(Some(bad)),
+    })
+}
+
+/// What was read ahead may be older than the frame.
+#[cold]
+fn look_again<S: Storage>(
+    place: &mut Place<S>,
+    next: u64,
+    epoch: u32,
+    mut bad: Option<BadFrame>,
+    mut fresh: bool,
+) -> Result<Found, Error> {
+    for _ in 1..LOOKS {
+        place.walker.forget();
+        if bad.is_none() && fresh {
+            return Ok(Found::Nothing(None));
+        }
+        fresh = true;
+        match look_once(place, next, epoch)? {
+            Found::Nothing(again) => bad = again,
+            found => return Ok(found),
         }
     }
-    Ok(found)
+    place.walker.forget();
+    Ok(Found::Nothing(bad))
 }

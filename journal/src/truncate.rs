@@ -151,8 +151,9 @@ fn end_of<F: StorageFile>(info: &SegmentInfo, file: &Arc<F>, last: u64) -> Resul
 fn lower<S: Storage>(storage: &S, mark: Mark, is_higher: bool) -> Result<(), Error> {
     let path = storage.path(FILE);
     let mut marks = MarkWriter::open(storage).context("open", &path)?;
-    for _ in 0..if is_higher { 2 } else { 0 } {
+    if is_higher {
         marks.write(mark).and_then(|()| marks.sync()).context("write", &path)?;
+        marks.write(mark).context("write", &path)?;
     }
     marks.sync().context("sync", path)
 }

@@ -56,23 +56,44 @@ impl<F: StorageFile> Walker<F> {
     }
 
     /// Whether nothing is left that was read ahead: the next look sees the file as it is now.
+    #[inline]
     pub(crate) fn is_drained(&self) -> bool {
         self.start == self.filled
     }
 
     /// What stands at the cursor.
+    #[inline]
     pub(crate) fn peek(&mut self) -> io::Result<Decoded<'_>> {
-        self.fill(HEADER_BYTES)?;
-        if self.filled - self.start >= HEADER_BYTES {
-            let length = u32_at(&self.buffer, self.start + 4) as usize;
-            if length <= FRAME_BYTES_MAX {
-                self.fill(length.next_multiple_of(ALIGN))?;
-            }
+        if self.lacks().is_some() {
+            self.fill_frame()?;
         }
         Ok(decode(&self.buffer[self.start..self.filled]))
     }
 
+    /// How many bytes are needed to judge what stands at the cursor, if more than there are.
+    #[inline]
+    fn lacks(&self) -> Option<usize> {
+        let bytes = &self.buffer[self.start..self.filled];
+        if bytes.len() < HEADER_BYTES {
+            return Some(HEADER_BYTES);
+        }
+        let needed = (u32_at(bytes, 4) as usize).next_multiple_of(ALIGN);
+        (bytes.len() < needed && needed <= FRAME_BYTES_MAX).then_some(needed)
+    }
+
+    /// Reads on: first the header that may be lacking, then what it asks for.
+    #[cold]
+    fn fill_frame(&mut self) -> io::Result<()> {
+        for _ in 0..2 {
+            if let Some(needed) = self.lacks() {
+                self.fill(needed)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Moves the cursor over a frame of so many bytes, which the last [`Self::peek`] returned.
+    #[inline]
     pub(crate) fn advance(&mut self, stored_bytes: usize) {
         self.start += stored_bytes;
         self.offset += stored_bytes as u64;
@@ -80,15 +101,13 @@ impl<F: StorageFile> Walker<F> {
     }
 
     /// Moves over a frame like [`Self::advance`] and hands it out.
+    #[inline]
     pub(crate) fn take(&mut self, stored_bytes: usize) -> FrameRef<'_> {
         self.advance(stored_bytes);
         FrameRef::decoded_before(&self.buffer[self.start - stored_bytes..self.start])
     }
 
     fn fill(&mut self, needed: usize) -> io::Result<()> {
-        if self.filled - self.start >= needed {
-            return Ok(());
-        }
         self.buffer.copy_within(self.start..self.filled, 0);
         self.filled -= self.start;
         self.start = 0;
