@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Random, frame, options, payload};
+use ringframe_journal::frame::FRAME_BYTES_MAX;
 use ringframe_journal::segment::file_name;
 use ringframe_journal::{Append, Error, Frame, Journal, Options, SimulatedStorage};
 
@@ -71,7 +72,7 @@ fn one_by_one() -> SimulatedStorage {
 fn what_there_is_room_for_never_waits_and_segments_end_where_they_would() {
     let expected = one_by_one();
     let there = |name: &String| expected.contents(name).is_some();
-    let segments: Vec<String> = (1..).map(file_name).take_while(there).collect();
+    let segments: Vec<String> = (1..FRAMES).map(file_name).take_while(there).collect();
     assert!(segments.len() > 3, "no rolls: {segments:?}");
     let mut waits = 0;
     for seed in 0..20 {
@@ -105,12 +106,27 @@ fn without_room_the_shortage_is_told_and_goes_away() {
     };
     assert!(matches!(error, Error::NoSpace { free: 9000, .. }), "{error}");
     disk.limit_free_bytes(u64::MAX);
-    // Asked for once more, the keeper does not wait for frames that cannot come.
-    let mut polls = 0;
     now += 2_000_000_000;
-    while journal.writer.room_for(stored_max()).unwrap_or(0) == 0 {
-        poll(&mut journal, &mut now);
-        polls += 1;
-        assert!(polls < 100, "the segment that is wanted never comes");
+    wait_for_room(&mut journal, &mut now, stored_max());
+}
+
+/// The keeper prepares no faster than frames come, unless it is asked.
+#[test]
+fn without_room_the_next_segment_is_asked_for() {
+    let disk = SimulatedStorage::new();
+    let mut journal = Journal::open(disk, options()).unwrap();
+    assert_eq!(journal.writer.append(&frame(1, 1, &[7; 6000])).unwrap(), Append::Done);
+    assert_eq!(journal.writer.room_for(FRAME_BYTES_MAX).unwrap(), 0);
+    wait_for_room(&mut journal, &mut 0, FRAME_BYTES_MAX);
+}
+
+fn wait_for_room(journal: &mut Journal<SimulatedStorage>, now: &mut u64, stored_bytes: usize) {
+    for _ in 0..100 {
+        poll(journal, now);
+        // The shortage may not be over yet.
+        if journal.writer.room_for(stored_bytes).is_ok_and(|room| room > 0) {
+            return;
+        }
     }
+    panic!("the segment that is wanted never comes");
 }

@@ -62,7 +62,7 @@ fn what_is_left_is_what_would_be_there_without_the_frames() {
         if last > 0 {
             life(&without, 1, last, 6);
         }
-        let names = (1..).map(file_name).take_while(|name| disk.contents(name).is_some());
+        let names = (1..FRAMES).map(file_name).take_while(|name| disk.contents(name).is_some());
         for (disk, without) in names.map(|name| (disk.contents(&name), without.contents(&name))) {
             assert!(disk == without, "after {last} a segment differs");
         }
