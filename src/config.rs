@@ -259,7 +259,7 @@ impl Config {
         })?;
         let mut waiting = vec![(String::new(), document.get_ref())];
         while let Some((table, entries)) = waiting.pop() {
-            for (key, value) in entries.iter() {
+            for (key, value) in entries {
                 let name = format!("{table}{}", key.get_ref());
                 let source = source_at(key.span().start);
                 let text = match value.get_ref() {
@@ -452,6 +452,7 @@ fn show_path(path: &PathBuf) -> String {
     path.display().to_string()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as all that show a field's value")]
 fn show_bytes(bytes: &u64) -> String {
     let unit = UNITS.iter().find(|(_, unit)| bytes.is_multiple_of(*unit));
     unit.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{} {name}", bytes / unit))

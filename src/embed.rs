@@ -145,9 +145,10 @@ impl<L: Logic> Stage for Egress<L> {
             return Ok(0);
         }
         let Ok(mut events) = self.events.take(room as u64) else { return Ok(0) };
-        let work = (&mut events).len();
-        if let Some(outcomes) = &self.outcomes {
-            for slot in &mut events {
+        let mut work = 0;
+        for slot in &mut events {
+            work += 1;
+            if let Some(outcomes) = &self.outcomes {
                 // A receiver that is gone wants nothing more.
                 let _ = outcomes.try_send(Outcome::decode(&slot.frame())?);
             }
@@ -200,7 +201,7 @@ pub enum Saving<L: Logic, S: Storage> {
     /// The shadow.
     Shadow(Box<Shadow<L, S>>),
     /// The processor: all wait meanwhile.
-    Inline(Taker<S>),
+    Inline(Box<Taker<S>>),
 }
 
 impl<L: Logic> Embedded<L> {
@@ -345,7 +346,7 @@ fn processor<L: Logic, S: Storage>(
         }
         Saving::Inline(taker) => {
             let handle = taker.handle();
-            (Box::new(Inline::new(processor, taker)), Some(handle))
+            (Box::new(Inline::new(processor, *taker)), Some(handle))
         }
     }
 }

@@ -299,9 +299,9 @@ pub fn newest_state<L: Logic, S: Storage>(
         return Err(Fault::Snapshot(format!(
             "the journal begins with command {}, and no snapshot can be used to start from: \
              restore the older segments with `ringframe journal repair`, or take a snapshot from \
-             a standby{}",
+             a standby\n  {}",
             first.0,
-            refused.iter().map(|why| format!("\n  {why}")).collect::<String>()
+            refused.join("\n  ")
         )));
     }
     Ok((Machine::default(), Origin { snapshot: Sequence(0), refused }))

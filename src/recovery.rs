@@ -1,5 +1,9 @@
 //! Start-up: a state, and the journal after it, replayed. One thread reads and checks, another
 //! decodes and applies; where there is one core only, one does both.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a thread that reads ahead, and ends before it returns"
+)]
 
 use std::thread;
 

@@ -1,6 +1,7 @@
 //! The real program is killed under load, again and again: whatever it has told is there
 //! afterwards, once, as it was told. `RINGFRAME_KILLS=300 cargo test --release --test kill` is the
 //! long form.
+#![expect(clippy::disallowed_methods, reason = "pipes are fed and drained, and life takes time")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bell::Bell;
 
 #[path = "../src/bell.rs"]
+#[allow(unreachable_pub, reason = "it is public where it lives")]
 mod bell;
 
 /// What the bell stands on, by loom. A sleep without end: a call that is missed is a deadlock, and

@@ -1,4 +1,5 @@
 //! `ringframe apply`: a node that is driven by lines: commands come in as JSON, events go out.
+#![expect(clippy::disallowed_methods, reason = "standard input blocks, so a thread reads it")]
 
 use std::io::{BufRead, Write};
 use std::time::Duration;

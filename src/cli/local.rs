@@ -114,7 +114,7 @@ fn saving(
     let taker = || node.taker(stores, triggers, settings.keep as usize);
     Ok(match settings.mode {
         SnapshotMode::Off => Saving::Off,
-        SnapshotMode::Inline => Saving::Inline(taker()?),
+        SnapshotMode::Inline => Saving::Inline(Box::new(taker()?)),
         SnapshotMode::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?)?)),
     })
 }
@@ -205,6 +205,7 @@ pub(super) fn end_at_the_next(numbers: &[i32]) -> Result<(), Failure> {
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn signal_failed(error: std::io::Error) -> Failure {
     Failure::Fault(format!("cannot listen for signals: {error}"))
 }

@@ -234,6 +234,7 @@ pub(super) fn line(outcome: &Outcome<Exchange>) -> String {
     line
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn output(error: std::io::Error) -> Fault {
     Fault::Node(format!("cannot write to standard output: {error}"))
 }

@@ -204,7 +204,7 @@ impl Logic for Exchange {
     }
 
     fn tick() -> Option<Command> {
-        Some(command::Tick::default().into())
+        Some(command::Tick.into())
     }
 
     #[inline]

@@ -181,7 +181,9 @@ impl World {
             &mut node.event_syncer,
             &mut node.event_keeper,
         ];
-        stages.into_iter().for_each(|stage| stage.close(self.now).expect("it closes"));
+        for stage in stages {
+            stage.close(self.now).expect("it closes");
+        }
     }
 
     /// The event log is what replaying the journal gives, and all that was heard stands in it.

@@ -17,8 +17,11 @@ use crate::{Add, Counter, Counter1, Zero, counted, newest, run, same};
 
 /// In hex: a line of sixteen bytes, as `docs/FORMATS.md` counts them.
 fn hex(bytes: &[u8]) -> String {
-    let line = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    bytes.chunks(16).map(|bytes| line(bytes) + "\n").collect()
+    let line = |bytes: &[u8]| {
+        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat() + "\n"
+    };
+    bytes.chunks(16).map(line).collect()
 }
 
 const NONE: [u64; 0] = [];
@@ -228,7 +231,7 @@ fn a_full_or_broken_disk_costs_nothing_but_the_new_one() {
     let SnapshotError::Io { source, .. } = &full else { panic!("{full:?}") };
     assert_eq!(source.kind(), io::ErrorKind::StorageFull);
     assert!(full.to_string().contains("free some space or keep fewer snapshots"), "{full}");
-    assert_eq!(disk.list().expect("a directory"), [older.name.clone()]);
+    assert_eq!(disk.list().expect("a directory"), std::slice::from_ref(&older.name));
     disk.limit_free_bytes(u64::MAX);
     let disk = disk.copy();
     disk.fail_syncs_at(0);
