@@ -265,7 +265,7 @@ impl Exchange {
         if entry.pricing == Pricing::Limit
             && now
             && instrument.state == State::Open
-            && instrument.is_beyond_collar(is_buy, entry.tick)
+            && instrument.is_beyond_collar(is_buy, entry.price)
         {
             return Err(Why::PriceCollar);
         }

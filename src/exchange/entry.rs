@@ -170,7 +170,8 @@ impl Exchange {
         let limit = worst.map_or(EMPTY - 1, |tick| rank(!is_buy, tick).min(EMPTY - 1));
         let meets = instrument.half(!is_buy).best() <= limit;
         let mut traded = Traded::default();
-        if arrival.woken && !is_market && instrument.is_beyond_collar(is_buy, order.tick) {
+        let price = instrument.price(order.tick);
+        if arrival.woken && !is_market && instrument.is_beyond_collar(is_buy, price) {
             self.cancel(slot, Reason::Collar, emit);
             return traded;
         }

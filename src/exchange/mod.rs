@@ -143,7 +143,7 @@ impl Exchange {
     fn queue_of(&self, enter: &Enter) -> Option<(&Ladder, u32)> {
         let instrument = self.instruments.get(self.instruments.find(enter.symbol).ok()?);
         let is_buy = enter.side.is_buy();
-        let tick = enter.price / instrument.terms.tick;
+        let tick = instrument.ticks(enter.price);
         Some((&instrument.half(is_buy).displayed, instruments::rank(is_buy, tick)))
     }
 }
@@ -158,6 +158,7 @@ const FAR: u32 = 1 << 16;
 impl Logic for Exchange {
     const NAME: &'static str = "ringframe exchange";
     const VERSION: u32 = 1;
+    const SCHEMA: u32 = 2;
     const LOOKAHEAD: usize = AHEAD[0];
 
     type Command = Command;
