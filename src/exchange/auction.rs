@@ -1,6 +1,6 @@
 //! The uncross: one price for all that an auction collected. `docs/EXCHANGE.md`, section 10.
 
-use super::Exchange;
+use super::book::{Book, Owners};
 use super::event::{self, Crossed, Event, Venue};
 use super::instruments::{Half, Instrument};
 use super::matching::Traded;
@@ -73,7 +73,7 @@ fn uncross_tick(instrument: &Instrument, orders: &Orders) -> Option<(u32, u64)> 
         .map(|(volume, _, _, tick)| (tick, volume))
 }
 
-impl Exchange {
+impl<O: Owners> Book<O> {
     /// Trades what the auction collected, and says where.
     pub(super) fn uncross(
         &mut self,
@@ -137,19 +137,15 @@ impl Exchange {
         emit: &mut Emit<'_, Event>,
     ) {
         let (buy, sell) = (*self.orders.get(buy_slot), *self.orders.get(sell_slot));
-        let (maker, taker) = (self.order_id(&buy), self.order_id(&sell));
-        let buyer = self.parties.owner(maker.session);
-        let seller = self.parties.owner(taker.session);
+        let (buyer, seller) = (self.owners.owner(buy.number), self.owners.owner(sell.number));
         self.orders.execute(buy_slot, quantity);
         self.orders.execute(sell_slot, quantity);
-        let instrument = self.instruments.get_mut(buy.instrument);
-        instrument.exposure_mut(buyer).trade(true, quantity);
-        instrument.exposure_mut(seller).trade(false, quantity);
+        self.owners.traded(buy.instrument, buyer.place, seller.place, quantity);
         self.matches += 1;
         emit.event(&Event::Traded(event::Traded {
             match_number: self.matches,
-            maker,
-            taker,
+            maker: self.order_id(&buy, buyer),
+            taker: self.order_id(&sell, seller),
             price,
             quantity,
             maker_remaining: buy.open - quantity,
@@ -160,9 +156,10 @@ impl Exchange {
             venue,
             maker_hidden: u8::from(buy.has(Order::HIDDEN)),
         }));
-        for (slot, order) in [(buy_slot, buy), (sell_slot, sell)] {
-            if order.open == quantity {
-                self.end(slot);
+        for (slot, owner) in [(buy_slot, buyer), (sell_slot, seller)] {
+            let order = *self.orders.get(slot);
+            if order.open == 0 {
+                self.end(slot, &order, owner);
             }
         }
     }

@@ -2,13 +2,14 @@
 //! order. Nothing here can change the exchange, and nothing after it can refuse.
 
 use super::Exchange;
+use super::book::{Incoming, Owner};
 use super::command::{
     AddInstrument, Cancel, ChangeInstrument, ChangeState, Command, Enter, Handling, Lifetime,
     MassCancel, Modify, Pricing, Replace, SetSession, Sides, State,
 };
 use super::ids::{Side, Symbol, Token};
 use super::instruments::{self, Instrument};
-use super::orders::{NONE, Order};
+use super::orders::Order;
 use super::reject::{Rejected, Why};
 use super::tokens::Key;
 use crate::types::Moment;
@@ -39,25 +40,16 @@ pub(super) enum Plan {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) key: Key,
-    pub(super) session: u16,
     /// The participant's place.
     pub(super) place: u16,
-    pub(super) instrument: u16,
-    pub(super) marks: u16,
-    pub(super) side: Side,
-    pub(super) pricing: Pricing,
-    pub(super) lifetime: Lifetime,
-    pub(super) handling: Handling,
-    pub(super) tick: u32,
-    pub(super) price: u32,
-    pub(super) stop: u32,
-    pub(super) stop_tick: u32,
-    /// Its open shares.
-    pub(super) quantity: u32,
-    pub(super) executed: u32,
-    pub(super) display: u32,
-    pub(super) minimum: u32,
-    pub(super) expires: u64,
+    pub(super) order: Incoming,
+}
+
+impl Entry {
+    #[inline]
+    pub(super) fn owner(&self) -> Owner {
+        Owner { token: self.key.token(), session: self.key.session(), place: self.place }
+    }
 }
 
 /// No order has more shares.
@@ -90,7 +82,7 @@ impl Exchange {
                 self.check_mass(mass).map_err(refused(mass.session, Token::default()))?
             }
             Command::Disconnected(lost) => {
-                self.parties
+                self.parties()
                     .session(lost.session)
                     .map_err(refused(lost.session, Token::default()))?;
                 Plan::Disconnected { session: lost.session }
@@ -100,16 +92,16 @@ impl Exchange {
             Command::ChangeState(change) => self.check_state(change).map_err(by_operator)?,
             Command::SetParticipant(terms) => Plan::SetParticipant(*terms),
             Command::SetSession(terms) => {
-                let place = self.parties.check_session(*terms).map_err(by_operator)?;
+                let place = self.parties().check_session(*terms).map_err(by_operator)?;
                 Plan::SetSession { terms: *terms, place }
             }
             Command::Kill(kill) => {
-                let place = self.parties.place(kill.participant).map_err(by_operator)?;
+                let place = self.parties().place(kill.participant).map_err(by_operator)?;
                 Plan::Kill { participant: kill.participant, place, on: kill.on != 0 }
             }
             Command::Tick(_) => Plan::Tick,
             Command::EndDay(_) => {
-                let closed = self.instruments.iter().all(|each| each.state == State::Closed);
+                let closed = self.book.instruments.iter().all(|each| each.state == State::Closed);
                 if !closed {
                     return Err(by_operator(Why::NotClosed));
                 }
@@ -125,15 +117,13 @@ impl Exchange {
         if !enter.token.is_valid() {
             return Err(rejected(Why::InvalidToken, 0));
         }
-        let session = self.parties.session(enter.session).map_err(|why| rejected(why, 0))?;
+        let session = self.parties().session(enter.session).map_err(|why| rejected(why, 0))?;
         let key = Key::new(enter.session, enter.token);
-        if self.tokens.find(&key).is_some() {
+        if self.tokens().find(&key).is_some() {
             return Err(rejected(Why::DuplicateToken, 0));
         }
-        let mut entry = Entry {
-            key,
-            session: enter.session,
-            place: session.place,
+        let place = session.place;
+        let mut order = Incoming {
             instrument: 0,
             marks: enter.marks,
             side: enter.side,
@@ -151,13 +141,14 @@ impl Exchange {
             expires: enter.expires,
         };
         let checked = self
+            .book
             .instruments
             .find(enter.symbol)
-            .map(|instrument| entry.instrument = instrument)
-            .and_then(|()| self.check_entry(&mut entry, None, at));
+            .map(|instrument| order.instrument = instrument)
+            .and_then(|()| self.check_entry(&mut order, place, None, at));
         match checked {
-            Ok(()) => Ok(entry),
-            Err(why) => Err(rejected(why, u8::from(!self.tokens.is_full()))),
+            Ok(()) => Ok(Entry { key, place, order }),
+            Err(why) => Err(rejected(why, u8::from(!self.tokens().is_full()))),
         }
     }
 
@@ -169,25 +160,23 @@ impl Exchange {
         }
         let slot = self.live(replace.session, replace.old).map_err(|why| rejected(why, 0))?;
         let key = Key::new(replace.session, replace.new);
-        if self.tokens.find(&key).is_some() {
+        if self.tokens().find(&key).is_some() {
             return Err(rejected(Why::DuplicateToken, 0));
         }
-        let old = self.orders.get(slot);
+        let old = self.book.orders.get(slot);
         let left = replace.quantity.saturating_sub(old.executed);
         if replace.quantity > QUANTITY_MAX || left == 0 {
             return Ok(Plan::Reduce { slot, left: 0 });
         }
         let parked = old.has(Order::PARKED);
-        let old_stop = self.orders.extra(old).map_or(0, |extra| extra.stop);
+        let old_stop = self.book.orders.extra(old).map_or(0, |extra| extra.stop);
         let stop = match replace.stop {
-            0 if parked => self.instruments.get(old.instrument).price(old_stop),
+            0 if parked => self.book.instruments.get(old.instrument).price(old_stop),
             stop => stop,
         };
-        let marks = self.tokens.get(old.number).marks;
-        let mut entry = Entry {
-            key,
-            session: replace.session,
-            place: self.parties.owner(replace.session),
+        let marks = self.tokens().get(old.number).marks;
+        let place = self.parties().owner(replace.session);
+        let mut order = Incoming {
             instrument: old.instrument,
             marks: (marks & replace.marks_kept) | (replace.marks & !replace.marks_kept),
             side: old.side(),
@@ -204,74 +193,81 @@ impl Exchange {
             minimum: replace.minimum,
             expires: replace.expires,
         };
-        match self.check_entry(&mut entry, Some(old), at) {
-            Ok(()) => Ok(Plan::Replace { old: slot, entry }),
-            Err(why) => Err(rejected(why, u8::from(!self.tokens.is_full()))),
+        match self.check_entry(&mut order, place, Some(old), at) {
+            Ok(()) => Ok(Plan::Replace { old: slot, entry: Entry { key, place, order } }),
+            Err(why) => Err(rejected(why, u8::from(!self.tokens().is_full()))),
         }
     }
 
     /// Sections 4 (from 4 on) and 9, and the ticks of the prices on the way. `old` is the order
     /// that this one takes the place of.
     #[inline]
-    fn check_entry(&self, entry: &mut Entry, old: Option<&Order>, at: &Moment) -> Result<()> {
-        let participant = self.parties.participant(entry.place);
+    fn check_entry(
+        &self,
+        order: &mut Incoming,
+        place: u16,
+        old: Option<&Order>,
+        at: &Moment,
+    ) -> Result<()> {
+        let participant = self.parties().participant(place);
         if participant.killed {
             return Err(Why::KillSwitch);
         }
         if participant.is_too_fast(at.time) {
             return Err(Why::RateLimit);
         }
-        let instrument = self.instruments.get(entry.instrument);
+        let instrument = self.book.instruments.get(order.instrument);
         match instrument.state {
             State::Closed => return Err(Why::Closed),
             State::Halted => return Err(Why::Halted),
             State::PreOpen | State::Open | State::PreClose => {}
         }
-        check_quantity(entry, instrument)?;
-        match entry.pricing {
-            Pricing::Limit => entry.tick = instrument.tick(entry.price).ok_or(Why::InvalidPrice)?,
-            Pricing::Market if entry.price != 0 => return Err(Why::InvalidPrice),
+        check_quantity(order, instrument)?;
+        match order.pricing {
+            Pricing::Limit => order.tick = instrument.tick(order.price).ok_or(Why::InvalidPrice)?,
+            Pricing::Market if order.price != 0 => return Err(Why::InvalidPrice),
             Pricing::Market => {}
         }
-        if entry.stop != 0 {
-            entry.stop_tick = instrument.tick(entry.stop).ok_or(Why::InvalidStop)?;
+        if order.stop != 0 {
+            order.stop_tick = instrument.tick(order.stop).ok_or(Why::InvalidStop)?;
             if old.is_some_and(|old| !old.has(Order::PARKED)) {
                 return Err(Why::InvalidStop);
             }
         }
-        check_manner(entry, instrument, at)?;
-        self.check_limits(entry, instrument, old)
+        check_manner(order, instrument, at)?;
+        self.check_limits(order, place, instrument, old)
     }
 
     #[inline]
     fn check_limits(
         &self,
-        entry: &Entry,
+        order: &Incoming,
+        place: u16,
         instrument: &Instrument,
         old: Option<&Order>,
     ) -> Result<()> {
-        let participant = self.parties.participant(entry.place);
+        let participant = self.parties().participant(place);
         let limits = &participant.terms;
-        let is_buy = entry.side.is_buy();
-        if limits.quantity_max != 0 && entry.quantity > limits.quantity_max {
+        let is_buy = order.side.is_buy();
+        if limits.quantity_max != 0 && order.quantity > limits.quantity_max {
             return Err(Why::OrderQuantity);
         }
         let reference = instrument.reference();
         let needs_reference = instrument.terms.collar != 0 || limits.notional_max != 0;
-        let now = entry.stop == 0;
-        if entry.pricing == Pricing::Market && now && needs_reference && reference == 0 {
+        let now = order.stop == 0;
+        if order.pricing == Pricing::Market && now && needs_reference && reference == 0 {
             return Err(Why::NoReference);
         }
-        if entry.pricing == Pricing::Limit
+        if order.pricing == Pricing::Limit
             && now
             && instrument.state == State::Open
-            && instrument.is_beyond_collar(is_buy, entry.price)
+            && instrument.is_beyond_collar(is_buy, order.price)
         {
             return Err(Why::PriceCollar);
         }
         if limits.notional_max != 0 {
-            let price = [entry.price, entry.stop, reference].into_iter().find(|&price| price != 0);
-            let notional = u64::from(price.unwrap_or(0)) * u64::from(entry.quantity);
+            let price = [order.price, order.stop, reference].into_iter().find(|&price| price != 0);
+            let notional = u64::from(price.unwrap_or(0)) * u64::from(order.quantity);
             if notional > limits.notional_max {
                 return Err(Why::Notional);
             }
@@ -280,14 +276,14 @@ impl Exchange {
         if limits.open_orders_max != 0 && live >= limits.open_orders_max {
             return Err(Why::OpenOrders);
         }
-        let mut exposure = instrument.exposure(entry.place);
+        let mut exposure = self.book.owners.exposure(order.instrument, place);
         if let Some(old) = old {
             exposure.close(is_buy, old.open);
         }
-        if exposure.is_too_much(is_buy, entry.quantity, limits.position_max) {
+        if exposure.is_too_much(is_buy, order.quantity, limits.position_max) {
             return Err(Why::Position);
         }
-        if self.tokens.is_full() || (old.is_none() && self.orders.is_full()) {
+        if self.tokens().is_full() || (old.is_none() && self.book.orders.is_full()) {
             return Err(Why::BookFull);
         }
         Ok(())
@@ -299,18 +295,14 @@ impl Exchange {
         if !token.is_valid() {
             return Err(Why::InvalidToken);
         }
-        self.parties.session(session)?;
-        let number = self.tokens.find(&Key::new(session, token)).ok_or(Why::UnknownOrder)?;
-        match self.tokens.get(number).slot {
-            NONE => Err(Why::UnknownOrder),
-            slot => Ok(slot),
-        }
+        self.parties().session(session)?;
+        self.book.owners.slot(session, token).ok_or(Why::UnknownOrder)
     }
 
     #[inline]
     fn check_cancel(&self, cancel: &Cancel) -> Result<Plan> {
         let slot = self.live(cancel.session, cancel.token)?;
-        let order = self.orders.get(slot);
+        let order = self.book.orders.get(slot);
         let left = cancel.quantity.saturating_sub(order.executed);
         if left >= order.open {
             return Err(Why::NothingToReduce);
@@ -320,7 +312,7 @@ impl Exchange {
 
     fn check_modify(&self, modify: &Modify) -> Result<Plan> {
         let slot = self.live(modify.session, modify.token)?;
-        let order = self.orders.get(slot);
+        let order = self.book.orders.get(slot);
         let left = modify.quantity.saturating_sub(order.executed);
         if left == 0 || left > order.open {
             return Err(Why::NothingToReduce);
@@ -332,19 +324,19 @@ impl Exchange {
     }
 
     fn check_mass(&self, mass: &MassCancel) -> Result<Plan> {
-        self.parties.session(mass.session)?;
+        self.parties().session(mass.session)?;
         let instrument = match mass.symbol {
             Symbol::BLANK => None,
-            symbol => Some(self.instruments.find(symbol)?),
+            symbol => Some(self.book.instruments.find(symbol)?),
         };
         Ok(Plan::MassCancel { session: mass.session, instrument, sides: mass.sides })
     }
 
     fn check_add(&self, add: &AddInstrument) -> Result<Plan> {
-        if self.instruments.find(add.0.symbol).is_ok() {
+        if self.book.instruments.find(add.0.symbol).is_ok() {
             return Err(Why::InstrumentExists);
         }
-        if self.instruments.is_full() {
+        if self.book.instruments.is_full() {
             return Err(Why::TooMany);
         }
         instruments::check_terms(&add.0)?;
@@ -352,9 +344,9 @@ impl Exchange {
     }
 
     fn check_change(&self, change: &ChangeInstrument) -> Result<Plan> {
-        let number = self.instruments.find(change.0.symbol)?;
+        let number = self.book.instruments.find(change.0.symbol)?;
         instruments::check_terms(&change.0)?;
-        if !self.instruments.get(number).may_become(&change.0) {
+        if !self.book.instruments.get(number).may_become(&change.0) {
             return Err(Why::NotClosed);
         }
         Ok(Plan::ChangeInstrument { instrument: number, change: *change })
@@ -362,8 +354,8 @@ impl Exchange {
 
     fn check_state(&self, change: &ChangeState) -> Result<Plan> {
         use State::{Closed, Halted, Open, PreClose, PreOpen};
-        let instrument = self.instruments.find(change.symbol)?;
-        match (self.instruments.get(instrument).state, change.state) {
+        let instrument = self.book.instruments.find(change.symbol)?;
+        match (self.book.instruments.get(instrument).state, change.state) {
             (Closed | Halted, PreOpen)
             | (PreOpen | Halted, Open)
             | (Open, Halted | PreClose)
@@ -377,13 +369,13 @@ impl Exchange {
 
 /// Section 4, 6.
 #[inline]
-fn check_quantity(entry: &Entry, instrument: &Instrument) -> Result<()> {
-    if entry.quantity == 0 || entry.quantity > QUANTITY_MAX {
+fn check_quantity(order: &Incoming, instrument: &Instrument) -> Result<()> {
+    if order.quantity == 0 || order.quantity > QUANTITY_MAX {
         return Err(Why::InvalidQuantity);
     }
     // The client counts in lots what it asks for, and that includes what a replaced order traded.
     let lot = instrument.terms.lot;
-    if lot != 1 && !(entry.quantity + entry.executed).is_multiple_of(lot) {
+    if lot != 1 && !(order.quantity + order.executed).is_multiple_of(lot) {
         return Err(Why::NotInLots);
     }
     Ok(())
@@ -391,41 +383,41 @@ fn check_quantity(entry: &Entry, instrument: &Instrument) -> Result<()> {
 
 /// Section 4, 8 to 12.
 #[inline]
-fn check_manner(entry: &Entry, instrument: &Instrument, at: &Moment) -> Result<()> {
+fn check_manner(order: &Incoming, instrument: &Instrument, at: &Moment) -> Result<()> {
     let lot = instrument.terms.lot;
-    let is_market = entry.pricing == Pricing::Market;
-    let is_displayed = entry.handling == Handling::Displayed;
+    let is_market = order.pricing == Pricing::Market;
+    let is_displayed = order.handling == Handling::Displayed;
     if is_market && !is_displayed {
         return Err(Why::InvalidDisplay);
     }
-    if entry.display != 0 {
-        let slices_at_most = u64::from(entry.display) * SLICES_MAX;
-        let fits = entry.display < entry.quantity
-            && entry.display.is_multiple_of(lot)
-            && u64::from(entry.quantity) <= slices_at_most;
+    if order.display != 0 {
+        let slices_at_most = u64::from(order.display) * SLICES_MAX;
+        let fits = order.display < order.quantity
+            && order.display.is_multiple_of(lot)
+            && u64::from(order.quantity) <= slices_at_most;
         if !fits || !is_displayed || is_market {
             return Err(Why::InvalidDisplay);
         }
     }
-    let is_at_once = matches!(entry.lifetime, Lifetime::Immediate | Lifetime::AllOrNothing);
-    let lifetime_is_sound = match entry.lifetime {
-        Lifetime::GoodTill => entry.expires > at.time.0,
-        _ => entry.expires == 0,
+    let is_at_once = matches!(order.lifetime, Lifetime::Immediate | Lifetime::AllOrNothing);
+    let lifetime_is_sound = match order.lifetime {
+        Lifetime::GoodTill => order.expires > at.time.0,
+        _ => order.expires == 0,
     };
-    if !lifetime_is_sound || (entry.stop != 0 && is_at_once) {
+    if !lifetime_is_sound || (order.stop != 0 && is_at_once) {
         return Err(Why::InvalidLifetime);
     }
-    if entry.minimum != 0 {
-        let fits = entry.minimum <= entry.quantity && entry.minimum.is_multiple_of(lot);
-        if !fits || entry.lifetime != Lifetime::Immediate {
+    if order.minimum != 0 {
+        let fits = order.minimum <= order.quantity && order.minimum.is_multiple_of(lot);
+        if !fits || order.lifetime != Lifetime::Immediate {
             return Err(Why::InvalidMinimum);
         }
     }
-    let is_post_only = entry.handling == Handling::PostOnly;
+    let is_post_only = order.handling == Handling::PostOnly;
     if instrument.is_auction() && (is_at_once || is_post_only) {
         return Err(Why::NotInAuction);
     }
-    if is_post_only && entry.stop != 0 {
+    if is_post_only && order.stop != 0 {
         return Err(Why::InvalidStop);
     }
     Ok(())

@@ -2,13 +2,14 @@
 //! rests, sleeps or is canceled. `docs/EXCHANGE.md`, sections 4, 5, 7 and 8.
 
 use super::Exchange;
+use super::book::{Book, Incoming, Owner, Owners};
 use super::check::Entry;
-use super::command::{Handling, Lifetime, Pricing, State};
-use super::event::{Accepted, Event, Reason, Replaced, Rested, Triggered};
+use super::command::{Handling, Lifetime, State};
+use super::event::{Event, Reason, Rested, Triggered};
 use super::instruments::rank;
 use super::ladder::EMPTY;
 use super::matching::Traded;
-use super::orders::{Extra, NONE, Order};
+use super::orders::Order;
 use crate::logic::{Emit, Moment};
 
 /// What holds for an order only while it comes in.
@@ -24,12 +25,12 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    fn new(entry: &Entry) -> Self {
-        let all = entry.lifetime == Lifetime::AllOrNothing;
+    fn new(incoming: &Incoming) -> Self {
+        let all = incoming.lifetime == Lifetime::AllOrNothing;
         Self {
-            immediate: all || entry.lifetime == Lifetime::Immediate,
-            minimum: if all { entry.quantity } else { entry.minimum },
-            post_only: entry.handling == Handling::PostOnly,
+            immediate: all || incoming.lifetime == Lifetime::Immediate,
+            minimum: if all { incoming.quantity } else { incoming.minimum },
+            post_only: incoming.handling == Handling::PostOnly,
             woken: false,
         }
     }
@@ -38,10 +39,8 @@ impl Arrival {
 impl Exchange {
     #[inline]
     pub(super) fn enter(&mut self, entry: &Entry, at: &Moment, emit: &mut Emit<'_, Event>) {
-        let slot = self.admit(entry, at);
-        let accepted = self.accepted(slot, entry);
-        emit.event(&Event::Accepted(accepted));
-        self.arrive(slot, entry, emit);
+        let number = self.admit(entry, at);
+        self.book.enter(number, entry.owner(), &entry.order, emit);
     }
 
     pub(super) fn replace(
@@ -51,116 +50,65 @@ impl Exchange {
         at: &Moment,
         emit: &mut Emit<'_, Event>,
     ) {
-        let order = *self.orders.get(old);
-        let old_reference = self.orders.reference(&order);
-        let old_token = self.tokens.get(order.number).token;
-        self.end(old);
-        let slot = self.admit(entry, at);
-        let new = self.accepted(slot, entry);
-        emit.event(&Event::Replaced(Replaced { new, old_reference, old_token, reserved: 0 }));
-        self.arrive(slot, entry, emit);
+        let number = self.admit(entry, at);
+        self.book.replace(old, number, entry.owner(), &entry.order, emit);
     }
 
-    /// Makes the order, which stands nowhere yet.
+    /// Makes the accounts ready for the order; says its number.
     #[inline]
     fn admit(&mut self, entry: &Entry, at: &Moment) -> u32 {
-        let slot = self.orders.next_slot();
-        let number = self.tokens.add(&entry.key, entry.marks, slot);
-        let mut flags = entry.side as u16;
-        if entry.handling == Handling::Hidden {
-            flags |= Order::HIDDEN;
+        let Entry { key, place, order } = entry;
+        let accounts = &mut self.book.owners;
+        let shares = (order.instrument, order.side.is_buy(), order.quantity);
+        let number = accounts.open(key, order.marks, *place, shares);
+        accounts.parties.participant_mut(*place).entered(at.time);
+        if order.lifetime == Lifetime::GoodTill {
+            self.timers.set(order.expires, number, &accounts.tokens);
         }
-        if entry.pricing == Pricing::Market {
-            flags |= Order::MARKET;
-        }
-        if entry.lifetime == Lifetime::GoodTill {
-            flags |= Order::GOOD_TILL;
-            self.timers.set(entry.expires, number, &self.tokens);
-        }
-        let mut extra = NONE;
-        if entry.stop != 0 || entry.display != 0 {
-            let (display, stop) = (entry.display, entry.stop_tick);
-            extra = self.orders.add_extra(Extra { slice: display, display, refreshes: 0, stop });
-            if stop != 0 {
-                flags |= Order::PARKED;
-            }
-        }
-        self.orders.add(Order {
-            next: NONE,
-            prev: NONE,
-            tick: entry.tick,
-            open: entry.quantity,
-            executed: entry.executed,
-            number,
-            extra,
-            instrument: entry.instrument,
-            flags,
-        });
-        self.parties.opened(entry.session, number, &self.tokens);
-        self.parties.participant_mut(entry.place).entered(at.time);
-        let instrument = self.instruments.get_mut(entry.instrument);
-        instrument.exposure_mut(entry.place).open(entry.side.is_buy(), entry.quantity);
-        slot
+        number
     }
+}
 
+impl<O: Owners> Book<O> {
     #[inline]
-    fn accepted(&self, slot: u32, entry: &Entry) -> Accepted {
-        let order = self.orders.get(slot);
-        let instrument = self.instruments.get(entry.instrument);
-        let stands = if order.has(Order::PARKED | Order::MARKET | Order::HIDDEN) {
-            false
-        } else if instrument.state == State::Open {
-            let is_buy = order.is_buy();
-            !matches!(entry.lifetime, Lifetime::Immediate | Lifetime::AllOrNothing)
-                && instrument.half(!is_buy).best() > rank(!is_buy, order.tick)
-        } else {
-            true
-        };
-        Accepted {
-            order: self.order_id(order),
-            expires: entry.expires,
-            price: entry.price,
-            quantity: entry.quantity,
-            displayed: if stands { self.orders.slice(order) } else { 0 },
-            display: entry.display,
-            minimum: entry.minimum,
-            stop: entry.stop,
-            side: entry.side,
-            pricing: entry.pricing,
-            lifetime: entry.lifetime,
-            handling: entry.handling,
-            marks: entry.marks,
-            reserved: 0,
-        }
-    }
-
-    #[inline]
-    fn arrive(&mut self, slot: u32, entry: &Entry, emit: &mut Emit<'_, Event>) {
-        let instrument = self.instruments.get_mut(entry.instrument);
+    pub(super) fn arrive(
+        &mut self,
+        slot: u32,
+        owner: Owner,
+        incoming: &Incoming,
+        emit: &mut Emit<'_, Event>,
+    ) {
+        let instrument = self.instruments.get_mut(incoming.instrument);
         if instrument.state != State::Open {
             return instrument.link(slot, &mut self.orders);
         }
-        let traded = if entry.stop == 0 {
-            self.run(slot, Arrival::new(entry), emit)
+        let traded = if incoming.stop == 0 {
+            self.run(slot, owner, Arrival::new(incoming), emit)
         } else {
             let reference = instrument.reference();
             let is_due = reference != 0
-                && if entry.side.is_buy() {
-                    reference >= entry.stop
+                && if incoming.side.is_buy() {
+                    reference >= incoming.stop
                 } else {
-                    reference <= entry.stop
+                    reference <= incoming.stop
                 };
             if !is_due {
                 return instrument.link(slot, &mut self.orders);
             }
             self.wake(slot, emit)
         };
-        self.wake_stops(entry.instrument, traded, emit);
+        self.wake_stops(incoming.instrument, traded, emit);
     }
 
     /// Lets the order trade, and puts what is left where it belongs.
     #[inline]
-    fn run(&mut self, slot: u32, arrival: Arrival, emit: &mut Emit<'_, Event>) -> Traded {
+    fn run(
+        &mut self,
+        slot: u32,
+        owner: Owner,
+        arrival: Arrival,
+        emit: &mut Emit<'_, Event>,
+    ) -> Traded {
         let order = *self.orders.get(slot);
         let is_buy = order.is_buy();
         let is_market = order.has(Order::MARKET);
@@ -180,8 +128,8 @@ impl Exchange {
                 self.cancel(slot, Reason::PostOnly, emit);
                 return traded;
             }
-            if arrival.minimum == 0 || self.available(slot, limit, arrival.minimum) {
-                traded = self.sweep(slot, limit, emit);
+            if arrival.minimum == 0 || self.available(slot, owner, limit, arrival.minimum) {
+                traded = self.sweep(slot, owner, limit, emit);
                 if traded.is_over {
                     return traded;
                 }
@@ -223,7 +171,7 @@ impl Exchange {
             return;
         }
         emit.event(&Event::Rested(Rested {
-            order: self.order_id(order),
+            order: self.order_id(order, self.owners.owner(order.number)),
             price: self.instruments.get(order.instrument).price(order.tick),
             displayed: self.orders.displayed(order),
             remaining: order.open,
@@ -236,8 +184,9 @@ impl Exchange {
     fn wake(&mut self, slot: u32, emit: &mut Emit<'_, Event>) -> Traded {
         let order = *self.orders.get(slot);
         let stop = self.orders.extra(&order).map_or(0, |extra| extra.stop);
+        let owner = self.owners.owner(order.number);
         emit.event(&Event::Triggered(Triggered {
-            order: self.order_id(&order),
+            order: self.order_id(&order, owner),
             stop: self.instruments.get(order.instrument).price(stop),
             quantity: order.open,
         }));
@@ -246,7 +195,7 @@ impl Exchange {
             extra.stop = 0;
         }
         let arrival = Arrival { immediate: false, minimum: 0, post_only: false, woken: true };
-        self.run(slot, arrival, emit)
+        self.run(slot, owner, arrival, emit)
     }
 
     /// Wakes the stops that these trades elect, and those that theirs elect, until none is left.

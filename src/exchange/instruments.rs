@@ -7,7 +7,6 @@ use super::command::{State, Terms};
 use super::ids::Symbol;
 use super::ladder::{EMPTY, Ladder, Queue};
 use super::orders::{Order, Orders};
-use super::parties::Exposure;
 use super::reject::Why;
 
 /// No price is higher.
@@ -87,8 +86,6 @@ pub(super) struct Instrument {
     reach: (u32, u32),
     /// 2⁶⁴ / tick: see [`Instrument::ticks`].
     per_tick: u64,
-    /// By the participant's place.
-    pub(super) exposures: Vec<Exposure>,
     pub(super) buys: Half,
     pub(super) sells: Half,
     /// Sleeping buys, the lowest stop price first.
@@ -106,7 +103,6 @@ impl Instrument {
             last: 0,
             reach: (terms.lowest, terms.highest),
             per_tick: u64::MAX / u64::from(terms.tick),
-            exposures: Vec::new(),
             buys: Half::default(),
             sells: Half::default(),
             buy_stops: Ladder::default(),
@@ -228,7 +224,7 @@ impl Instrument {
     }
 
     /// How many whole ticks a price has, without a division, which would take as long as a miss of
-    /// the nearest cache. With m = ⌊(2⁶⁴ - 1) / t⌋, ⌊m (p + 1) / 2⁶⁴⌋ is ⌊p / t⌋ for all p and t of 32 bits: 
+    /// the nearest cache. With m = ⌊(2⁶⁴ - 1) / t⌋, ⌊m (p + 1) / 2⁶⁴⌋ is ⌊p / t⌋ for all p and t of 32 bits:
     /// it is less than (p + 1) / t, by (p + 1) (1 + (2⁶⁴ - 1) mod t) / (2⁶⁴ t) <= 1 / t.
     #[inline]
     pub(super) fn ticks(&self, price: u32) -> u32 {
@@ -243,20 +239,6 @@ impl Instrument {
             && price >= self.terms.lowest
             && price <= self.terms.highest;
         fits.then_some(tick)
-    }
-
-    #[inline]
-    pub(super) fn exposure(&self, place: u16) -> Exposure {
-        self.exposures.get(place as usize).copied().unwrap_or_default()
-    }
-
-    #[inline]
-    pub(super) fn exposure_mut(&mut self, place: u16) -> &mut Exposure {
-        let place = place as usize;
-        if place >= self.exposures.len() {
-            self.exposures.resize(place + 1, Exposure::default());
-        }
-        &mut self.exposures[place]
     }
 
     /// The worst tick that the collar lets an order of this side trade at; `None` for any.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Exchange;
+use super::accounts::Accounts;
 use super::command::State;
 use super::instruments::{Half, Instrument, rank};
 use super::ladder::{EMPTY, Ladder};
@@ -23,15 +24,15 @@ struct Counted {
 impl Exchange {
     /// Panics with what is wrong, if anything is.
     pub fn assert_invariants(&self) {
-        assert!(self.elected.is_empty(), "stops wait between commands");
+        assert!(self.book.elected.is_empty(), "stops wait between commands");
         let mut counted = Counted::default();
-        for (number, instrument) in self.instruments.iter().enumerate() {
+        for (number, instrument) in self.book.instruments.iter().enumerate() {
             self.assert_instrument(number as u16, instrument, &mut counted);
         }
-        assert_eq!(counted.orders, self.orders.live(), "orders in queues and in slots");
-        self.parties.assert_live(&counted.by_session);
-        for (number, instrument) in self.instruments.iter().enumerate() {
-            assert_exposures(number as u16, instrument, &counted);
+        assert_eq!(counted.orders, self.book.orders.live(), "orders in queues and in slots");
+        self.parties().assert_live(&counted.by_session);
+        for (number, _) in (0..).zip(self.book.instruments.iter()) {
+            assert_exposures(number, &self.book.owners, &counted);
         }
     }
 
@@ -50,7 +51,7 @@ impl Exchange {
         }
         for (is_buy, stops) in [(true, &instrument.buy_stops), (false, &instrument.sell_stops)] {
             self.assert_ladder(stops, &mut |order, at| {
-                let stop = self.orders.extra(order).map_or(0, |extra| extra.stop);
+                let stop = self.book.orders.extra(order).map_or(0, |extra| extra.stop);
                 assert_eq!(at, rank(!is_buy, stop), "a stop at its price");
                 assert!(order.has(Order::PARKED), "a stop sleeps");
                 self.count(number, is_buy, order, counted);
@@ -64,12 +65,12 @@ impl Exchange {
                 assert_eq!(at, rank(is_buy, order.tick), "an order at its price");
                 assert_eq!(order.has(Order::HIDDEN), hidden, "hidden orders among themselves");
                 assert!(!order.has(Order::PARKED | Order::MARKET), "only limit orders at prices");
-                assert!(self.orders.slice(order) <= order.open, "a slice is a part");
-                assert!(self.orders.slice(order) > 0, "an order that can trade");
+                assert!(self.book.orders.slice(order) <= order.open, "a slice is a part");
+                assert!(self.book.orders.slice(order) > 0, "an order that can trade");
                 self.count(number, is_buy, order, counted);
             });
         }
-        for (_, order) in half.market.iter(&self.orders) {
+        for (_, order) in half.market.iter(&self.book.orders) {
             assert!(order.has(Order::MARKET), "only market orders without a price");
             self.count(number, is_buy, order, counted);
         }
@@ -78,9 +79,9 @@ impl Exchange {
     fn assert_ladder(&self, ladder: &Ladder, each: &mut dyn FnMut(&Order, u32)) {
         for (at, queue) in ladder.assert_levels() {
             let mut before = super::orders::NONE;
-            for (slot, order) in queue.iter(&self.orders) {
+            for (slot, order) in queue.iter(&self.book.orders) {
                 assert_eq!(order.prev, before, "a list reads the same backwards");
-                assert_eq!(self.tokens.get(order.number).slot, slot, "a token names its order");
+                assert_eq!(self.tokens().get(order.number).slot, slot, "a token names its order");
                 each(order, at);
                 before = slot;
             }
@@ -92,10 +93,10 @@ impl Exchange {
         assert!(order.open > 0, "a live order has open shares");
         assert!(order.has(Order::LINKED), "an order in a queue says so");
         assert_eq!((order.is_buy(), order.instrument), (is_buy, instrument), "in its own book");
-        let entry = self.tokens.get(order.number);
-        let found = self.tokens.find(&Key::new(entry.session, entry.token));
+        let entry = self.tokens().get(order.number);
+        let found = self.tokens().find(&Key::new(entry.session, entry.token));
         assert_eq!(found, Some(order.number), "a live token is found");
-        let place = self.parties.owner(entry.session);
+        let place = self.parties().owner(entry.session);
         counted.orders += 1;
         *counted.by_session.entry(entry.session).or_default() += 1;
         let open = counted.open.entry((instrument, place)).or_default();
@@ -103,14 +104,15 @@ impl Exchange {
     }
 }
 
-fn assert_exposures(number: u16, instrument: &Instrument, counted: &Counted) {
-    let positions: i64 = instrument.exposures.iter().map(|each| each.position).sum();
+fn assert_exposures(number: u16, accounts: &Accounts, counted: &Counted) {
+    let exposures = accounts.exposures(number);
+    let positions: i64 = exposures.iter().map(|each| each.position).sum();
     assert_eq!(positions, 0, "what one bought another sold");
     let places = counted.open.keys().filter(|key| key.0 == number).map(|key| key.1);
-    for place in places.chain((0..=u16::MAX).take(instrument.exposures.len())) {
+    for place in places.chain((0..=u16::MAX).take(exposures.len())) {
         let [buying, selling] = counted.open.get(&(number, place)).copied().unwrap_or_default();
-        let Exposure { position, .. } = instrument.exposure(place);
+        let Exposure { position, .. } = accounts.exposure(number, place);
         let expected = Exposure { position, buying, selling };
-        assert_eq!(instrument.exposure(place), expected, "open shares of a participant");
+        assert_eq!(accounts.exposure(number, place), expected, "open shares of a participant");
     }
 }

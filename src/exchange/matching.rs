@@ -1,6 +1,6 @@
 //! An incoming order meets those that wait: `docs/EXCHANGE.md`, sections 5 and 6.
 
-use super::Exchange;
+use super::book::{Book, Owner, Owners};
 use super::command::SelfTrade;
 use super::event::{self, Canceled, Event, Reason, Venue};
 use super::orders::Order;
@@ -23,20 +23,26 @@ impl Traded {
     }
 }
 
-impl Exchange {
+impl<O: Owners> Book<O> {
     /// Lets the order trade with everything up to this rank of the other side.
-    pub(super) fn sweep(&mut self, slot: u32, limit: u32, emit: &mut Emit<'_, Event>) -> Traded {
-        let taker = *self.orders.get(slot);
-        let is_buy = taker.is_buy();
-        let place = self.parties.owner(self.tokens.get(taker.number).session);
+    pub(super) fn sweep(
+        &mut self,
+        slot: u32,
+        owner: Owner,
+        limit: u32,
+        emit: &mut Emit<'_, Event>,
+    ) -> Traded {
+        let Order { instrument, .. } = *self.orders.get(slot);
+        let is_buy = self.orders.get(slot).is_buy();
         let mut traded = Traded::default();
         loop {
-            let half = self.instruments.get(taker.instrument).half(!is_buy);
+            let half = self.instruments.get(instrument).half(!is_buy);
             let Some(maker_slot) = half.first().filter(|_| half.best() <= limit) else {
                 return traded;
             };
             let maker = *self.orders.get(maker_slot);
-            if let Some(mode) = self.self_trade(place, &maker) {
+            let maker_owner = self.owners.owner(maker.number);
+            if let Some(mode) = self.self_trade(owner, maker_owner) {
                 self.prevent(slot, maker_slot, mode, emit);
                 if mode != SelfTrade::CancelOldest {
                     traded.is_over = true;
@@ -45,7 +51,7 @@ impl Exchange {
                 continue;
             }
             traded.at(maker.tick);
-            if self.trade(slot, maker_slot, place, emit) {
+            if self.trade((slot, owner), (maker_slot, maker_owner), emit) {
                 traded.is_over = true;
                 return traded;
             }
@@ -53,48 +59,48 @@ impl Exchange {
     }
 
     /// Trades what both have; says whether the incoming order is done.
+    #[inline]
     fn trade(
         &mut self,
-        taker_slot: u32,
-        maker_slot: u32,
-        place: u16,
+        (taker_slot, taker_owner): (u32, Owner),
+        (maker_slot, maker_owner): (u32, Owner),
         emit: &mut Emit<'_, Event>,
     ) -> bool {
         let (taker, maker) = (*self.orders.get(taker_slot), *self.orders.get(maker_slot));
         let quantity = taker.open.min(self.orders.slice(&maker));
-        let (maker_id, taker_id) = (self.order_id(&maker), self.order_id(&taker));
         self.orders.execute(maker_slot, quantity);
         self.orders.execute(taker_slot, quantity);
-        let maker_place = self.parties.owner(maker_id.session);
+        let (buyer, seller) =
+            if maker.is_buy() { (maker_owner, taker_owner) } else { (taker_owner, maker_owner) };
+        self.owners.traded(taker.instrument, buyer.place, seller.place, quantity);
         let instrument = self.instruments.get_mut(taker.instrument);
-        instrument.exposure_mut(maker_place).trade(maker.is_buy(), quantity);
-        instrument.exposure_mut(place).trade(taker.is_buy(), quantity);
         let price = instrument.price(maker.tick);
         instrument.last = price;
         self.matches += 1;
+        let (maker_left, taker_left) = (*self.orders.get(maker_slot), *self.orders.get(taker_slot));
         emit.event(&Event::Traded(event::Traded {
             match_number: self.matches,
-            maker: maker_id,
-            taker: taker_id,
+            maker: self.order_id(&maker, maker_owner),
+            taker: self.order_id(&taker, taker_owner),
             price,
             quantity,
-            maker_remaining: maker.open - quantity,
-            maker_displayed: self.orders.displayed(self.orders.get(maker_slot)),
-            taker_remaining: taker.open - quantity,
+            maker_remaining: maker_left.open,
+            maker_displayed: self.orders.displayed(&maker_left),
+            taker_remaining: taker_left.open,
             maker_side: maker.side(),
             taker_side: taker.side(),
             venue: Venue::Continuous,
             maker_hidden: u8::from(maker.has(Order::HIDDEN)),
         }));
-        if maker.open == quantity {
-            self.end(maker_slot);
-        } else if self.orders.slice(self.orders.get(maker_slot)) == 0 {
+        if maker_left.open == 0 {
+            self.end(maker_slot, &maker_left, maker_owner);
+        } else if self.orders.slice(&maker_left) == 0 {
             self.show_anew(maker_slot, emit);
         }
-        if taker.open == quantity {
-            self.end(taker_slot);
+        if taker_left.open == 0 {
+            self.end(taker_slot, &taker_left, taker_owner);
         }
-        taker.open == quantity
+        taker_left.open == 0
     }
 
     /// Shows an iceberg's next slice, at the end of its queue.
@@ -128,30 +134,29 @@ impl Exchange {
         };
         for slot in gone.into_iter().flatten() {
             let order = *self.orders.get(slot);
+            let owner = self.owners.owner(order.number);
             emit.event(&Event::Canceled(Canceled {
                 prevented,
                 price,
-                ..self.canceled(&order, order.open, Reason::SelfTrade)
+                ..self.canceled(&order, owner, order.open, Reason::SelfTrade)
             }));
-            self.end(slot);
+            self.end(slot, &order, owner);
         }
     }
 
     /// The participant's way with its own orders, where the resting one is its own and it minds.
     #[inline]
-    fn self_trade(&self, place: u16, resting: &Order) -> Option<SelfTrade> {
-        let session = self.tokens.get(resting.number).session;
-        if self.parties.owner(session) != place {
+    fn self_trade(&self, taker: Owner, resting: Owner) -> Option<SelfTrade> {
+        if resting.place != taker.place {
             return None;
         }
-        Some(self.parties.self_trade(place)).filter(|&mode| mode != SelfTrade::Allow)
+        Some(self.owners.self_trade(taker.place)).filter(|&mode| mode != SelfTrade::Allow)
     }
 
     /// Whether at least `needed` shares would trade with the order, own ones taken as self-trade
     /// prevention would leave them.
-    pub(super) fn available(&self, slot: u32, limit: u32, needed: u32) -> bool {
+    pub(super) fn available(&self, slot: u32, owner: Owner, limit: u32, needed: u32) -> bool {
         let taker = self.orders.get(slot);
-        let place = self.parties.owner(self.tokens.get(taker.number).session);
         let half = self.instruments.get(taker.instrument).half(!taker.is_buy());
         let needed = u64::from(needed);
         let mut found = 0;
@@ -161,7 +166,7 @@ impl Exchange {
             let mut reserves = 0;
             for queue in [displayed, hidden] {
                 for (_, order) in queue.iter(&self.orders) {
-                    match self.self_trade(place, order) {
+                    match self.self_trade(owner, self.owners.owner(order.number)) {
                         Some(SelfTrade::CancelOldest) => continue,
                         Some(_) => return found >= needed,
                         None => {}

@@ -4,9 +4,9 @@
 //!
 //! 1. [`command`]: what can be asked, in the words of [`ids`].
 //! 2. `check`: whether it may be done, by the limits of `parties` and the terms of `instruments`.
-//! 3. `tokens` and `orders`: every token of the day, every live order.
-//! 4. `entry`: an order comes in; `matching`: it meets others, which wait in the `ladder`s of its
-//!    instrument; `auction`: many meet at once.
+//! 3. `accounts`: whose the orders are, by `tokens`, which are every token of the day.
+//! 4. [`book`]: every live order, in `orders`. `entry`: one comes in; `matching`: it meets others,
+//!    which wait in the `ladder`s of its instrument; `auction`: many meet at once.
 //! 5. `takeaway`: orders are reduced and canceled; `timers`: when.
 //! 6. `operator`: instruments, participants and sessions are set, and the day goes on.
 //! 7. [`event`] and [`reject`]: what is told; [`view`]: what can be looked at afterwards.
@@ -14,11 +14,11 @@
 //! `layout` makes records of structs, `chunks` is an array that grows in place, `invariants` says
 //! what holds between any two commands, [`demo`] is the market that a newcomer meets.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
+mod accounts;
 mod auction;
+pub mod book;
 mod check;
 mod chunks;
 pub mod command;
@@ -40,14 +40,14 @@ mod timers;
 mod tokens;
 pub mod view;
 
+use accounts::Accounts;
+use book::Book;
 pub use check::Checked;
 use check::Plan;
 use command::{Command, Enter};
-use event::{Event, OrderId};
-use ids::Token;
-use instruments::Instruments;
+use event::Event;
 use ladder::Ladder;
-use orders::{NONE, Order, Orders};
+use orders::NONE;
 use parties::Parties;
 use reject::Reject;
 use timers::Timers;
@@ -59,81 +59,47 @@ use crate::prefetch::prefetch;
 /// All state of the exchange.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Exchange {
-    instruments: Instruments,
-    parties: Parties,
-    tokens: Tokens,
-    orders: Orders,
+    book: Book<Accounts>,
     timers: Timers,
-    /// The number of the last trade.
-    matches: u64,
-    /// Stops that are awake and wait their turn; empty between two commands.
-    #[serde(skip)]
-    elected: VecDeque<u32>,
 }
 
 impl Exchange {
     /// Takes the memory for this many live orders and tokens of a day now, so that none is asked
     /// for later. It changes nothing that anyone can see.
     pub fn reserve(&mut self, orders: usize, tokens: usize) {
-        self.orders.reserve(orders);
-        self.tokens.reserve(tokens);
+        self.book.reserve(orders);
+        self.book.owners.tokens.reserve(tokens);
     }
 
     /// How many orders are live.
     pub fn live_orders(&self) -> usize {
-        self.orders.live() as usize
+        self.book.orders.live() as usize
     }
 
     /// The memory that live orders and tokens take, unused room included.
     pub fn bytes(&self) -> usize {
-        let books: usize = self.instruments.iter().map(instruments::Instrument::bytes).sum();
-        let sessions: usize = self.parties.sessions().map(parties::Session::bytes).sum();
-        self.orders.bytes() + self.tokens.bytes() + books + sessions
+        let books: usize = self.book.instruments.iter().map(instruments::Instrument::bytes).sum();
+        let sessions: usize = self.parties().sessions().map(parties::Session::bytes).sum();
+        self.book.orders.bytes() + self.tokens().bytes() + books + sessions
     }
 
     #[inline]
-    fn order_id(&self, order: &Order) -> OrderId {
-        let entry = self.tokens.get(order.number);
-        OrderId {
-            reference: self.orders.reference(order),
-            token: entry.token,
-            session: entry.session,
-            instrument: order.instrument,
-        }
+    fn tokens(&self) -> &Tokens {
+        &self.book.owners.tokens
     }
 
-    /// The order is no more: it leaves its queue, its slot and all counts. What it was is told.
     #[inline]
-    fn end(&mut self, slot: u32) -> Order {
-        let order = *self.orders.get(slot);
-        let entry = self.tokens.get_mut(order.number);
-        entry.slot = NONE;
-        let place = self.parties.closed(entry.session);
-        let instrument = self.instruments.get_mut(order.instrument);
-        if order.open > 0 {
-            instrument.exposure_mut(place).close(order.is_buy(), order.open);
-        }
-        if order.has(Order::LINKED) {
-            instrument.unlink(slot, &mut self.orders);
-        }
-        self.orders.remove(slot);
-        order
-    }
-
-    /// The slot of the live order that a command names, as far as a look at the index tells.
-    #[inline]
-    fn guess(&self, session: u16, token: Token) -> Option<u32> {
-        let number = self.tokens.guess(&Key::new(session, token))?;
-        Some(self.tokens.get(number).slot).filter(|&slot| slot != NONE)
+    fn parties(&self) -> &Parties {
+        &self.book.owners.parties
     }
 
     /// Starts loading what the order's neighbours are.
     #[inline]
     fn prefetch_neighbours(&self, slot: u32) {
-        let order = self.orders.get(slot);
+        let order = self.book.orders.get(slot);
         for neighbour in [order.prev, order.next] {
             if neighbour != NONE {
-                prefetch(self.orders.get(neighbour));
+                prefetch(self.book.orders.get(neighbour));
             }
         }
     }
@@ -141,10 +107,8 @@ impl Exchange {
     /// Where a new order would queue.
     #[inline]
     fn queue_of(&self, enter: &Enter) -> Option<(&Ladder, u32)> {
-        let instrument = self.instruments.get(self.instruments.find(enter.symbol).ok()?);
-        let is_buy = enter.side.is_buy();
-        let tick = instrument.ticks(enter.price);
-        Some((&instrument.half(is_buy).displayed, instruments::rank(is_buy, tick)))
+        let instrument = self.book.instruments.find(enter.symbol).ok()?;
+        Some(self.book.queue_of(instrument, enter.side, enter.price))
     }
 }
 
@@ -176,8 +140,8 @@ impl Logic for Exchange {
         match checked.0 {
             Plan::Enter(entry) => self.enter(&entry, at, emit),
             Plan::Replace { old, entry } => self.replace(old, &entry, at, emit),
-            Plan::Reduce { slot, left } => self.reduce(slot, left, emit),
-            Plan::Modify { slot, left, side } => self.modify(slot, left, side, emit),
+            Plan::Reduce { slot, left } => self.book.reduce(slot, left, emit),
+            Plan::Modify { slot, left, side } => self.book.modify(slot, left, side, emit),
             Plan::MassCancel { session, instrument, sides } => {
                 self.mass_cancel(session, instrument, sides, emit);
             }
@@ -200,7 +164,7 @@ impl Logic for Exchange {
         let Reject::Rejected(rejected) = reject;
         if rejected.used_up != 0 {
             let key = Key::new(rejected.session, rejected.token);
-            self.tokens.add(&key, 0, NONE);
+            self.book.owners.tokens.add(&key, 0, NONE);
         }
     }
 
@@ -222,35 +186,35 @@ impl Logic for Exchange {
             _ => None,
         };
         if let Some(Command::Enter(enter)) = at(AHEAD[0]) {
-            self.tokens.prefetch(&Key::new(enter.session, enter.token));
+            self.tokens().prefetch(&Key::new(enter.session, enter.token));
         } else if let Some((session, token)) = named(at(AHEAD[0])) {
-            self.tokens.prefetch(&Key::new(session, token));
+            self.tokens().prefetch(&Key::new(session, token));
         }
-        if self.orders.live() < FAR {
+        if self.book.orders.live() < FAR {
             return;
         }
         if let Some((session, token)) = named(at(AHEAD[1]))
-            && let Some(number) = self.tokens.guess(&Key::new(session, token))
+            && let Some(number) = self.tokens().guess(&Key::new(session, token))
         {
-            prefetch(self.tokens.get(number));
+            prefetch(self.tokens().get(number));
         }
         if let Some(Command::Enter(enter)) = at(AHEAD[2]) {
             if let Some((ladder, rank)) = self.queue_of(enter) {
                 ladder.prefetch(rank);
             }
         } else if let Some((session, token)) = named(at(AHEAD[2]))
-            && let Some(slot) = self.guess(session, token)
+            && let Some(slot) = self.book.owners.guess(session, token)
         {
-            prefetch(self.orders.get(slot));
+            prefetch(self.book.orders.get(slot));
         }
         if let Some(Command::Enter(enter)) = at(AHEAD[3]) {
             if let Some((ladder, rank)) = self.queue_of(enter)
                 && let Some(tail) = ladder.tail(rank)
             {
-                prefetch(self.orders.get(tail));
+                prefetch(self.book.orders.get(tail));
             }
         } else if let Some((session, token)) = named(at(AHEAD[3]))
-            && let Some(slot) = self.guess(session, token)
+            && let Some(slot) = self.book.owners.guess(session, token)
         {
             self.prefetch_neighbours(slot);
         }

@@ -12,7 +12,7 @@ use crate::logic::Emit;
 
 impl Exchange {
     pub(super) fn add_instrument(&mut self, terms: Terms, emit: &mut Emit<'_, Event>) {
-        let instrument = u32::from(self.instruments.add(terms));
+        let instrument = u32::from(self.book.instruments.add(terms));
         emit.event(&Event::InstrumentAdded(InstrumentAdded { terms, instrument }));
     }
 
@@ -22,13 +22,13 @@ impl Exchange {
         terms: Terms,
         emit: &mut Emit<'_, Event>,
     ) {
-        self.instruments.get_mut(instrument).become_like(terms);
+        self.book.instruments.get_mut(instrument).become_like(terms);
         let instrument = u32::from(instrument);
         emit.event(&Event::InstrumentChanged(InstrumentChanged { terms, instrument }));
     }
 
     pub(super) fn set_participant(&mut self, terms: SetParticipant, emit: &mut Emit<'_, Event>) {
-        self.parties.set_participant(terms);
+        self.book.owners.parties.set_participant(terms);
         emit.event(&Event::ParticipantSet(ParticipantSet(terms)));
     }
 
@@ -38,12 +38,12 @@ impl Exchange {
         place: u16,
         emit: &mut Emit<'_, Event>,
     ) {
-        self.parties.set_session(terms, place);
+        self.book.owners.parties.set_session(terms, place);
         emit.event(&Event::SessionSet(SessionSet(terms)));
     }
 
     pub(super) fn change_state(&mut self, number: u16, to: State, emit: &mut Emit<'_, Event>) {
-        let instrument = self.instruments.get_mut(number);
+        let instrument = self.book.instruments.get_mut(number);
         let from = instrument.go(to);
         emit.event(&Event::StateChanged(StateChanged {
             symbol: instrument.terms.symbol,
@@ -57,18 +57,18 @@ impl Exchange {
             (State::PreOpen, State::Open) => {
                 let after_halt = std::mem::take(&mut instrument.halted);
                 let venue = if after_halt { Venue::Halt } else { Venue::Opening };
-                let traded = self.uncross(number, venue, emit);
-                let instrument = self.instruments.get(number);
+                let traded = self.book.uncross(number, venue, emit);
+                let instrument = self.book.instruments.get(number);
                 let left = [&instrument.buys, &instrument.sells]
                     .into_iter()
-                    .flat_map(|half| half.market.iter(&self.orders))
+                    .flat_map(|half| half.market.iter(&self.book.orders))
                     .map(|(_, order)| order.number)
                     .collect();
                 self.cancel_all(left, Reason::Cross, emit);
-                self.wake_stops(number, traded, emit);
+                self.book.wake_stops(number, traded, emit);
             }
             (State::PreClose, State::Closed) => {
-                self.uncross(number, Venue::Closing, emit);
+                self.book.uncross(number, Venue::Closing, emit);
                 self.close(number, emit);
             }
             (_, State::Closed) => {
@@ -81,20 +81,21 @@ impl Exchange {
 
     /// Cancels every order of the instrument.
     fn close(&mut self, number: u16, emit: &mut Emit<'_, Event>) {
-        let Instrument { buys, sells, buy_stops, sell_stops, .. } = self.instruments.get(number);
+        let Instrument { buys, sells, buy_stops, sell_stops, .. } =
+            self.book.instruments.get(number);
         let ladders =
             [&buys.displayed, &buys.hidden, &sells.displayed, &sells.hidden, buy_stops, sell_stops];
-        let priced = ladders.into_iter().flat_map(|ladder| ladder.iter(&self.orders));
-        let market = [buys, sells].into_iter().flat_map(|half| half.market.iter(&self.orders));
+        let priced = ladders.into_iter().flat_map(|ladder| ladder.iter(&self.book.orders));
+        let market = [buys, sells].into_iter().flat_map(|half| half.market.iter(&self.book.orders));
         let all = priced.chain(market).map(|(_, order)| order.number).collect();
         self.cancel_all(all, Reason::Closed, emit);
     }
 
     pub(super) fn end_day(&mut self, emit: &mut Emit<'_, Event>) {
-        let tokens = self.tokens.len() as u64;
-        self.tokens.clear();
+        let tokens = self.book.owners.tokens.len() as u64;
+        self.book.owners.tokens.clear();
         self.timers.clear();
-        self.parties.sessions_mut().for_each(super::parties::Session::forget);
+        self.book.owners.parties.sessions_mut().for_each(super::parties::Session::forget);
         emit.event(&Event::DayEnded(DayEnded { tokens }));
     }
 }

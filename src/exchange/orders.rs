@@ -57,8 +57,6 @@ impl Order {
     pub(super) const MARKET: u16 = 8;
     /// A stop that sleeps.
     pub(super) const PARKED: u16 = 16;
-    /// It has an expiry.
-    pub(super) const GOOD_TILL: u16 = 32;
     /// It stands in a queue.
     pub(super) const LINKED: u16 = 64;
 
@@ -138,12 +136,6 @@ impl Orders {
     #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Order {
         self.slots.get_mut(slot)
-    }
-
-    /// The slot that the next order gets.
-    #[inline]
-    pub(super) fn next_slot(&self) -> u32 {
-        if self.free == NONE { self.slots.len() as u32 } else { self.free }
     }
 
     /// Gives the order a slot.

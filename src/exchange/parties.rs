@@ -249,13 +249,13 @@ impl Parties {
         }
     }
 
-    /// Counts one less; says where its participant is.
+    /// Counts one less.
     #[inline]
-    pub(super) fn closed(&mut self, session: u16) -> u16 {
-        let Some(session) = self.sessions[session as usize].as_mut() else { return 0 };
-        session.closed();
-        self.participants[session.place as usize].live -= 1;
-        session.place
+    pub(super) fn closed(&mut self, session: u16) {
+        if let Some(session) = self.sessions[session as usize].as_mut() {
+            session.closed();
+            self.participants[session.place as usize].live -= 1;
+        }
     }
 
     /// Panics unless sessions and participants count as many live orders as these.

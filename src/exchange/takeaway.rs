@@ -2,26 +2,26 @@
 //! `docs/EXCHANGE.md`, sections 8 and 11.
 
 use super::Exchange;
+use super::accounts::Accounts;
+use super::book::{Book, Owner, Owners};
 use super::command::Sides;
 use super::event::{Canceled, Event, Killed, MassCanceled, Modified, Reason};
 use super::ids::Side;
 use super::orders::Order;
 use crate::logic::{Emit, Moment};
 
-impl Exchange {
-    /// Takes `decrement` open shares out of what the participant has in the instrument.
-    #[inline]
-    pub(super) fn close_exposure(&mut self, order: &Order, decrement: u32) {
-        let place = self.parties.owner(self.tokens.get(order.number).session);
-        let instrument = self.instruments.get_mut(order.instrument);
-        instrument.exposure_mut(place).close(order.is_buy(), decrement);
-    }
-
+impl<O: Owners> Book<O> {
     /// What is told when all that is open goes.
     #[inline]
-    pub(super) fn canceled(&self, order: &Order, decrement: u32, reason: Reason) -> Canceled {
+    pub(super) fn canceled(
+        &self,
+        order: &Order,
+        owner: Owner,
+        decrement: u32,
+        reason: Reason,
+    ) -> Canceled {
         Canceled {
-            order: self.order_id(order),
+            order: self.order_id(order, owner),
             decrement,
             remaining: 0,
             displayed: 0,
@@ -35,26 +35,28 @@ impl Exchange {
 
     /// Takes the whole order out.
     #[inline]
-    pub(super) fn cancel(&mut self, slot: u32, reason: Reason, emit: &mut Emit<'_, Event>) {
-        let order = self.orders.get(slot);
-        emit.event(&Event::Canceled(self.canceled(order, order.open, reason)));
-        self.end(slot);
+    pub fn cancel(&mut self, slot: u32, reason: Reason, emit: &mut Emit<'_, Event>) {
+        let order = *self.orders.get(slot);
+        let owner = self.owners.owner(order.number);
+        emit.event(&Event::Canceled(self.canceled(&order, owner, order.open, reason)));
+        self.end(slot, &order, owner);
     }
 
     /// Leaves so many shares open; the order keeps its place.
     #[inline]
-    pub(super) fn reduce(&mut self, slot: u32, left: u32, emit: &mut Emit<'_, Event>) {
+    pub fn reduce(&mut self, slot: u32, left: u32, emit: &mut Emit<'_, Event>) {
         if left == 0 {
             return self.cancel(slot, Reason::User, emit);
         }
         let order = *self.orders.get(slot);
+        let owner = self.owners.owner(order.number);
         let decrement = order.open - left;
         self.orders.reduce(slot, decrement);
-        self.close_exposure(&order, decrement);
+        self.owners.reduced(owner.place, order.instrument, order.is_buy(), decrement);
         emit.event(&Event::Canceled(Canceled {
             remaining: left,
             displayed: self.orders.displayed(self.orders.get(slot)),
-            ..self.canceled(&order, decrement, Reason::User)
+            ..self.canceled(&order, owner, decrement, Reason::User)
         }));
     }
 
@@ -63,9 +65,10 @@ impl Exchange {
         self.orders.reduce(slot, decrement);
         self.orders.get_mut(slot).set_side(side);
         let order = *self.orders.get(slot);
-        self.close_exposure(&order, decrement);
+        let owner = self.owners.owner(order.number);
+        self.owners.reduced(owner.place, order.instrument, order.is_buy(), decrement);
         emit.event(&Event::Modified(Modified {
-            order: self.order_id(&order),
+            order: self.order_id(&order, owner),
             remaining: left,
             displayed: self.orders.displayed(&order),
             decrement,
@@ -73,7 +76,9 @@ impl Exchange {
             reserved: [0; 3],
         }));
     }
+}
 
+impl Exchange {
     pub(super) fn mass_cancel(
         &mut self,
         session: u16,
@@ -83,7 +88,7 @@ impl Exchange {
     ) {
         let mut numbers = self.numbers_of(session);
         numbers.retain(|&number| {
-            let order = self.orders.get(self.tokens.get(number).slot);
+            let order = self.book.orders.get(self.book.owners.tokens.get(number).slot);
             let is_side = match sides {
                 Sides::Both => true,
                 Sides::Buy => order.is_buy(),
@@ -96,8 +101,12 @@ impl Exchange {
     }
 
     pub(super) fn disconnected(&mut self, session: u16, emit: &mut Emit<'_, Event>) {
-        let cancels =
-            self.parties.session(session).is_ok_and(|each| each.terms.cancel_on_disconnect != 0);
+        let cancels = self
+            .book
+            .owners
+            .parties
+            .session(session)
+            .is_ok_and(|each| each.terms.cancel_on_disconnect != 0);
         let numbers = if cancels { self.numbers_of(session) } else { Vec::new() };
         let count = self.cancel_all(numbers, Reason::Disconnect, emit);
         emit.event(&Event::MassCanceled(MassCanceled { session, reserved: 0, count }));
@@ -110,12 +119,13 @@ impl Exchange {
         on: bool,
         emit: &mut Emit<'_, Event>,
     ) {
-        self.parties.participant_mut(place).killed = on;
+        self.book.owners.parties.participant_mut(place).killed = on;
         emit.event(&Event::Killed(Killed { participant, on: u16::from(on) }));
         if on {
             let mut numbers = Vec::new();
-            for session in self.parties.sessions_mut().filter(|each| each.place == place) {
-                session.live_numbers(&self.tokens, &mut numbers);
+            let Accounts { parties, tokens, .. } = &mut self.book.owners;
+            for session in parties.sessions_mut().filter(|each| each.place == place) {
+                session.live_numbers(tokens, &mut numbers);
             }
             self.cancel_all(numbers, Reason::Supervisory, emit);
         }
@@ -123,16 +133,17 @@ impl Exchange {
 
     pub(super) fn tick(&mut self, at: &Moment, emit: &mut Emit<'_, Event>) {
         while let Some(number) = self.timers.pop(at.time.0) {
-            if self.tokens.is_live(number) {
-                self.cancel(self.tokens.get(number).slot, Reason::Timeout, emit);
+            if self.book.owners.tokens.is_live(number) {
+                self.book.cancel(self.book.owners.tokens.get(number).slot, Reason::Timeout, emit);
             }
         }
     }
 
     fn numbers_of(&mut self, session: u16) -> Vec<u32> {
         let mut numbers = Vec::new();
-        if let Some(session) = self.parties.session_mut(session) {
-            session.live_numbers(&self.tokens, &mut numbers);
+        let Accounts { parties, tokens, .. } = &mut self.book.owners;
+        if let Some(session) = parties.session_mut(session) {
+            session.live_numbers(tokens, &mut numbers);
         }
         numbers
     }
@@ -146,7 +157,7 @@ impl Exchange {
     ) -> u32 {
         numbers.sort_unstable();
         for &number in &numbers {
-            self.cancel(self.tokens.get(number).slot, reason, emit);
+            self.book.cancel(self.book.owners.tokens.get(number).slot, reason, emit);
         }
         numbers.len() as u32
     }

@@ -46,6 +46,16 @@ impl Key {
     }
 
     #[inline]
+    pub(super) fn token(&self) -> Token {
+        self.token
+    }
+
+    #[inline]
+    pub(super) fn session(&self) -> u16 {
+        self.session
+    }
+
+    #[inline]
     fn tag(&self) -> u16 {
         self.hash as u16
     }

@@ -2,6 +2,7 @@
 //! and takes as long as what it shows is large.
 
 use super::Exchange;
+use super::book::Owners as _;
 use super::command::{SetParticipant, SetSession, State, Terms};
 use super::event::OrderId;
 use super::ids::{Side, Symbol};
@@ -94,12 +95,12 @@ pub struct OpenOrder {
 impl Exchange {
     /// The names of all instruments, in the order of their numbers.
     pub fn symbols(&self) -> impl Iterator<Item = Symbol> {
-        self.instruments.iter().map(|instrument| instrument.terms.symbol)
+        self.book.instruments.iter().map(|instrument| instrument.terms.symbol)
     }
 
     /// The book of an instrument.
     pub fn book(&self, symbol: Symbol) -> Option<Book> {
-        let instrument = self.instruments.get(self.instruments.find(symbol).ok()?);
+        let instrument = self.book.instruments.get(self.book.instruments.find(symbol).ok()?);
         Some(Book {
             terms: instrument.terms,
             state: instrument.state,
@@ -125,26 +126,27 @@ impl Exchange {
 
     fn level(&self, price: u32, queues: &[Queue]) -> Level {
         let mut level = Level { price, ..Level::default() };
-        for (_, order) in queues.iter().flat_map(|queue| queue.iter(&self.orders)) {
+        for (_, order) in queues.iter().flat_map(|queue| queue.iter(&self.book.orders)) {
             level.orders += 1;
             level.quantity += u64::from(order.open);
-            level.displayed += u64::from(self.orders.displayed(order));
+            level.displayed += u64::from(self.book.orders.displayed(order));
         }
         level
     }
 
     /// What a participant may do, and what it has.
     pub fn account(&self, participant: u16) -> Option<Account> {
-        let place = self.parties.place(participant).ok()?;
-        let participant = self.parties.participant(place);
-        let holdings = self.instruments.iter().filter_map(|instrument| {
-            let exposure = instrument.exposure(place);
-            let (position, buying, selling) =
-                (exposure.position, exposure.buying, exposure.selling);
-            let symbol = instrument.terms.symbol;
-            let holding = Holding { symbol, position, buying, selling };
-            ((position, buying, selling) != (0, 0, 0)).then_some(holding)
-        });
+        let place = self.parties().place(participant).ok()?;
+        let participant = self.parties().participant(place);
+        let holdings =
+            (0..).zip(self.book.instruments.iter()).filter_map(|(number, instrument)| {
+                let exposure = self.book.owners.exposure(number, place);
+                let (position, buying, selling) =
+                    (exposure.position, exposure.buying, exposure.selling);
+                let symbol = instrument.terms.symbol;
+                let holding = Holding { symbol, position, buying, selling };
+                ((position, buying, selling) != (0, 0, 0)).then_some(holding)
+            });
         Some(Account {
             terms: participant.terms,
             killed: participant.killed,
@@ -155,27 +157,27 @@ impl Exchange {
 
     /// A session and its live orders.
     pub fn session(&self, session: u16) -> Option<Session> {
-        let session = self.parties.session(session).ok()?;
+        let session = self.parties().session(session).ok()?;
         let mut numbers: Vec<u32> =
-            session.numbers().filter(|&number| self.tokens.is_live(number)).collect();
+            session.numbers().filter(|&number| self.tokens().is_live(number)).collect();
         numbers.sort_unstable();
         let orders = numbers.into_iter().map(|number| {
-            let order = self.orders.get(self.tokens.get(number).slot);
+            let order = self.book.orders.get(self.tokens().get(number).slot);
             self.open_order(order)
         });
         Some(Session { terms: session.terms, orders: orders.collect() })
     }
 
     fn open_order(&self, order: &Order) -> OpenOrder {
-        let instrument = self.instruments.get(order.instrument);
-        let stop = self.orders.extra(order).map_or(0, |extra| extra.stop);
+        let instrument = self.book.instruments.get(order.instrument);
+        let stop = self.book.orders.extra(order).map_or(0, |extra| extra.stop);
         OpenOrder {
-            order: self.order_id(order),
+            order: self.book.order_id(order, self.book.owners.owner(order.number)),
             symbol: instrument.terms.symbol,
             side: order.side(),
             price: instrument.price(order.tick),
             quantity: order.open,
-            displayed: self.orders.displayed(order),
+            displayed: self.book.orders.displayed(order),
             stop: instrument.price(stop),
         }
     }
