@@ -225,6 +225,13 @@ impl<E: Record, R: Record> Outbox<E, R> {
         }
     }
 
+    /// Takes the events of one command, where a part of logic is driven alone.
+    #[inline]
+    pub fn emit(&mut self, sequence: Sequence) -> Emit<'_, E> {
+        self.sequence = sequence;
+        Emit { out: &mut self.out, sequence, _event: PhantomData }
+    }
+
     /// The digest of everything emitted so far.
     pub fn digest(&self) -> Digest {
         self.out.digest()
@@ -288,6 +295,13 @@ impl<E: Record, R: Record> Outbox<E, R> {
     /// Forgets the records; the digest and the room stay.
     #[inline]
     pub fn clear(&mut self) {
+        self.out.clear();
+    }
+
+    /// The same, but the digest never hears of them.
+    #[inline]
+    pub fn discard(&mut self) {
+        self.out.digested = self.out.used;
         self.out.clear();
     }
 }

@@ -6,7 +6,7 @@ use loadgen::flow::{Fill, Flow, Op, Side, TICK, TICKS};
 
 use crate::cpu_nanos;
 
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -69,7 +69,7 @@ pub(crate) struct Hashed {
 }
 
 impl Hashed {
-    fn new(resting: usize) -> Self {
+    pub(crate) fn new(resting: usize) -> Self {
         let size = (4 * resting).next_power_of_two().max(1_024);
         Self { entries: vec![[NONE; 2]; size], shift: 64 - size.ilog2() }
     }
@@ -114,7 +114,7 @@ impl Names for Hashed {
 }
 
 /// Remembers every slot, for writing the slots into the commands beforehand.
-struct Written(Vec<u32>);
+pub(crate) struct Written(pub(crate) Vec<u32>);
 
 impl Names for Written {
     fn slot(&self, id: u32, _hint: u32) -> u32 {

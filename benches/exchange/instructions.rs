@@ -5,19 +5,25 @@ use std::process::{Command, Stdio};
 
 use loadgen::flow::{Equity, Flow, Mix, Regime};
 
-use crate::Scale;
 use crate::table::Table;
 use crate::whole::Whole;
+use crate::{Scale, alone};
 
-/// The first argument of a run under callgrind; a flow's name and a number of commands follow.
+/// The first argument of a run under callgrind; the part that is counted, a flow's name and a number
+/// of commands follow.
 pub(crate) const COUNTED: &str = "counted";
 
+const WHOLE: &str = "whole";
+const ALONE: &str = "alone";
 const EQUITY: &str = "normal";
 
 /// What runs under callgrind, without a clock: valgrind has none of the kernel's own kind.
-pub(crate) fn counted(name: &str, commands: &str) {
+pub(crate) fn counted(part: &str, name: &str, commands: &str) {
     let flow = flow(name, commands.parse().expect("a number of commands"));
-    Whole::new(&flow).play(&mut ());
+    match part {
+        WHOLE => Whole::new(&flow).play(&mut ()),
+        _ => alone::play(&flow),
+    }
 }
 
 fn flow(name: &str, commands: usize) -> Flow {
@@ -33,22 +39,24 @@ pub(crate) fn run(scale: &Scale) {
         );
         return;
     }
-    let mut table = Table::new("instructions per command (callgrind)", &["flow", "instructions"]);
+    let mut table = Table::new("instructions per command (callgrind)", &["flow", "whole", "book"]);
     let names = Mix::ALL.map(|mix| mix.name).into_iter().chain([EQUITY]);
     for name in names.filter(|name| scale.wants(name)).take(scale.pick(usize::MAX, 1)) {
         let commands = scale.pick(100_000, 2_000);
-        table.row([name.to_owned(), format!("{:.0}", count(name, commands) / commands as f64)]);
+        let [whole, book] = [WHOLE, ALONE]
+            .map(|part| format!("{:.0}", count(part, name, commands) / commands as f64));
+        table.row([name.to_owned(), whole, book]);
     }
     table.print();
 }
 
-fn count(flow: &str, commands: usize) -> f64 {
+fn count(part: &str, flow: &str, commands: usize) -> f64 {
     let this = std::env::current_exe().expect("the program has a path");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(["--collect-atstart=no", "--toggle-collect=*whole::measured*"])
+        .args(["--collect-atstart=no", &format!("--toggle-collect=*{part}::measured*")])
         .arg(this)
-        .args([COUNTED, flow, &commands.to_string()])
+        .args([COUNTED, part, flow, &commands.to_string()])
         .output()
         .expect("valgrind starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,5 @@
 //! The exchange beside a bare engine, in the same run. Medians of the repeats;
-//! `cargo bench --bench exchange [mixes|regimes|resting|digest|instructions] [a flow's name]`.
+//! `cargo bench --bench exchange [mixes|book|regimes|resting|digest|instructions] [a flow's name]`.
 //! Without `--bench` (that is how `cargo test` starts benches) a smoke size runs in a few seconds.
 //!
 //! The bars, and why they are shares of the floor. On another machine of this kind, five mixes
@@ -15,11 +15,12 @@
 //! The whole exchange (tokens, limits, self-trade prevention, events, digest) shall be as fast as
 //! `CppTrader`'s bare book: that share of the floor here. The book with its events shall be 2.5
 //! times as fast as `CppTrader`, 5 times in the deep mixes: 0.51, 0.40, 0.52, 0.36 and 0.76 of the
-//! floor. `mixes` prints both in million commands/s, from the floor of the same run. The floor has
+//! floor. `mixes` and `book` print them in million commands/s, from the floor of the same run. The floor has
 //! no look-ahead, so a share may exceed 1 in a deep book.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]
 
+mod alone;
 mod commands;
 mod floor;
 mod instructions;
@@ -64,8 +65,9 @@ pub(crate) fn rate(commands: usize, nanos: u64) -> f64 {
 
 type Part = (&'static str, fn(&Scale));
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("mixes", mixes::run),
+    ("book", alone::run),
     ("regimes", regimes::run),
     ("resting", regimes::run_resting),
     ("digest", mixes::run_digest),
@@ -74,10 +76,10 @@ const PARTS: [Part; 5] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, flow, commands] = &arguments[..]
+    if let [mode, part, flow, commands] = &arguments[..]
         && mode == instructions::COUNTED
     {
-        return instructions::counted(flow, commands);
+        return instructions::counted(part, flow, commands);
     }
     let smoke = !arguments.iter().any(|argument| argument == "--bench");
     let named = arguments.into_iter().filter(|argument| !argument.starts_with('-'));

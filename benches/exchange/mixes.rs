@@ -17,7 +17,7 @@ const BARS: [(f64, f64); 5] = [
     (1.75 / 11.5, 5.0),
 ];
 
-fn flows(scale: &Scale) -> impl Iterator<Item = (Flow, (f64, f64))> {
+pub(crate) fn flows(scale: &Scale) -> impl Iterator<Item = (Flow, (f64, f64))> {
     let commands = scale.pick(Mix::COMMANDS, 20_000);
     let wanted = Mix::ALL.into_iter().zip(BARS).filter(|(mix, _)| scale.wants(mix.name));
     wanted.map(move |(mix, bars)| (mix.flow(commands), bars))
@@ -75,7 +75,7 @@ pub(crate) fn run(scale: &Scale) {
 }
 
 /// The fills of a plain market, folded.
-fn expected(flow: &Flow) -> u64 {
+pub(crate) fn expected(flow: &Flow) -> u64 {
     let mut market = Market::new(flow.instruments);
     let mut traded = 0;
     for op in flow.setup.iter().chain(&flow.ops) {

@@ -75,7 +75,7 @@ fn measure<const N: usize>(
 }
 
 /// What lies between two readings of the clock and nothing else.
-fn clock() -> Vec<String> {
+pub(crate) fn clock() -> Vec<String> {
     let mut last = Instant::now();
     let mut between: Vec<u32> = Vec::with_capacity(100_000);
     for _ in 0..between.capacity() {
@@ -86,7 +86,7 @@ fn clock() -> Vec<String> {
     quantiles(&mut between, &[0.5, 0.99, 0.999])
 }
 
-fn quantiles(nanos: &mut [u32], quantiles: &[f64]) -> Vec<String> {
+pub(crate) fn quantiles(nanos: &mut [u32], quantiles: &[f64]) -> Vec<String> {
     nanos.sort_unstable();
     let last = nanos.len() - 1;
     let at = |quantile: &f64| nanos[(last as f64 * quantile).round() as usize].to_string();

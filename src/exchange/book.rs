@@ -90,6 +90,17 @@ pub struct Book<O> {
 }
 
 impl<O: Owners> Book<O> {
+    /// Without instruments and orders.
+    pub fn new(owners: O) -> Self {
+        Self {
+            instruments: Instruments::default(),
+            orders: Orders::default(),
+            owners,
+            matches: 0,
+            elected: VecDeque::new(),
+        }
+    }
+
     /// Adds an instrument; says its number.
     pub fn add_instrument(&mut self, terms: Terms) -> u16 {
         self.instruments.add(terms)
@@ -103,6 +114,22 @@ impl<O: Owners> Book<O> {
     /// Takes the memory for this many live orders now, so that none is asked for later.
     pub fn reserve(&mut self, orders: usize) {
         self.orders.reserve(orders);
+    }
+
+    /// What an order would be that took the place of the live one with this number; `None` where it
+    /// is not, or not any more, in this slot.
+    #[inline]
+    pub fn live(&self, slot: u32, number: u32) -> Option<Incoming> {
+        let order = self.orders.find(slot)?;
+        (order.number == number && order.has(Order::LINKED)).then(|| Incoming {
+            instrument: order.instrument,
+            side: order.side(),
+            tick: order.tick,
+            price: self.instruments.get(order.instrument).price(order.tick),
+            quantity: order.open,
+            executed: order.executed,
+            ..Incoming::default()
+        })
     }
 
     /// An order comes in.

@@ -133,6 +133,12 @@ impl Orders {
         self.slots.get(slot)
     }
 
+    /// The order that a slot has or had; `None` for a slot that never was.
+    #[inline]
+    pub(super) fn find(&self, slot: u32) -> Option<&Order> {
+        ((slot as usize) < self.slots.len()).then(|| self.slots.get(slot))
+    }
+
     #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Order {
         self.slots.get_mut(slot)
