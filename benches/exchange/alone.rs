@@ -1,6 +1,6 @@
 //! The exchange's own book without the exchange: no tokens, no parties, no risk, no digest. Orders
-//! come in as they come to the floor, and every event is encoded as the exchange would tell it, with
-//! the order's number for a token.
+//! come in as they come to the floor, and every event is encoded as the exchange would tell it,
+//! with the order's number for a token.
 
 use std::time::Instant;
 

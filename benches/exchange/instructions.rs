@@ -9,8 +9,8 @@ use crate::table::Table;
 use crate::whole::Whole;
 use crate::{Scale, alone};
 
-/// The first argument of a run under callgrind; the part that is counted, a flow's name and a number
-/// of commands follow.
+/// The first argument of a run under callgrind; the part that is counted, a flow's name and a
+/// number of commands follow.
 pub(crate) const COUNTED: &str = "counted";
 
 const WHOLE: &str = "whole";

@@ -15,8 +15,8 @@
 //! The whole exchange (tokens, limits, self-trade prevention, events, digest) shall be as fast as
 //! `CppTrader`'s bare book: that share of the floor here. The book with its events shall be 2.5
 //! times as fast as `CppTrader`, 5 times in the deep mixes: 0.51, 0.40, 0.52, 0.36 and 0.76 of the
-//! floor. `mixes` and `book` print them in million commands/s, from the floor of the same run. The floor has
-//! no look-ahead, so a share may exceed 1 in a deep book.
+//! floor. `mixes` and `book` print them in million commands/s, from the floor of the same run. The
+//! floor has no look-ahead, so a share may exceed 1 in a deep book.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]
 

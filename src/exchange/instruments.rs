@@ -223,9 +223,9 @@ impl Instrument {
         tick * self.terms.tick
     }
 
-    /// How many whole ticks a price has, without a division, which would take as long as a miss of
-    /// the nearest cache. With m = ⌊(2⁶⁴ - 1) / t⌋, ⌊m (p + 1) / 2⁶⁴⌋ is ⌊p / t⌋ for all p and t of 32 bits:
-    /// it is less than (p + 1) / t, by (p + 1) (1 + (2⁶⁴ - 1) mod t) / (2⁶⁴ t) <= 1 / t.
+    /// How many whole ticks a price has, without a division. With m = ⌊(2⁶⁴ - 1) / t⌋,
+    /// ⌊m (p + 1) / 2⁶⁴⌋ is ⌊p / t⌋ for all p and t of 32 bits: it is less than (p + 1) / t, and by
+    /// (p + 1) (1 + (2⁶⁴ - 1) mod t) / (2⁶⁴ t) at most, which is no more than 1 / t.
     #[inline]
     pub(super) fn ticks(&self, price: u32) -> u32 {
         ((u128::from(self.per_tick) * (u128::from(price) + 1)) >> 64) as u32
