@@ -22,12 +22,13 @@
 //! 5. [`processor`]: the stage that runs logic, by way of [`machine`]; [`release`] says when its
 //!    events may leave; [`control`] are the node's own commands.
 //! 6. [`event_log`]: what was told, numbered; [`recovery`] replays a journal and fills it up again.
+//!    [`snapshot`]: states as files; [`shadow`] takes them, or [`inline`] the processor itself.
 //! 7. [`node`]: all of that from a directory; [`embed`] runs it inside another program.
 //!    [`config`] has every setting, [`layout`] says which stages share a core of the [`host`], and
 //!    [`runner`] polls them, by the [`clock`]; what each did is in its [`counters`].
 //! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
-//!    state into bytes.
+//!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
 //! 9. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!    work on its files; [`memory`]: an allocator that asks for huge pages.
 
