@@ -29,6 +29,7 @@ mod open;
 mod options;
 mod position;
 mod prune;
+mod published;
 mod reader;
 mod recover;
 mod repair;

@@ -8,14 +8,14 @@ use crossbeam_utils::CachePadded;
 use crate::bell::Bell;
 use crate::error::Error;
 use crate::frame::ALIGN;
+use crate::published::Published;
 
 /// `synced ≤ journaled`, both inclusive sequences, 0 before the first frame.
 #[derive(Debug, Default)]
 pub struct Positions {
-    journaled: CachePadded<AtomicU64>,
+    /// The last sequence, and where its frame ends: see [`Head`].
+    published: Published,
     synced: CachePadded<AtomicU64>,
-    /// Where the published frames end: see [`Head`].
-    head: AtomicU64,
     /// The segment that the writer waits for, or waited for last.
     wanted: AtomicU64,
     /// Rung when `journaled` moves.
@@ -47,7 +47,7 @@ impl Positions {
     /// The last sequence in the mapped segment: it survives the process.
     #[inline]
     pub fn journaled(&self) -> u64 {
-        self.journaled.load(Ordering::Acquire)
+        self.published.sequence()
     }
 
     /// The last sequence on the device: it survives a power cut.
@@ -84,16 +84,20 @@ impl Positions {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// The head goes first: whoever sees the sequence sees a head that covers it.
     #[inline]
     pub(crate) fn publish(&self, sequence: u64, head: Head) {
-        self.head.store(head.pack(), Ordering::Release);
-        self.journaled.store(sequence, Ordering::Release);
+        self.published.store(sequence, head.pack());
         self.bell.ring();
     }
 
     pub(crate) fn head(&self) -> Head {
-        Head::unpack(self.head.load(Ordering::Acquire))
+        Head::unpack(self.published.place())
+    }
+
+    /// The last sequence, and a head that covers it.
+    pub(crate) fn journaled_with_head(&self) -> (u64, Head) {
+        let (sequence, place) = self.published.both();
+        (sequence, Head::unpack(place))
     }
 
     pub(crate) fn set_synced(&self, sequence: u64) {

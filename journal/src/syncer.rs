@@ -93,9 +93,7 @@ impl<S: Storage> Syncer<S> {
 
     fn sync_due(&mut self, now: u64) -> Result<u64, Error> {
         let before = self.positions.synced();
-        // The sequence first, then the head: the head then covers the sequence.
-        let journaled = self.positions.journaled();
-        let head = self.positions.head();
+        let (journaled, head) = self.positions.journaled_with_head();
         while self.durable.number < head.number {
             self.finish_segment(now)?;
         }

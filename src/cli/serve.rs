@@ -57,14 +57,16 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
     out.flush()?;
     loop {
         // Until sessions exist nobody listens to events; the log keeps them.
-        while node.embedded.next(LOOK)?.is_some() {}
+        let is_quiet = node.embedded.next(LOOK)?.is_none();
         if signals.take(SIGUSR1) {
             node.snapshot();
         }
         if signals.take(SIGTERM) || signals.take(SIGINT) {
             break;
         }
-        node.report();
+        if is_quiet {
+            node.report();
+        }
     }
     eprintln!("ringframe: draining; a second signal ends it at once");
     local::end_at_the_next(&[SIGTERM, SIGINT])?;
