@@ -9,6 +9,7 @@ use ringframe_journal::Frame;
 use ringframe_journal::storage::Storage;
 
 use crate::clock::Clock;
+use crate::counters::Counters;
 use crate::event_log;
 use crate::inline::Inline;
 use crate::logic::{Logic, REJECT};
@@ -188,6 +189,7 @@ pub struct Embedded<L: Logic> {
     heard: u64,
     positions: Arc<Positions>,
     snapshots: Option<Handle>,
+    counters: Vec<Arc<Counters>>,
     start: Start,
     running: Running,
     waker: Waker,
@@ -230,7 +232,7 @@ impl<L: Logic> Embedded<L> {
         let (processor, snapshots) = processor(node.processor, saving, &mut stages);
         stages.insert(2, processor);
         let runner = Runner::new(groups(stages)?, idle, clock);
-        let waker = runner.waker();
+        let (waker, counters) = (runner.waker(), runner.counters());
         let submitter = Some(Submitter { commands, waker: waker.clone() });
         let (heard, running) = (start.applied.events, runner.start()?);
         Ok(Self {
@@ -240,6 +242,7 @@ impl<L: Logic> Embedded<L> {
             heard,
             positions,
             snapshots,
+            counters,
             start,
             running,
             waker,
@@ -255,6 +258,11 @@ impl<L: Logic> Embedded<L> {
     /// Asks for snapshots, and shows what became of them; none where nobody takes any.
     pub fn snapshots(&self) -> Option<&Handle> {
         self.snapshots.as_ref()
+    }
+
+    /// What each stage has done so far.
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.counters
     }
 
     /// How far everything is.

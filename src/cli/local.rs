@@ -90,6 +90,21 @@ impl Local {
         }
     }
 
+    /// Says what each stage has done.
+    pub(super) fn report_stages(&self) {
+        for counters in self.embedded.counters() {
+            let counts = counters.read();
+            eprintln!(
+                "ringframe: {:<12} {:>10} items, {:>5} at most in one of {} polls, busy {:.3} s",
+                counters.stage(),
+                counts.items,
+                counts.largest,
+                counts.worked,
+                counts.busy_nanos as f64 / 1e9
+            );
+        }
+    }
+
     /// Lets everything that was accepted come to its end, and stops.
     pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<(), Failure> {
         let longest = Duration::from_secs(self.config.drain_seconds);

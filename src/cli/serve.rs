@@ -70,6 +70,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
     }
     eprintln!("ringframe: draining; a second signal ends it at once");
     local::end_at_the_next(&[SIGTERM, SIGINT])?;
+    node.report_stages();
     node.finish(|_| ())?;
     writeln!(out, "drained")?;
     Ok(Answer::Yes)
