@@ -56,7 +56,7 @@ pub use options::{Options, SyncPolicy};
 pub use position::Positions;
 pub use prune::{Fate, Pruned, Refusal, Snapshotted, prune};
 pub use reader::Reader;
-pub use recover::Cut;
+pub use recover::{Cut, check_logic};
 pub use repair::{Mended, Repair, Source, repair};
 pub use storage::mapped::MappedStorage;
 pub use storage::simulated::{SimulatedStorage, Survival};

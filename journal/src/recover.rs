@@ -94,7 +94,7 @@ pub(crate) fn judge<S: Storage>(
         return Err(Error::Damaged(range));
     }
     if let Some(logic) = logic {
-        segments.iter().try_for_each(|info| check_logic(info, logic))?;
+        segments.iter().try_for_each(|info| check_segment(info, logic))?;
     }
     segments.iter().try_for_each(check_format)?;
     let sealed = check_sealed(storage, &segments)?;
@@ -125,7 +125,13 @@ pub(crate) fn judge<S: Storage>(
     Ok(verdict)
 }
 
-fn check_logic(info: &SegmentInfo, expected: &LogicId) -> Result<(), Error> {
+/// Refuses the journal of another logic, or of a newer version of this one, as opening does: for
+/// who only reads it.
+pub fn check_logic<S: Storage>(storage: &S, expected: &LogicId) -> Result<(), Error> {
+    survey(storage)?.iter().try_for_each(|info| check_segment(info, expected))
+}
+
+fn check_segment(info: &SegmentInfo, expected: &LogicId) -> Result<(), Error> {
     let Some(Header { logic: found, .. }) = info.header.good() else { return Ok(()) };
     let path = info.path.clone();
     if found.name != expected.name {

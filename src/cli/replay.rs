@@ -10,12 +10,13 @@ use ringframe::embed::Outcome;
 use ringframe::event_log;
 use ringframe::exchange::Exchange;
 use ringframe::exchange_json::{View, write_event};
+use ringframe::logic::Logic;
 use ringframe::machine::Machine;
 use ringframe::recovery::{self, Cores, Nobody, Watch};
 use ringframe::snapshot;
 use ringframe::stage::Fault;
 use ringframe::types::{Nanos, Sequence};
-use ringframe_journal::{Frame, MappedStorage, Reader, survey};
+use ringframe_journal::{Error, Frame, MappedStorage, Options, Reader, check_logic, survey};
 
 use super::progress::Progress;
 use super::{Answer, Failure, against};
@@ -73,6 +74,8 @@ pub(super) struct Task {
 
 pub(crate) fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let journal = super::journal::existing_in(&args.data)?;
+    let Options { logic, .. } = Options::new(Exchange::NAME, Exchange::VERSION);
+    check_logic(&journal, &logic)?;
     let until = until(args, &journal)?;
     let snapshots = MappedStorage::new(args.data.join("snapshots"));
     let task = Task { journal, snapshots, until };
@@ -90,7 +93,7 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer, Fail
     if args.verify {
         return verify(&task, args, out);
     }
-    let mut machine = if args.from_start { task.beginning()? } else { task.newest(until)? };
+    let mut machine = if args.from_start { task.beginning()? } else { task.newest()? };
     task.replay(&mut machine, &mut Nobody)?;
     for view in &args.print {
         let (what, whose) = view.split_once(' ').unwrap_or((view, ""));
@@ -114,11 +117,18 @@ fn verify(task: &Task, args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer,
     let log = Reader::open(log.clone(), next).or_else(|_| Reader::open_first(log))?;
     let mut against = Logged { log, compared: 0, missing: 0 };
     match task.replay(&mut machine, &mut against) {
-        Err(Failure::Node(fault @ Fault::Diverged { .. })) => {
-            writeln!(out, "{fault}")?;
+        Err(
+            found @ (Failure::Node(Fault::Diverged { .. } | Fault::EventLog(Error::Damaged(_)))
+            | Failure::Journal(Error::Damaged(_))),
+        ) => {
+            writeln!(out, "{found}")?;
             return Ok(Answer::No);
         }
         other => other?,
+    }
+    if let Some(surplus) = against.surplus(task.until)? {
+        writeln!(out, "{surplus}")?;
+        return Ok(Answer::No);
     }
     say(&machine, args, out)?;
     if !args.json {
@@ -135,9 +145,33 @@ struct Logged {
     missing: u64,
 }
 
+impl Logged {
+    /// What the log has of the same commands when replay has no more.
+    fn surplus(&mut self, until: Sequence) -> Result<Option<String>, Failure> {
+        if self.missing > 0 {
+            return Ok(None);
+        }
+        let event = self.log.next_frame().map_err(Fault::EventLog)?;
+        let surplus = event.map(|event| (event.sequence(), event_log::cause(&event.frame())));
+        let Some((number, Some(cause))) = surplus else { return Ok(None) };
+        // A node that writes it is further by now.
+        Ok((cause <= until).then(|| {
+            format!(
+                "event {number} of the log is of command {}, which emits no such event",
+                cause.0
+            )
+        }))
+    }
+}
+
 impl Watch for Logged {
     fn event(&mut self, ours: &Frame<'_>) -> Result<(), Fault> {
         if ours.sequence < self.log.next_sequence() {
+            return Ok(());
+        }
+        if self.missing > 0 {
+            // Where a node writes the log meanwhile, what it adds is behind ours for good.
+            self.missing += 1;
             return Ok(());
         }
         match self.log.next_frame().map_err(Fault::EventLog)? {
@@ -188,9 +222,16 @@ fn events(
     range: &str,
     out: &mut dyn Write,
 ) -> Result<Answer, Failure> {
-    let range = parse_range(range)?;
-    let before = Sequence(range.start() - 1).min(task.until);
-    let mut machine = if args.from_start { task.beginning()? } else { task.newest(before)? };
+    let asked = range;
+    let range = parse_range(asked)?;
+    if *range.start() > task.until.0 {
+        return Err(Failure::Usage(format!(
+            "--events {asked}: the last command to look at is {}",
+            task.until.0
+        )));
+    }
+    let before = Task { until: Sequence(range.start() - 1), ..task.clone() };
+    let mut machine = if args.from_start { before.beginning()? } else { before.newest()? };
     let until = Sequence(*range.end()).min(task.until);
     let mut shown = Shown { range, out };
     Task { until, ..task.clone() }.replay(&mut machine, &mut shown)?;
@@ -286,9 +327,9 @@ impl Task {
         )))
     }
 
-    /// The newest snapshot at or before a command, or the beginning.
-    fn newest(&self, at: Sequence) -> Result<Machine<Exchange>, Failure> {
-        let candidates = snapshot::candidates(&self.snapshots, at.0, u64::MAX);
+    /// The newest snapshot, or the beginning.
+    fn newest(&self) -> Result<Machine<Exchange>, Failure> {
+        let candidates = snapshot::candidates(&self.snapshots, self.until.0, u64::MAX);
         for info in candidates.unwrap_or_default() {
             match snapshot::load(&self.snapshots, &info) {
                 Ok(machine) => return Ok(machine),

@@ -66,9 +66,11 @@ impl View {
 
 /// Reads a word as JSON would be read, where a number needs no quotes.
 fn word<T>(what: &str, whose: &str, form: Form<T>) -> Result<T, String> {
-    let text = (form.read)(&Value::String(whose.to_owned()));
+    let text = || (form.read)(&Value::String(whose.to_owned()));
     let value = || whose.parse::<u64>().ok().and_then(|number| (form.read)(&number.into()));
-    text.or_else(value).ok_or_else(|| format!("{what} {whose:?}: expected {}", (form.allowed)()))
+    // In JSON an empty text is how a field says "none".
+    let found = if whose.is_empty() { None } else { text().or_else(value) };
+    found.ok_or_else(|| format!("{what} {whose:?}: expected {}", (form.allowed)()))
 }
 
 fn find_book(exchange: &Exchange, symbol: Symbol) -> Result<Book, String> {

@@ -124,7 +124,8 @@ fn read_header(file: &impl StorageFile, sequence: Sequence) -> Result<Header, St
 }
 
 /// The snapshots that a start from this journal and this event log can use, newest first. The log
-/// must hold every event before the snapshot, because replay from there does not produce them.
+/// must hold every event before the snapshot, because replay from there does not produce them. One
+/// whose header is damaged is among them: [`load`] says what is wrong with it.
 pub fn candidates<S: Storage>(
     storage: &S,
     journal_last: u64,
@@ -135,7 +136,10 @@ pub fn candidates<S: Storage>(
         let fits = |header: &Header| {
             header.applied.sequence.0 <= journal_last && header.applied.events <= events_last
         };
-        info.header.as_ref().is_ok_and(fits)
+        match &info.header {
+            Ok(header) => fits(header),
+            Err(_) => parse_name(&info.name).is_some_and(|sequence| sequence.0 <= journal_last),
+        }
     });
     Ok(infos)
 }
