@@ -15,6 +15,11 @@ const RUNG: &str = "syncer";
 /// The other helpers look this often while they find work: a journal prefaults 2 MiB ahead of its
 /// writer, which is a millisecond at 2 GB/s.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// And this often while they find none: the first commands after a rest must not outrun the keepers.
+const LOOK_SELDOM: Duration = Duration::from_millis(10);
+/// Those that nothing hangs on look more seldom still: an idle node is to take no CPU time.
+const LEISURELY: &[&str] = &["event_syncer", "shadow"];
+const LOOK_RARELY: Duration = Duration::from_millis(100);
 /// The helper that gives way to everyone, and how much.
 const YIELDING: (&str, i32) = ("shadow", 19);
 /// The stages of the middle. All others face the clients.
@@ -168,12 +173,12 @@ pub fn groups(places: &[Place], mut stages: Vec<Box<dyn Stage>>) -> Vec<Group> {
         };
         let group = Group::new(place.stages.iter().map(take).collect()).on_core(place.core);
         let [name] = place.stages[..] else { return group };
-        match HELPERS.contains(&name) {
-            true if name == RUNG => group,
-            true if name == YIELDING.0 => group.every(LOOK_EVERY).nice(YIELDING.1),
-            true => group.every(LOOK_EVERY),
-            false => group,
+        if name == RUNG || !HELPERS.contains(&name) {
+            return group;
         }
+        let longest = if LEISURELY.contains(&name) { LOOK_RARELY } else { LOOK_SELDOM };
+        let group = group.every(LOOK_EVERY, longest);
+        if name == YIELDING.0 { group.nice(YIELDING.1) } else { group }
     };
     let groups = places.iter().map(&mut group).collect();
     assert!(stages.is_empty(), "every stage that was built has a place");

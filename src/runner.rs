@@ -50,7 +50,7 @@ pub struct Group {
     stages: Vec<Polled>,
     core: Option<usize>,
     nice: i32,
-    every: Option<Duration>,
+    every: Option<(Duration, Duration)>,
 }
 
 struct Polled {
@@ -81,9 +81,10 @@ impl Group {
     }
 
     /// For helpers that nobody waits for: it does not spin and is not rung, but looks again after
-    /// this pause, and less and less often the longer there is nothing to do.
-    pub fn every(self, pause: Duration) -> Self {
-        Self { every: Some(pause), ..self }
+    /// this pause, and less and less often the longer there is nothing to do, up to `longest`.
+    pub fn every(self, pause: Duration, longest: Duration) -> Self {
+        assert!(pause <= longest, "a pause only grows");
+        Self { every: Some((pause, longest)), ..self }
     }
 
     /// The stages' names, joined.
@@ -365,9 +366,8 @@ impl Loop {
     #[inline]
     fn pause(&self, idle_nanos: u64, idle_looks: u32) -> Pause {
         match (self.group.every, self.idle) {
-            (Some(pause), _) => {
-                let longer = pause.saturating_mul(1 << idle_looks.min(16));
-                Pause::Sleep(longer.min(PARK_MAX.max(pause)))
+            (Some((pause, longest)), _) => {
+                Pause::Sleep(pause.saturating_mul(1 << idle_looks.min(16)).min(longest))
             }
             (None, Idle::Spin) => Pause::Spin,
             (None, Idle::Polite) if idle_nanos < SPIN_NANOS => Pause::Spin,

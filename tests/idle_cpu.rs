@@ -41,7 +41,9 @@ fn idle_percent(groups: &[&[&'static str]]) -> f64 {
     let mut groups: Vec<Group> = groups.iter().map(group).collect();
     groups.push(group(&["syncer"].as_slice()));
     for helper in ["keeper", "event_keeper", "shadow"] {
-        groups.push(group(&[helper].as_slice()).every(Duration::from_millis(10)));
+        groups.push(
+            group(&[helper].as_slice()).every(Duration::from_millis(1), Duration::from_millis(10)),
+        );
     }
     let running = Runner::new(groups, Idle::Polite, Clock::new()).start().unwrap();
     std::thread::sleep(SETTLED);

@@ -232,7 +232,7 @@ fn a_group_that_looks_now_and_then_is_not_rung_but_stops_at_once() {
     });
     let groups = vec![
         alone(follower("worker", &published, &worked, 1)),
-        alone(keeper).every(Duration::from_secs(100)),
+        alone(keeper).every(Duration::from_secs(100), Duration::from_secs(100)),
     ];
     let running = runner(groups).start().unwrap();
     published.store(1_000, Ordering::Release);

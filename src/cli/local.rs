@@ -1,21 +1,26 @@
 //! A node of the exchange in this process, as the settings say: what `serve` and `apply` share.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringframe::clock::Clock;
 use ringframe::config::{Activate, Config, SnapshotMode};
+use ringframe::control;
 use ringframe::embed::{Embedded, Outcome, Saving};
+use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
 use ringframe::layout;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
+use ringframe::record::Record;
 use ringframe::recovery::Cores;
 use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
-use ringframe_journal::MappedStorage;
+use ringframe_journal::{MappedStorage, Reader};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use super::Failure;
 use super::progress::Progress;
@@ -47,7 +52,7 @@ impl Local {
             Node::<Exchange, MappedStorage>::open(&stores, &options, clock.now(), &mut told)?;
         drop(bar);
         say(&config, &node.start);
-        let is_new = node.start.applied.sequence == Sequence(0);
+        let opening = if args.empty { Vec::new() } else { opening(&stores, &node.start)? };
         let groups = |stages: Vec<Box<dyn Stage>>| {
             let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();
             let places = config.layout.resolve(&names, &host).map_err(Fault::Node)?;
@@ -55,10 +60,8 @@ impl Local {
         };
         let saving = saving(&node, &stores, &config)?;
         let embedded = Embedded::start(node, saving, groups, config.idle, clock)?;
-        if is_new && !args.empty {
-            for command in demo::opening() {
-                embedded.submit(command);
-            }
+        for command in opening {
+            embedded.submit(command);
         }
         Ok(Self { embedded, config, reported: Default::default() })
     }
@@ -134,6 +137,29 @@ fn saving(
     })
 }
 
+/// The commands of the demo exchange that the journal does not have yet, if it holds nothing else:
+/// whoever was stopped in the middle of them goes on.
+fn opening(stores: &Stores<MappedStorage>, start: &Start) -> Result<Vec<ExchangeCommand>, Failure> {
+    let mut left: VecDeque<ExchangeCommand> = demo::opening().into();
+    // Besides them there is what the node itself said first.
+    if start.applied.sequence.0 > 1 + left.len() as u64 {
+        return Ok(Vec::new());
+    }
+    let mut reader = Reader::open_first(stores.journal.clone())?;
+    while reader.next_sequence() <= start.applied.sequence.0
+        && let Some(frame) = reader.next_frame()?
+    {
+        if control::is_control(frame.kind()) {
+            continue;
+        }
+        let command = ExchangeCommand::decode(frame.kind(), frame.schema(), frame.payload()).ok();
+        if command.is_none() || command != left.pop_front() {
+            return Ok(Vec::new());
+        }
+    }
+    Ok(left.into())
+}
+
 fn load(args: &NodeArgs) -> Result<Config, Failure> {
     let mut flags = Vec::new();
     let named = [("data", &args.data), ("release", &args.release), ("layout", &args.layout)];
@@ -190,34 +216,41 @@ fn say(config: &Config, start: &Start) {
 }
 
 /// Signals that came.
-pub(super) struct Signals(Vec<(i32, Arc<AtomicBool>)>);
+pub(super) struct Signals {
+    end: Arc<AtomicBool>,
+    snapshot: Arc<AtomicBool>,
+}
 
 impl Signals {
-    /// Whether it came since the last time.
-    pub(super) fn take(&self, signal: i32) -> bool {
-        let came = self.0.iter().find(|(number, _)| *number == signal);
-        came.is_some_and(|(_, flag)| flag.swap(false, Ordering::AcqRel))
+    /// Notes them from here on, but for those that end the process: see [`Self::note_ends`].
+    pub(super) fn note() -> Result<Self, Failure> {
+        let signals = Self { end: Arc::default(), snapshot: Arc::default() };
+        let snapshot = Arc::clone(&signals.snapshot);
+        signal_hook::flag::register(SIGUSR1, snapshot).map_err(signal_failed)?;
+        Ok(signals)
     }
-}
 
-/// From here on these signals are noted.
-pub(super) fn signals(numbers: &[i32]) -> Result<Signals, Failure> {
-    let note = |&signal: &i32| {
-        let flag = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(signal_failed)?;
-        Ok((signal, flag))
-    };
-    numbers.iter().map(note).collect::<Result<_, Failure>>().map(Signals)
-}
-
-/// From here on each of these signals ends the process at once.
-pub(super) fn end_at_the_next(numbers: &[i32]) -> Result<(), Failure> {
-    let now = Arc::new(AtomicBool::new(true));
-    for &signal in numbers {
-        signal_hook::flag::register_conditional_shutdown(signal, 3, Arc::clone(&now))
-            .map_err(signal_failed)?;
+    /// From here on the first signal to end is noted, and the next one ends the process at once.
+    pub(super) fn note_ends(&self) -> Result<(), Failure> {
+        for signal in [SIGTERM, SIGINT] {
+            let end = || Arc::clone(&self.end);
+            // In this order: the one that sets the flag must not see it.
+            signal_hook::flag::register_conditional_shutdown(signal, 3, end())
+                .and_then(|_| signal_hook::flag::register(signal, end()))
+                .map_err(signal_failed)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether it is to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Whether a snapshot was asked for since the last time.
+    pub(super) fn take_snapshot(&self) -> bool {
+        self.snapshot.swap(false, Ordering::AcqRel)
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use super::local::{self, Local};
+use super::local::{Local, Signals};
 use super::{Answer, Failure};
 
 /// So often it looks for signals and faults.
@@ -51,17 +50,18 @@ pub(crate) struct NodeArgs {
 }
 
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let signals = Signals::note()?;
     let mut node = Local::start(&args.node)?;
-    let signals = local::signals(&[SIGTERM, SIGINT, SIGUSR1])?;
+    signals.note_ends()?;
     writeln!(out, "ready")?;
     out.flush()?;
     loop {
         // Until sessions exist nobody listens to events; the log keeps them.
         let is_quiet = node.embedded.next(LOOK)?.is_none();
-        if signals.take(SIGUSR1) {
+        if signals.take_snapshot() {
             node.snapshot();
         }
-        if signals.take(SIGTERM) || signals.take(SIGINT) {
+        if signals.is_ending() {
             break;
         }
         if is_quiet {
@@ -69,7 +69,6 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
         }
     }
     eprintln!("ringframe: draining; a second signal ends it at once");
-    local::end_at_the_next(&[SIGTERM, SIGINT])?;
     node.report_stages();
     node.finish(|_| ())?;
     writeln!(out, "drained")?;

@@ -1,0 +1,280 @@
+//! A node's life as an operator meets it: the real program, started, told to stop, killed, started
+//! again; what it says, and its exit codes.
+#![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use program::{Serving, apply, orders, ringframe, run};
+use ringframe::exchange::demo;
+use ringframe::exchange_json::write_command;
+use rustix::process::Signal;
+use serde_json::Value;
+
+mod program;
+
+const SMALL: [&str; 4] = ["--set", "segment_bytes=256KiB", "--set", "event_segment_bytes=256KiB"];
+/// What a new journal holds: the version, and the demo exchange.
+const OPENING: u64 = 1 + 2 * 99 + 3 * 103;
+/// The bar of the design is 1 %; a noisy machine gets a generous bound.
+const IDLE_PERCENT_MAX: f64 = 5.0;
+const IDLE: Duration = Duration::from_secs(10);
+
+fn replayed(data: &Path) -> Value {
+    let done = run(&["replay", "--json"], data).expect(0, &[]);
+    serde_json::from_str(&done.out).unwrap()
+}
+
+fn is_whole(data: &Path) {
+    run(&["journal", "verify"], data).expect(0, &[]);
+    run(&["replay", "--verify"], data).expect(0, &["0 are not in it yet"]);
+}
+
+#[test]
+fn a_drained_node_has_done_all_that_it_accepted() {
+    for (signal, layout) in [(Signal::TERM, "1"), (Signal::INT, "2"), (Signal::TERM, "4")] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let serving = Serving::start(&["--layout", layout, "--set", "drain_seconds=5"], data);
+        let begun = Instant::now();
+        serving.signal(signal);
+        serving.end().expect(0, &["draining", "drained"]);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let found = replayed(data);
+        assert_eq!(found["sequence"], OPENING);
+        is_whole(data);
+        let again = Serving::start(&[], data).drain();
+        let said = format!("at command {OPENING}, {} events, from the beginning", found["events"]);
+        let again = again.expect(0, &[&said]);
+        for trouble in ["torn", "missing", "lost"] {
+            assert!(!again.out.contains(trouble), "{again:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    // Two of a kind might be delivered as one.
+    for (first, second) in [(Signal::TERM, Signal::INT), (Signal::INT, Signal::TERM)] {
+        let serving = Serving::start(&[], data);
+        serving.signal(first);
+        serving.signal(second);
+        let done = serving.end().expect(3, &[]);
+        assert!(!done.out.contains("drained"), "{done:#?}");
+        Serving::start(&[], data).drain();
+        is_whole(data);
+    }
+}
+
+#[test]
+fn a_snapshot_is_taken_on_request_and_the_next_start_uses_it() {
+    for mode in ["shadow", "inline"] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let mode = format!("snapshots.mode={mode}");
+        let settings = [&SMALL[..], &["--set", &mode]].concat();
+        let mut ends = Vec::new();
+        for part in [1..2000, 2000..4000] {
+            apply(&settings, data, &orders(part)).expect(0, &[]);
+            let end = replayed(data)["sequence"].as_u64().unwrap();
+            let mut serving = Serving::start(&settings, data);
+            serving.signal(Signal::USR1);
+            let path = data.join(format!("snapshots/{end:020}.snapshot"));
+            serving.wait_for(path.to_str().unwrap());
+            serving.drain();
+            ends.push(end);
+        }
+        let from = |at: u64, settings: &[&str]| {
+            let said = format!("at command {}, ", ends[1]);
+            let origin = match at {
+                0 => "from the beginning".to_owned(),
+                at => format!("from the snapshot at {at};"),
+            };
+            Serving::start(settings, data).drain().expect(0, &[&said, &origin])
+        };
+        from(ends[1], &settings);
+        let digest = replayed(data)["digest"].clone();
+        // Damaged in the state, then in the header, each is named and passed over.
+        for (index, byte, next) in [(1, 5000, ends[0]), (0, 20, 0)] {
+            let name = format!("{:020}.snapshot", ends[index]);
+            let path = data.join("snapshots").join(&name);
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[byte] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            from(next, &settings).expect(0, &["a snapshot was not used", &name]);
+        }
+        assert_eq!(replayed(data)["digest"], digest);
+        is_whole(data);
+    }
+}
+
+#[test]
+fn a_snapshot_that_nobody_takes_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(&["--set", "snapshots.mode=off"], directory.path());
+    serving.signal(Signal::USR1);
+    serving.wait_for("no snapshot: snapshots.mode is off");
+    serving.drain();
+}
+
+#[test]
+fn two_nodes_never_share_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let serving = Serving::start(&[], data);
+    for second in ["serve", "apply"] {
+        let done = run(&[second], data);
+        done.expect(3, &["journal/lock", "another process writes this journal", "--data"]);
+    }
+    serving.drain();
+    is_whole(data);
+}
+
+#[test]
+fn unknown_settings_are_refused_with_the_nearest_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let config = data.join("ringframe.toml");
+    fs::write(&config, "releas = \"synced\"\n").unwrap();
+    let config = config.to_str().unwrap();
+    let cases: [(&[&str], &[&str]); 6] = [
+        (&["--set", "snapshots.mod=off"], &["snapshots.mod", "snapshots.mode"]),
+        (&["--set", "drain_second=1"], &["drain_second", "drain_seconds"]),
+        (&["--set", "idle"], &["--set idle", "NAME=VALUE", "idle=spin"]),
+        (&["--release", "sinced"], &["sinced", "synced"]),
+        (&["--layout", "3"], &["'3' is no layout", "auto, 1, 2, 4"]),
+        (&["--config", config], &[config, "releas", "release"]),
+    ];
+    for (arguments, said) in cases {
+        run(&[&["serve"], arguments].concat(), data).expect(2, &said[..1]);
+        let done = run(&[&["serve"], arguments].concat(), data);
+        assert!(said[1..].iter().any(|what| done.err.contains(what)), "{said:?} in {done:#?}");
+        assert!(!data.join("journal").exists(), "nothing was begun");
+    }
+}
+
+/// As after a kill in the middle of a first start.
+#[test]
+fn a_half_begun_demo_exchange_is_finished_and_another_one_is_left_alone() {
+    let lines: Vec<String> = demo::opening()
+        .iter()
+        .map(|command| {
+            let mut line = String::new();
+            write_command(&mut line, command);
+            line + "\n"
+        })
+        .collect();
+    let whole = {
+        let directory = tempfile::tempdir().unwrap();
+        apply(&["--empty"], directory.path(), &lines.concat()).expect(0, &[]);
+        replayed(directory.path())
+    };
+    assert_eq!(whole["sequence"], OPENING);
+    for begun in [1, 100, 300, lines.len()] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        apply(&["--empty"], data, &lines[..begun].concat()).expect(0, &[]);
+        assert_eq!(replayed(data)["sequence"], 1 + begun as u64);
+        Serving::start(&[], data).drain();
+        let found = replayed(data);
+        assert_eq!((&found["sequence"], &found["digest"]), (&whole["sequence"], &whole["digest"]));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    apply(&["--empty"], data, &lines[1..3].concat()).expect(0, &[]);
+    Serving::start(&[], data).drain();
+    assert_eq!(replayed(data)["sequence"], 3);
+}
+
+/// A small file system, gone again when dropped.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new(mib: u32) -> Option<Self> {
+        let point = tempfile::tempdir().unwrap();
+        let small = Self(point);
+        small.mount(&format!("size={mib}M"), &["tmpfs"]).then_some(small)
+    }
+
+    fn mount(&self, options: &str, what: &[&str]) -> bool {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options]).args(what).arg(self.0.path());
+        let mounted = command.output().is_ok_and(|output| output.status.success());
+        if !mounted {
+            println!("SKIPPED, nothing was checked: cannot mount a small file system");
+        }
+        mounted
+    }
+
+    fn grow(&self, mib: u32) {
+        assert!(self.mount(&format!("remount,size={mib}M"), &["tmpfs"]));
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_fault_with_a_name_and_nothing_told_is_lost() {
+    let Some(disk) = Small::new(4) else { return };
+    let data = disk.0.path().join("data");
+    let done = apply(&SMALL, &data, &orders(1..40_000));
+    let told = done.out.lines().count();
+    let done = done.expect(3, &["bytes", "free"]);
+    assert!(told > 1000, "{told} events were told");
+    // The disk is as full as before: it says so again, and harms nothing.
+    let again = apply(&SMALL, &data, &orders(40_000..60_000));
+    again.expect(3, &["free"]);
+    disk.grow(40);
+    apply(&SMALL, &data, &orders(60_000..60_100)).expect(0, &[]);
+    is_whole(&data);
+    let all = run(&["replay", "--events", "1..18446744073709551615"], &data).expect(0, &[]);
+    let whole_lines = done.out.lines().take(told.saturating_sub(1));
+    assert!(whole_lines.eq(all.out.lines().take(told.saturating_sub(1))), "told, and gone");
+}
+
+/// The CPU time of all its threads so far.
+fn cpu_seconds(process: u32) -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The name before it may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+}
+
+#[test]
+fn an_idle_node_takes_about_no_cpu_time() {
+    let nodes: Vec<_> = ["1", "2", "4"]
+        .into_iter()
+        .map(|layout| {
+            let directory = tempfile::tempdir().unwrap();
+            let data = directory.path().to_owned();
+            let mut command = ringframe(&["serve", "--layout", layout], &data);
+            let mut serving = Serving::spawn(&mut command);
+            serving.wait_for("ready");
+            (layout, directory, serving)
+        })
+        .collect();
+    sleep(Duration::from_millis(1500));
+    let look = || nodes.iter().map(|(_, _, serving)| cpu_seconds(serving.child.id())).collect();
+    let (begun, before): (Instant, Vec<f64>) = (Instant::now(), look());
+    sleep(IDLE);
+    let (seconds, after): (f64, Vec<f64>) = (begun.elapsed().as_secs_f64(), look());
+    for ((layout, _, _), (before, after)) in nodes.iter().zip(before.iter().zip(&after)) {
+        let percent = 100.0 * (after - before) / seconds;
+        println!("layout {layout}: {percent:.2} % of a core");
+        assert!(percent <= IDLE_PERCENT_MAX, "layout {layout} takes {percent:.2} % while idle");
+    }
+    for (_, _, serving) in nodes {
+        serving.drain();
+    }
+}
