@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::LazyLock;
 
-use program::{Done, Serving, apply, orders, ringframe, run};
+use program::{Done, PROGRAM, Serving, apply, orders, ringframe, run};
 use ringframe::journal::frame::{Decoded, decode};
 use ringframe::journal::{Append, Frame, FrameRef, Journal, MappedStorage, Options, Reader};
 use rustix::process::Signal;
@@ -404,7 +404,7 @@ fn against_itself_nothing_differs() {
     let last = sequence(&MADE);
     let events = json(&[], &MADE)["events"].to_string();
     let said = format!("{last} commands: {events} events are the same, 0 differ");
-    against(program::PROGRAM).expect(0, &[&said]);
+    against(PROGRAM).expect(0, &[&said]);
 }
 
 #[test]
@@ -428,10 +428,10 @@ fn against_another_build_the_first_difference_is_shown_of_both() {
     let last = offset(&frames, json(&[], &MADE)["events"].as_u64().unwrap());
     let more = script(
         directory.path(),
-        &format!("{program::PROGRAM} \"$@\"; tail -c +{} {}", last + 1, file.display()),
+        &format!("{PROGRAM} \"$@\"; tail -c +{} {}", last + 1, file.display()),
     );
     against(&more).expect(1, &["0 differ", "has 1 more"]);
-    let less = script(directory.path(), &format!("{program::PROGRAM} \"$@\" | head -c {last}"));
+    let less = script(directory.path(), &format!("{PROGRAM} \"$@\" | head -c {last}"));
     against(&less).expect(1, &["1 differ", "nothing more"]);
 }
 
@@ -441,8 +441,8 @@ fn against_something_else_says_what_is_wrong() {
     let at = offset(&frames(), 9_000);
     let cases = [
         ("echo Hello, this is another program altogether", "is it a ringframe?"),
-        (&format!("{program::PROGRAM} \"$@\" | head -c {}", at + 10), "ended within an event"),
-        (&format!("{program::PROGRAM} \"$@\" | head -c {at}; exit 7"), "exit status: 7"),
+        (&format!("{PROGRAM} \"$@\" | head -c {}", at + 10), "ended within an event"),
+        (&format!("{PROGRAM} \"$@\" | head -c {at}; exit 7"), "exit status: 7"),
         ("echo sorry >&2; exit 2", "exit status: 2"),
     ];
     for (text, said) in cases {
