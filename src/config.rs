@@ -414,7 +414,8 @@ fn optional(text: &str) -> Result<Option<u64>, String> {
     if text == "off" {
         return Ok(None);
     }
-    within(text, 1, u64::MAX).map(Some).map_err(|why| format!("{why}: use a number from 1, or off"))
+    // Three hundred years in seconds still count in nanoseconds.
+    within(text, 1, 10_000_000_000).map(Some).map_err(|why| format!("{why}: or use off"))
 }
 
 fn time_of_day(text: &str) -> Result<Option<TimeOfDay>, String> {

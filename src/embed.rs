@@ -32,6 +32,9 @@ const QUEUE: usize = 4096;
 /// So often a program that waits looks whether the node still runs.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The stages that a layout places, in the order they are polled in.
+pub const STAGES: [&str; 5] = ["intake", "journaler", "processor", "event_log", "egress"];
+
 /// The stage that takes commands from a queue.
 pub struct Intake<L: Logic> {
     commands: Receiver<L::Command>,
@@ -117,19 +120,14 @@ impl<L: Logic> Outcome<L> {
 /// The stage that puts released events into a queue. While the queue is full, everything waits.
 pub struct Egress<L: Logic> {
     events: SlotReader,
-    outcomes: Option<Sender<Outcome<L>>>,
+    outcomes: Sender<Outcome<L>>,
 }
 
 impl<L: Logic> Egress<L> {
     /// Fills the queue, which is bounded.
     pub fn new(events: SlotReader, outcomes: Sender<Outcome<L>>) -> Self {
         assert!(outcomes.capacity().is_some(), "a bounded queue");
-        Self { events, outcomes: Some(outcomes) }
-    }
-
-    /// For a node whose events nobody waits for: who wants them reads the event log.
-    pub fn unheard(events: SlotReader) -> Self {
-        Self { events, outcomes: None }
+        Self { events, outcomes }
     }
 }
 
@@ -139,9 +137,8 @@ impl<L: Logic> Stage for Egress<L> {
     }
 
     fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
-        let room = self.outcomes.as_ref().map_or(usize::MAX, |outcomes| {
-            outcomes.capacity().expect("a bounded queue") - outcomes.len()
-        });
+        let capacity = self.outcomes.capacity().expect("a bounded queue");
+        let room = capacity - self.outcomes.len();
         if room == 0 {
             return Ok(0);
         }
@@ -149,10 +146,8 @@ impl<L: Logic> Stage for Egress<L> {
         let mut work = 0;
         for slot in &mut events {
             work += 1;
-            if let Some(outcomes) = &self.outcomes {
-                // A receiver that is gone wants nothing more.
-                let _ = outcomes.try_send(Outcome::decode(&slot.frame())?);
-            }
+            // A receiver that is gone wants nothing more.
+            let _ = self.outcomes.try_send(Outcome::decode(&slot.frame())?);
         }
         Ok(work)
     }
@@ -283,12 +278,13 @@ impl<L: Logic> Embedded<L> {
     /// The next event that was released; nothing if there was none for so long. The node's fault if
     /// it has stopped.
     pub fn next(&mut self, longest: Duration) -> Result<Option<Outcome<L>>, Fault> {
-        if self.outcomes.is_full() {
-            // Whoever waits for room may be asleep.
-            self.waker.wake();
-        }
+        let was_full = self.outcomes.is_full();
         match self.outcomes.recv_timeout(longest) {
             Ok(outcome) => {
+                if was_full {
+                    // Whoever waits for room may be asleep.
+                    self.waker.wake();
+                }
                 self.heard = outcome.number;
                 Ok(Some(outcome))
             }
@@ -321,7 +317,8 @@ impl<L: Logic> Embedded<L> {
             self.waker.wake();
             if let Some(outcome) = self.next(LOOK)? {
                 told(outcome);
-            } else if self.clock.now() > end {
+            }
+            if self.clock.now() > end {
                 let (published, progress) = (self.positions.published(), self.positions.progress());
                 return Err(Fault::Node(format!(
                     "not finished after {} s: {} commands are accepted, {} applied, {} released; \

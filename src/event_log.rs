@@ -76,17 +76,42 @@ pub fn open<S: Storage>(storage: &S, options: Options, last: Sequence) -> Result
     Ok(Opened { log: Journal::open(storage.clone(), options)?, cut })
 }
 
+/// The frame of an event that the log has, or nothing for event 0.
+pub fn newest<S: Storage>(storage: &S, number: u64) -> Result<Option<Vec<u8>>, Error> {
+    if number == 0 {
+        return Ok(None);
+    }
+    let mut reader = Reader::open(storage.clone(), number)?;
+    Ok(reader.next_frame()?.map(|event| event.bytes().to_vec()))
+}
+
+/// The fault of a log that is not this journal's.
+pub fn of_another_history(logged: u64, produced: u64) -> Fault {
+    Fault::Node(format!(
+        "the event log is not this journal's: it ends with event {logged}, replay gives {produced} \
+         events and not the same; keep it for `ringframe replay --verify`, then move events/ away \
+         and start again where the journal has its beginning"
+    ))
+}
+
 /// Appends the events that the log does not have yet, while replay produces them.
 pub struct Refill<'a, S: Storage> {
     log: &'a mut Journal<S>,
+    /// The last event that the log had before: the same must come again.
+    newest: Option<Vec<u8>>,
     now: Nanos,
     told: &'a mut dyn FnMut(Sequence),
 }
 
 impl<'a, S: Storage> Refill<'a, S> {
     /// Fills this log; `told` hears how far replay is.
-    pub fn new(log: &'a mut Journal<S>, now: Nanos, told: &'a mut dyn FnMut(Sequence)) -> Self {
-        Self { log, now, told }
+    pub fn new(
+        log: &'a mut Journal<S>,
+        newest: Option<Vec<u8>>,
+        now: Nanos,
+        told: &'a mut dyn FnMut(Sequence),
+    ) -> Self {
+        Self { log, newest, now, told }
     }
 
     fn append(&mut self, event: &Frame<'_>) -> Result<(), Error> {
@@ -101,7 +126,18 @@ impl<'a, S: Storage> Refill<'a, S> {
 
 impl<S: Storage> Watch for Refill<'_, S> {
     fn event(&mut self, event: &Frame<'_>) -> Result<(), Fault> {
-        if event.sequence < self.log.writer.next_sequence() {
+        let next = self.log.writer.next_sequence();
+        if event.sequence + 1 == next
+            && let Some(newest) = self.newest.take()
+        {
+            let mut bytes = Vec::new();
+            event.encode(&mut bytes);
+            return match bytes == newest {
+                true => Ok(()),
+                false => Err(of_another_history(next - 1, event.sequence)),
+            };
+        }
+        if event.sequence < next {
             return Ok(());
         }
         self.append(event).map_err(Fault::EventLog)

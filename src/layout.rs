@@ -15,7 +15,8 @@ const RUNG: &str = "syncer";
 /// The other helpers look this often while they find work: a journal prefaults 2 MiB ahead of its
 /// writer, which is a millisecond at 2 GB/s.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// And this often while they find none: the first commands after a rest must not outrun the keepers.
+/// And this often while they find none: the first commands after a rest must not outrun the
+/// keepers.
 const LOOK_SELDOM: Duration = Duration::from_millis(10);
 /// Those that nothing hangs on look more seldom still: an idle node is to take no CPU time.
 const LEISURELY: &[&str] = &["event_syncer", "shadow"];

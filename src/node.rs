@@ -144,21 +144,28 @@ impl<L: Logic, S: Storage> Node<L, S> {
     ) -> Result<Self, Fault> {
         let journal = open_journal::<L, S>(stores, options).map_err(Fault::Journal)?;
         let last = Sequence(journal.recovery.next - 1);
-        let events = event_log::extent(&stores.events, last).map_err(Fault::EventLog)?.last;
+        let extent = event_log::extent(&stores.events, last).map_err(Fault::EventLog)?;
+        one_history::<S>(stores, options, last, extent)?;
         let first = journal.recovery.first.map_or(Sequence(1), Sequence);
-        let (mut machine, from) = newest_state::<L, S>(stores, first, last, events)?;
-        let begins = machine.applied().events + 1;
-        let opened = event_log::open(&stores.events, log_options::<L>(options, begins), last)
+        let (mut machine, from) = newest_state::<L, S>(stores, first, last, extent.last)?;
+        let opened = event_log::open(&stores.events, log_options::<L>(options), last)
             .map_err(Fault::EventLog)?;
         let mut log = opened.log;
         let before = log.writer.next_sequence();
+        let newest = event_log::newest(&stores.events, extent.last).map_err(Fault::EventLog)?;
         recovery::replay(
             &stores.journal,
             &mut machine,
             last,
             options.cores,
-            &mut Refill::new(&mut log, now, &mut |applied| told(applied, last)),
+            &mut Refill::new(&mut log, newest, now, &mut |applied| told(applied, last)),
         )?;
+        if machine.applied().events + 1 != log.writer.next_sequence() {
+            return Err(event_log::of_another_history(
+                log.writer.next_sequence() - 1,
+                machine.applied().events,
+            ));
+        }
         log.writer.publish().map_err(Fault::EventLog)?;
         let start = Start {
             journal: journal.recovery.clone(),
@@ -167,7 +174,6 @@ impl<L: Logic, S: Storage> Node<L, S> {
             from,
             applied: machine.applied(),
         };
-        check_versions(&machine, &start)?;
         Ok(Self::assemble(journal, log, machine, options, now, start))
     }
 
@@ -262,13 +268,42 @@ fn open_journal<L: Logic, S: Storage>(
     Journal::open(stores.journal.clone(), journal)
 }
 
-fn log_options<L: Logic>(options: &NodeOptions, first_sequence: u64) -> Options {
+fn log_options<L: Logic>(options: &NodeOptions) -> Options {
     Options {
         segment_bytes: options.event_segment_bytes,
         sync: options.event_sync,
-        first_sequence,
         ..Options::new(format!("{} events", L::NAME), L::VERSION)
     }
+}
+
+/// What was durable once is not there, or belongs to another journal: two histories must not mix.
+fn one_history<S: Storage>(
+    stores: &Stores<S>,
+    options: &NodeOptions,
+    last: Sequence,
+    extent: event_log::Extent,
+) -> Result<(), Fault> {
+    let infos = snapshot::list(&stores.snapshots);
+    let infos = infos.map_err(|error| Fault::Snapshot(error.to_string()))?;
+    let beyond = infos.iter().find(|info| info.sequence().is_some_and(|taken| taken > last));
+    if let Some(info) = beyond {
+        return Err(Fault::Snapshot(format!(
+            "{} tells of command {}, the journal ends with {}: the journal was lost, or is another \
+             one. Restore it; or, to begin anew from what it holds, move snapshots/ and events/ away",
+            info.path.display(),
+            info.sequence().unwrap_or_default().0,
+            last.0
+        )));
+    }
+    if extent.surplus && options.release == ReleasePolicy::Synced {
+        return Err(Fault::Node(format!(
+            "the event log tells of commands after {}, where the journal ends: released events \
+             whose commands are gone. Restore the journal; or, where the node ran with the policy \
+             journaled when the power failed, start it once with that policy: they are cut and kept",
+            last.0
+        )));
+    }
+    Ok(())
 }
 
 /// The newest snapshot that can be used, or the beginning: of a journal from `first` to `last`, and
@@ -280,9 +315,18 @@ pub fn newest_state<L: Logic, S: Storage>(
     events: u64,
 ) -> Result<(Machine<L>, Origin), Fault> {
     let mut refused = Vec::new();
-    let candidates = snapshot::candidates(&stores.snapshots, last.0, events)
+    let candidates = snapshot::candidates(&stores.snapshots, last.0, u64::MAX)
         .map_err(|error| Fault::Snapshot(error.to_string()))?;
     for info in candidates {
+        let told = info.header.as_ref().map_or(0, |header| header.applied.events);
+        if told > events {
+            refused.push(format!(
+                "{}: it tells of event {told}, the event log ends with {events}, and what lies \
+                 between cannot be written again from there",
+                info.path.display()
+            ));
+            continue;
+        }
         match snapshot::load::<L, S>(&stores.snapshots, &info) {
             Ok(machine) if machine.applied().sequence.next() >= first => {
                 let snapshot = machine.applied().sequence;
@@ -305,18 +349,4 @@ pub fn newest_state<L: Logic, S: Storage>(
         )));
     }
     Ok((Machine::default(), Origin { snapshot: Sequence(0), refused }))
-}
-
-fn check_versions<L: Logic>(machine: &Machine<L>, _start: &Start) -> Result<(), Fault> {
-    let applied = machine.applied();
-    if applied.version != 0 && !(L::OLDEST..=L::VERSION).contains(&applied.version) {
-        return Err(Fault::Version {
-            name: L::NAME,
-            sequence: applied.sequence,
-            wanted: applied.version,
-            oldest: L::OLDEST,
-            newest: L::VERSION,
-        });
-    }
-    Ok(())
 }

@@ -164,10 +164,11 @@ impl Positions {
 
     pub(crate) fn set_progress(&self, progress: Progress) {
         let write = |word: &AtomicU64, value| word.store(value, Ordering::Release);
+        // First: whoever sees a tick applied sees what it made of the timers.
+        write(&self.processor.wakes_at, progress.wakes_at.map_or(u64::MAX, |time| time.0));
         write(&self.processor.emitted, progress.emitted);
         write(&self.processor.handed_on, progress.handed_on);
         write(&self.processor.applied, progress.applied.0);
         write(&self.processor.released, progress.released.0);
-        write(&self.processor.wakes_at, progress.wakes_at.map_or(u64::MAX, |time| time.0));
     }
 }

@@ -25,8 +25,8 @@ pub struct Sequencer<L: Logic> {
     digests: Receiver<(Sequence, u128)>,
     /// A control command that had no room yet.
     waiting: Option<Control>,
-    /// The timer that the last tick was for.
-    ticked: Option<Nanos>,
+    /// The last tick.
+    ticked: Sequence,
     _logic: PhantomData<fn(L)>,
 }
 
@@ -46,7 +46,7 @@ impl<L: Logic> Sequencer<L> {
             epoch: applied.epoch,
             digests,
             waiting: None,
-            ticked: None,
+            ticked: applied.sequence,
             _logic: PhantomData,
         }
     }
@@ -76,7 +76,9 @@ impl<L: Logic> Sequencer<L> {
         if self.waiting.is_some() || !self.digests.is_empty() {
             work += self.poll_control(now);
         }
-        if self.positions.wakes_at().is_some_and(|due| due <= now) {
+        // The time that commands get, which may be ahead of a clock that was set back.
+        let time = self.time.max(now);
+        if self.positions.wakes_at().is_some_and(|due| due <= time) {
             work += self.poll_tick(now);
         }
         work
@@ -95,15 +97,17 @@ impl<L: Logic> Sequencer<L> {
     }
 
     fn poll_tick(&mut self, now: Nanos) -> usize {
-        let due = self.positions.wakes_at();
-        if due == self.ticked {
+        // What the last one did is not known before it is applied.
+        if self.positions.progress().applied < self.ticked {
+            return 0;
+        }
+        let time = self.time.max(now);
+        if self.positions.wakes_at().is_none_or(|due| due > time) {
             return 0;
         }
         let Some(tick) = L::tick() else { return 0 };
-        if self.offer(&tick, now).is_none() {
-            return 0;
-        }
-        self.ticked = due;
+        let Some(sequence) = self.offer(&tick, now) else { return 0 };
+        self.ticked = sequence;
         1
     }
 

@@ -12,8 +12,9 @@ pub trait Stage: Send {
     fn name(&self) -> &'static str;
 
     /// Does a bounded piece of work and says how much: 0 means that there is nothing to do now, or
-    /// no room for it. It never blocks, sleeps, reads a clock or waits for another stage. `Err`
-    /// stops the node.
+    /// no room for it. It never sleeps, reads a clock or waits for another stage; only the helpers
+    /// behind the journals and the shadow wait for a disk, on threads of their own. `Err` stops the
+    /// node.
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault>;
 
     /// The last call, when nothing is polled any more: in the order of the pipeline, on one thread,
@@ -85,6 +86,11 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Journal(error) => write!(f, "journal: {error}"),
+            Self::EventLog(error @ ringframe_journal::Error::Damaged(_)) => write!(
+                f,
+                "event log: {error}; or, because it is derived, move events/ away and start again \
+                 where the journal has its beginning"
+            ),
             Self::EventLog(error) => write!(f, "event log: {error}"),
             Self::Record { sequence, error } => write!(f, "command {}: {error}", sequence.0),
             Self::Event { number, error } => write!(f, "event {number}: {error}"),

@@ -16,6 +16,8 @@ use super::{Answer, Failure};
 
 /// What was printed is flushed when no event came for so long.
 const QUIET: Duration = Duration::from_micros(200);
+/// Then it waits, and looks so often whether the input has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Run a node on lines: commands in JSON come in, released events go out
 #[derive(Debug, Args)]
@@ -34,10 +36,17 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let mut node = Local::start(&args.node)?;
     let submitter = node.embedded.take_submitter().expect("nobody has taken it");
     let reading = std::thread::spawn(move || read(&submitter));
+    let mut longest = LOOK;
     while !reading.is_finished() {
-        match node.embedded.next(QUIET)? {
-            Some(outcome) => writeln!(out, "{}", line(&outcome))?,
-            None => out.flush()?,
+        match node.embedded.next(longest)? {
+            Some(outcome) => {
+                writeln!(out, "{}", line(&outcome))?;
+                longest = QUIET;
+            }
+            None => {
+                out.flush()?;
+                longest = LOOK;
+            }
         }
     }
     let read = reading.join().expect("reading does not panic");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringframe::clock::Clock;
 use ringframe::config::{Activate, Config, SnapshotMode};
 use ringframe::control;
-use ringframe::embed::{Embedded, Outcome, Saving};
+use ringframe::embed::{Embedded, Outcome, STAGES, Saving};
 use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
@@ -40,6 +40,8 @@ impl Local {
         ringframe::runner::install_panic_hook();
         let config = load(args)?;
         let host = Host::look().map_err(|error| Failure::Fault(format!("this host: {error}")))?;
+        let placed = config.layout.resolve(&STAGES, &host);
+        placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
         let stores = Stores::mapped(&config.data);
         let options = options(&config, &host);

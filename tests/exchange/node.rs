@@ -10,6 +10,7 @@ use ringframe::machine::Machine;
 use ringframe::node::{Node, NodeOptions, Stores};
 use ringframe::recovery::{self, Cores, Nobody, Watch};
 use ringframe::release::ReleasePolicy;
+use ringframe::snapshot;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 
@@ -342,4 +343,36 @@ fn replay_is_the_same_on_one_core_and_two() {
     recovery::replay(journal, &mut machine, last(journal), Cores::Two, &mut Nobody).unwrap();
     assert_eq!(machine.digest(), replayed(journal).1.digest());
     assert_eq!(machine.applied(), world.node.processor.machine().applied());
+}
+
+/// Stores of a node that ran, snapshot included.
+fn ran(seed: u64) -> Stores<SimulatedStorage> {
+    let mut world = World::new(seed, 600, ReleasePolicy::Synced);
+    world.drain();
+    world.close();
+    snapshot::write(&world.stores.snapshots, world.node.processor.machine()).expect("room");
+    let Stores { journal, events, snapshots } = &world.stores;
+    Stores { journal: journal.copy(), events: events.copy(), snapshots: snapshots.copy() }
+}
+
+fn refusal(stores: &Stores<SimulatedStorage>) -> String {
+    match Node::<Exchange, _>::open(stores, &NodeOptions::default(), Nanos(0), &mut |_, _| ()) {
+        Ok(_) => panic!("two histories would mix"),
+        Err(fault) => fault.to_string(),
+    }
+}
+
+#[test]
+fn two_histories_never_mix() {
+    let (one, other) = (ran(1), ran(2));
+    let lost = Stores { journal: SimulatedStorage::new(), ..one.clone() };
+    let why = refusal(&lost);
+    assert!(why.contains("the journal was lost, or is another one"), "{why}");
+    let no_snapshot = Stores { snapshots: SimulatedStorage::new(), ..lost };
+    let why = refusal(&no_snapshot);
+    assert!(why.contains("released events whose commands are gone"), "{why}");
+    let alone = SimulatedStorage::new;
+    let foreign = Stores { journal: one.journal, events: other.events, snapshots: alone() };
+    let why = refusal(&foreign);
+    assert!(why.contains("is not this journal's") || why.contains("commands are gone"), "{why}");
 }
