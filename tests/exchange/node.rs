@@ -15,6 +15,9 @@ use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 
 use crate::random::Commands;
+use saver::{Kept, Saver};
+
+mod saver;
 
 /// More polls than any schedule here needs.
 const POLLS_MAX: usize = 2_000_000;
@@ -51,6 +54,7 @@ struct World {
     commands: std::iter::Take<Commands>,
     waiting: Option<(Command, Nanos)>,
     node: Node<Exchange, SimulatedStorage>,
+    saver: Option<Saver>,
     now: Nanos,
     /// Everything that was released, ever.
     heard: Vec<Told>,
@@ -87,8 +91,14 @@ impl World {
         };
         let node = open(&stores, &options);
         let commands = Commands::new(seed).take(commands);
-        let (waiting, now, heard) = (None, Nanos(0), Vec::new());
-        Self { rng, stores, options, commands, waiting, node, now, heard }
+        let (waiting, saver, now, heard) = (None, None, Nanos(0), Vec::new());
+        Self { rng, stores, options, commands, waiting, node, saver, now, heard }
+    }
+
+    /// With snapshots, an archive, and a journal that is pruned.
+    fn saved(mut self) -> Self {
+        self.saver = Some(Saver::open(&self.node, &self.stores, &mut self.rng, Kept::new()));
+        self
     }
 
     /// The clients' side: false when they have nothing more to say.
@@ -126,9 +136,10 @@ impl World {
             &mut node.event_syncer,
             &mut node.event_keeper,
         ];
-        match self.rng.usize(0..9) {
+        match self.rng.usize(0..if self.saver.is_some() { 10 } else { 9 }) {
             7 => return self.intake(),
             8 => self.egress(),
+            9 => self.save(),
             stage => {
                 let polled = stages.into_iter().nth(stage).unwrap().poll(now);
                 if !self.has_crashed() {
@@ -139,6 +150,21 @@ impl World {
         true
     }
 
+    fn save(&mut self) {
+        let saver = self.saver.as_mut().expect("there is one");
+        let done = match self.rng.usize(0..100) {
+            0 => saver.prune(&self.stores).map_err(Fault::Journal),
+            1 => {
+                saver.request();
+                Ok(())
+            }
+            _ => saver.poll(&self.node, self.now),
+        };
+        if !self.has_crashed() {
+            done.expect("no fault");
+        }
+    }
+
     /// Whether one of the disks has stopped in the middle of something.
     fn has_crashed(&self) -> bool {
         let Stores { journal, events, snapshots } = &self.stores;
@@ -147,8 +173,9 @@ impl World {
 
     /// The disks stop between two steps of one of them, some time from now.
     fn crash_soon(&mut self) {
-        let Stores { journal, events, .. } = &self.stores;
-        let store = [journal, events][self.rng.usize(0..2)];
+        let Stores { journal, events, snapshots } = &self.stores;
+        let disks = if self.saver.is_some() { 3 } else { 2 };
+        let store = [journal, events, snapshots][self.rng.usize(0..disks)];
         store.crash_at(store.steps() + self.rng.u64(0..200));
     }
 
@@ -167,9 +194,11 @@ impl World {
 
     /// Opens it again on what is there now.
     fn start_again(self, stores: Stores<SimulatedStorage>) -> Self {
-        let Self { rng, options, commands, now, heard, .. } = self;
+        let Self { mut rng, options, commands, saver, now, heard, .. } = self;
         let node = open(&stores, &options);
-        Self { rng, stores, options, commands, waiting: None, node, now, heard }
+        assert_eq!(node.start.from.refused, [""; 0], "a crash leaves no bad snapshot");
+        let saver = saver.map(|saver| Saver::open(&node, &stores, &mut rng, saver.kept));
+        Self { rng, stores, options, commands, waiting: None, node, saver, now, heard }
     }
 
     fn close(&mut self) {
@@ -189,7 +218,9 @@ impl World {
 
     /// The event log is what replaying the journal gives, and all that was heard stands in it.
     fn check(&self) {
-        let (expected, machine) = replayed(&self.stores.journal);
+        let journal = &self.stores.journal;
+        let whole = self.saver.as_ref().map(|saver| saver.kept.whole(journal));
+        let (expected, machine) = replayed(whole.as_ref().unwrap_or(journal));
         let logged = logged(&self.stores.events);
         assert_eq!(logged.len(), expected.len(), "events in the log");
         assert!(logged == expected, "the log is not what replay gives");
@@ -279,27 +310,36 @@ fn a_node_goes_on_where_it_was_closed() {
     }
 }
 
-#[test]
-fn a_crash_takes_back_nothing_that_was_released() {
-    let (mut within, mut lost_power, mut cut) = (0, 0, 0);
-    for seed in 100..140 {
-        let release = policy(seed);
-        let mut world = World::new(seed, 2000, release);
+/// What happened in many worlds.
+#[derive(Debug, Default)]
+struct Counts {
+    within: u32,
+    lost_power: u32,
+    cut: u32,
+    from_snapshot: u32,
+    taken: usize,
+    pruned: usize,
+}
+
+impl World {
+    /// Six crashes, anywhere, with or without the loss of power; then to the end.
+    fn crash_again_and_again(mut self, counts: &mut Counts) {
+        let release = self.options.release;
         for _ in 0..6 {
-            if world.rng.bool() {
-                world.crash_soon();
+            if self.rng.bool() {
+                self.crash_soon();
             }
-            for _ in 0..world.rng.usize(0..3000) {
-                world.turn();
-                if world.has_crashed() {
-                    within += 1;
+            for _ in 0..self.rng.usize(0..3000) {
+                self.turn();
+                if self.has_crashed() {
+                    counts.within += 1;
                     break;
                 }
             }
-            let power = world.rng.bool();
-            lost_power += u32::from(power);
+            let power = self.rng.bool();
+            counts.lost_power += u32::from(power);
             let mut survival = || {
-                let seed = world.rng.u64(..);
+                let seed = self.rng.u64(..);
                 if !power {
                     Survival::Everything
                 } else if seed.is_multiple_of(2) {
@@ -309,28 +349,54 @@ fn a_crash_takes_back_nothing_that_was_released() {
                 }
             };
             let stores = Stores {
-                journal: world.stores.journal.after_crash(survival()),
-                events: world.stores.events.after_crash(survival()),
-                snapshots: world.stores.snapshots.after_crash(survival()),
+                journal: self.stores.journal.after_crash(survival()),
+                events: self.stores.events.after_crash(survival()),
+                snapshots: self.stores.snapshots.after_crash(survival()),
             };
-            world = world.start_again(stores);
-            let there = logged(&world.stores.events);
+            self = self.start_again(stores);
+            let there = logged(&self.stores.events);
             // Without power, `journaled` promises only that two histories never mix.
             if release == ReleasePolicy::Synced || !power {
-                assert!(there.len() >= world.heard.len(), "released events are gone");
-                assert!(world.heard == there[..world.heard.len()], "released events have changed");
+                assert!(there.len() >= self.heard.len(), "released events are gone");
+                assert!(self.heard == there[..self.heard.len()], "released events have changed");
             }
-            cut += u32::from(world.node.start.events_cut.is_some());
+            counts.cut += u32::from(self.node.start.events_cut.is_some());
+            counts.from_snapshot += u32::from(self.node.start.from.snapshot > Sequence(0));
             // Who reconnects is told the rest from the log.
-            world.heard = there;
-            world.check();
+            self.heard = there;
+            self.check();
         }
-        world.drain();
-        world.check();
+        self.drain();
+        self.check();
+        if let Some(saver) = &self.saver {
+            counts.taken += saver.kept.taken;
+            counts.pruned += saver.kept.segments_pruned();
+        }
     }
-    assert!(cut > 10, "{cut} event logs that knew of commands which were lost");
-    assert!(lost_power > 40, "{lost_power} losses of power");
-    assert!(within > 10, "{within} crashes between two steps of a disk");
+}
+
+#[test]
+fn a_crash_takes_back_nothing_that_was_released() {
+    let mut counts = Counts::default();
+    for seed in 100..140 {
+        World::new(seed, 2000, policy(seed)).crash_again_and_again(&mut counts);
+    }
+    assert!(counts.cut > 10, "event logs that knew of commands which were lost: {counts:?}");
+    assert!(counts.lost_power > 40, "{counts:?}");
+    assert!(counts.within > 10, "crashes between two steps of a disk: {counts:?}");
+}
+
+#[test]
+fn snapshots_and_pruning_change_nothing_whenever_it_crashes() {
+    let mut counts = Counts::default();
+    for seed in 200..224 {
+        World::new(seed, 4000, policy(seed)).saved().crash_again_and_again(&mut counts);
+    }
+    assert!(counts.taken > 100, "{counts:?}");
+    assert!(counts.from_snapshot > 50, "{counts:?}");
+    assert!(counts.pruned > 20, "{counts:?}");
+    assert!(counts.within > 15, "{counts:?}");
+    println!("{counts:?}");
 }
 
 #[test]
