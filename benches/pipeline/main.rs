@@ -1,5 +1,5 @@
 //! The pipeline in one process: ring → journal → exchange → event log, each beside what it is made
-//! of, in the same run: `cargo bench --bench pipeline [throughput|latency|recovery] [a flow]`.
+//! of, in the same run: `cargo bench --bench pipeline [a part] [a flow]`.
 //! Without `--bench` (that is how `cargo test` starts benches) a smoke size runs in a few seconds.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock and threads")]
 #![allow(clippy::print_stdout, reason = "tables are the output")]
@@ -9,6 +9,7 @@ mod bare;
 #[path = "../exchange/commands.rs"]
 #[allow(dead_code, reason = "the exchange's bench uses the rest")]
 mod commands;
+mod instructions;
 mod latency;
 mod recovery;
 #[path = "../journal/table.rs"]
@@ -43,11 +44,20 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 type Part = (&'static str, fn(&Scale));
 
-const PARTS: [Part; 3] =
-    [("throughput", throughput::run), ("latency", latency::run), ("recovery", recovery::run)];
+const PARTS: [Part; 4] = [
+    ("throughput", throughput::run),
+    ("instructions", instructions::run),
+    ("latency", latency::run),
+    ("recovery", recovery::run),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [counted, flow, commands] = &arguments[..]
+        && counted == instructions::COUNTED
+    {
+        return instructions::counted(flow, commands);
+    }
     let smoke = !arguments.iter().any(|argument| argument == "--bench");
     let named = arguments.into_iter().filter(|argument| !argument.starts_with('-'));
     let (parts, flows): (Vec<_>, Vec<_>) =

@@ -15,7 +15,7 @@ use crate::table::{Table, median};
 use crate::world::{Commands, World, directory, options};
 
 /// How many commands are offered before the stages are polled.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 /// The bars of the design: million commands a second, and the share of logic alone.
 const BAR: (f64, f64) = (6.0, 0.5);
 const PARTS: [&str; 5] = ["publish", "journaler", "processor", "event_log", "egress"];

@@ -153,7 +153,7 @@ impl World {
 /// Threads that poll the stages behind the journals.
 struct Helpers {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Box<dyn Stage>>>,
 }
 
 impl Helpers {
@@ -173,6 +173,7 @@ impl Helpers {
                         }
                     }
                 }
+                stage
             })
         };
         let threads = stages.into_iter().map(start).collect();
@@ -181,8 +182,8 @@ impl Helpers {
 
     fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().expect("no helper panics");
-        }
+        // None is dropped before all have ended: a syncer hands segments to its keeper.
+        let join = |thread: JoinHandle<_>| thread.join().expect("no helper panics");
+        drop(self.threads.into_iter().map(join).collect::<Vec<_>>());
     }
 }
