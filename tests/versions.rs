@@ -156,10 +156,10 @@ fn ran<L: Logic>(before: &Stored, activate: bool, commands: &[L::Command]) -> St
     let mut commands = commands.iter().peekable();
     for now in 0..1_000_000 {
         let now = Nanos(now * 1_000_000);
-        if let Some(command) = commands.peek() {
-            if node.sequencer.offer(command, now).is_some() {
-                commands.next();
-            }
+        if let Some(command) = commands.peek()
+            && node.sequencer.offer(command, now).is_some()
+        {
+            commands.next();
         }
         let stages: [&mut dyn Stage; 7] = [
             &mut node.journaler,

@@ -27,7 +27,7 @@ pub(super) struct Saver {
 enum Who {
     Shadow(Box<Shadow<Exchange, SimulatedStorage>>),
     /// The processor's owner polls it between two polls of the processor.
-    Inline(Taker<SimulatedStorage>),
+    Inline(Box<Taker<SimulatedStorage>>),
 }
 
 /// What outlives the node.
@@ -78,7 +78,7 @@ impl Saver {
         let who = if rng.bool() {
             Who::Shadow(Box::new(node.shadow(stores, taker).unwrap()))
         } else {
-            Who::Inline(taker)
+            Who::Inline(Box::new(taker))
         };
         Self { who, handle, kept }
     }
