@@ -38,15 +38,12 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let reading = std::thread::spawn(move || read(&submitter));
     let mut longest = LOOK;
     while !reading.is_finished() {
-        match node.embedded.next(longest)? {
-            Some(outcome) => {
-                writeln!(out, "{}", line(&outcome))?;
-                longest = QUIET;
-            }
-            None => {
-                out.flush()?;
-                longest = LOOK;
-            }
+        if let Some(outcome) = node.embedded.next(longest)? {
+            writeln!(out, "{}", line(&outcome))?;
+            longest = QUIET;
+        } else {
+            out.flush()?;
+            longest = LOOK;
         }
     }
     let read = reading.join().expect("reading does not panic");
