@@ -79,7 +79,12 @@ impl<L: Logic> Machine<L> {
     pub fn reserve(&mut self, commands: usize, bytes: usize) {
         self.window.reserve(commands);
         self.moments.reserve(commands);
-        self.causes.reserve(bytes / 64);
+        // Touched, so that no page of it faults later. A record takes 32 bytes and more.
+        let none = Applied::default();
+        let cause =
+            Cause { sequence: none.sequence, time: none.time, epoch: none.epoch, records: 0 };
+        self.causes.resize(bytes / 32, cause);
+        self.causes.clear();
         self.outbox.reserve(bytes);
     }
 
@@ -244,6 +249,10 @@ impl<L: Logic> Machine<L> {
         cause.records -= 1;
         if cause.records == 0 {
             self.causes.pop_front();
+            if self.causes.is_empty() {
+                // Begins at its front again: what is used stays in the cache.
+                self.causes.clear();
+            }
         }
         self.outbox.pop(|emitted| {
             debug_assert!(emitted.sequence == sequence);

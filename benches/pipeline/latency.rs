@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use loadgen::flow::Mix;
+use ringframe::node::NodeOptions;
 use ringframe::release::ReleasePolicy;
 
 use crate::Scale;
@@ -21,8 +22,8 @@ pub(crate) fn run(scale: &Scale) {
         let commands = Commands::new(&Mix::F1.flow(commands));
         let (mut journaled, mut synced, mut bare) = (vec![], vec![], vec![]);
         for _ in 0..scale.pick(5, 1) {
-            journaled.push(ours(&commands, ReleasePolicy::Journaled, rate));
-            synced.push(ours(&commands, ReleasePolicy::Synced, rate));
+            journaled.push(ours(&commands, &options(ReleasePolicy::Journaled), rate, None));
+            synced.push(ours(&commands, &options(ReleasePolicy::Synced), rate, None));
             bare.push(theirs(commands.ops.len(), rate));
         }
         let (bare, journaled) = (percentiles(&bare), percentiles(&journaled));
@@ -33,9 +34,14 @@ pub(crate) fn run(scale: &Scale) {
     table.print();
 }
 
-fn ours(commands: &Commands, release: ReleasePolicy, rate: usize) -> Histogram<u64> {
-    let directory = directory(release == ReleasePolicy::Synced);
-    let mut world = World::open(directory.path(), &options(release));
+pub(crate) fn ours(
+    commands: &Commands,
+    options: &NodeOptions,
+    rate: usize,
+    shadow: Option<Duration>,
+) -> Histogram<u64> {
+    let directory = directory(options.release == ReleasePolicy::Synced);
+    let mut world = World::with_shadow(directory.path(), options, shadow);
     let logic = world.processor.machine_mut().logic_mut();
     logic.reserve(2 * commands.setup.len(), commands.orders);
     world.run_all(&commands.setup);

@@ -11,7 +11,9 @@ mod bare;
 mod commands;
 mod instructions;
 mod latency;
+mod layouts;
 mod recovery;
+mod shadow;
 #[path = "../journal/table.rs"]
 #[allow(dead_code, reason = "the journal's bench uses the rest")]
 mod table;
@@ -44,10 +46,12 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 type Part = (&'static str, fn(&Scale));
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 6] = [
     ("throughput", throughput::run),
+    ("layouts", layouts::run),
     ("instructions", instructions::run),
     ("latency", latency::run),
+    ("shadow", shadow::run),
     ("recovery", recovery::run),
 ];
 

@@ -1,12 +1,13 @@
 //! Everything on one thread, without syncs: how many commands a second, and where the time goes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use loadgen::flow::{Mix, NANOS};
 use ringframe::exchange::Exchange;
 use ringframe::journal::Frame;
 use ringframe::logic::Logic;
 use ringframe::machine::Machine;
+use ringframe::node::NodeOptions;
 use ringframe::record::Record;
 use ringframe::release::ReleasePolicy;
 
@@ -35,7 +36,7 @@ pub(crate) fn run(scale: &Scale) {
         let (mut whole, mut logic, mut parts, mut events) = (vec![], vec![], vec![], 0.0);
         for _ in 0..scale.pick(5, 1) {
             let alone = logic_alone(&commands);
-            let run = pipeline(&commands);
+            let run = pipeline(&commands, &options(ReleasePolicy::Journaled), None);
             assert_eq!(run.digest, alone.digest, "the pipeline does what the logic does");
             logic.push(commands.ops.len() as f64 * 1e3 / alone.nanos as f64);
             whole.push(commands.ops.len() as f64 * 1e3 / run.nanos as f64);
@@ -100,16 +101,20 @@ fn logic_alone(commands: &Commands) -> Alone {
     Alone { nanos, digest: u128::from(machine.applied().events) }
 }
 
-struct Run {
-    nanos: u64,
+pub(crate) struct Run {
+    pub(crate) nanos: u64,
     parts: [u64; PARTS.len()],
     events: u64,
     digest: u128,
 }
 
-fn pipeline(commands: &Commands) -> Run {
+pub(crate) fn pipeline(
+    commands: &Commands,
+    options: &NodeOptions,
+    shadow: Option<Duration>,
+) -> Run {
     let directory = directory(false);
-    let mut world = World::open(directory.path(), &options(ReleasePolicy::Journaled));
+    let mut world = World::with_shadow(directory.path(), options, shadow);
     let logic = world.processor.machine_mut().logic_mut();
     logic.reserve(2 * commands.setup.len(), commands.orders);
     world.run_all(&commands.setup);

@@ -17,6 +17,7 @@ use ringframe::pipeline::{Positions, SlotReader};
 use ringframe::processor::Processor;
 use ringframe::release::ReleasePolicy;
 use ringframe::sequencer::Sequencer;
+use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::Stage;
 use ringframe::types::{Nanos, Sequence};
 
@@ -65,7 +66,7 @@ pub(crate) fn options(release: ReleasePolicy) -> NodeOptions {
         event_sync: SyncPolicy::PerSegment,
         segment_bytes: 256 << 20,
         event_segment_bytes: 256 << 20,
-        ring_slots: 1 << 12,
+        ring_slots: 1 << 10,
         ..NodeOptions::default()
     }
 }
@@ -84,19 +85,38 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn open(directory: &Path, options: &NodeOptions) -> Self {
+        Self::with_shadow(directory, options, None)
+    }
+
+    /// With a shadow that takes a snapshot so often.
+    pub(crate) fn with_shadow(
+        directory: &Path,
+        options: &NodeOptions,
+        every: Option<Duration>,
+    ) -> Self {
+        let stores = stores(directory);
         let node: Node<Exchange, MappedStorage> =
-            Node::open(&stores(directory), options, Nanos(1), &mut |_, _| ()).expect("it opens");
+            Node::open(&stores, options, Nanos(1), &mut |_, _| ()).expect("it opens");
+        let shadow = every.map(|pause| {
+            let every_nanos = Some(pause.as_nanos() as u64);
+            let triggers = Triggers { every_nanos, ..Triggers::default() };
+            let taker = node.taker(&stores, triggers, 2).expect("a new directory");
+            node.shadow(&stores, taker).expect("a new journal")
+        });
         // A syncer that looks all the time wakes at once; without syncs it has nothing to look for.
         let syncer_pause = match options.release {
             ReleasePolicy::Journaled => Duration::from_millis(1),
             ReleasePolicy::Synced => Duration::ZERO,
         };
-        let helpers = Helpers::start(vec![
+        let mut helpers: Vec<(Box<dyn Stage>, Duration)> = vec![
             (Box::new(node.syncer), syncer_pause),
             (Box::new(node.keeper), Duration::from_millis(1)),
             (Box::new(node.event_syncer), Duration::from_millis(1)),
             (Box::new(node.event_keeper), Duration::from_millis(1)),
-        ]);
+        ];
+        if let Some(shadow) = shadow {
+            helpers.push((Box::new(shadow), Duration::from_millis(1)));
+        }
         Self {
             sequencer: node.sequencer,
             journaler: node.journaler,
@@ -105,7 +125,7 @@ impl World {
             egress: node.egress,
             positions: node.positions,
             started: Instant::now(),
-            helpers,
+            helpers: Helpers::start(helpers),
         }
     }
 

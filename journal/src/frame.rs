@@ -20,6 +20,16 @@ pub const HEADER_BYTES: usize = 32;
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 /// Payloads up to here are put together before they are checksummed and copied.
 const SMALL_BYTES_MAX: usize = 480;
+
+/// Where that is done. It is kept, because clearing it costs as much as filling it.
+pub(crate) struct Scratch([u8; HEADER_BYTES + SMALL_BYTES_MAX]);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self([0; HEADER_BYTES + SMALL_BYTES_MAX])
+    }
+}
+
 /// Frames begin at multiples of this.
 pub const ALIGN: usize = 8;
 /// The largest frame, padding included.
@@ -69,9 +79,9 @@ impl Frame<'_> {
 
     /// Writes the frame at `offset`, its first word last.
     #[inline]
-    pub(crate) fn store<R: Region>(&self, region: &mut R, offset: u64) {
+    pub(crate) fn store<R: Region>(&self, region: &mut R, offset: u64, scratch: &mut Scratch) {
         if self.payload.len() <= SMALL_BYTES_MAX {
-            self.store_small(region, offset);
+            self.store_small(region, offset, scratch);
         } else {
             self.store_large(region, offset);
         }
@@ -79,12 +89,11 @@ impl Frame<'_> {
 
     /// In one piece: what a small frame costs is the calls, not the bytes.
     #[inline]
-    fn store_small<R: Region>(&self, region: &mut R, offset: u64) {
+    fn store_small<R: Region>(&self, region: &mut R, offset: u64, Scratch(bytes): &mut Scratch) {
         let total = HEADER_BYTES + self.payload.len();
-        let mut bytes = [0; HEADER_BYTES + SMALL_BYTES_MAX];
         bytes[..HEADER_BYTES].copy_from_slice(&self.header());
         bytes[HEADER_BYTES..total].copy_from_slice(self.payload);
-        let crc = crc32c::crc32c(&bytes[4..total]);
+        let crc = crc32c(&bytes[4..total]);
         region.write(offset + 8, &bytes[8..total]);
         region.publish(offset, u64::from(total as u32) << 32 | u64::from(crc));
     }
@@ -101,7 +110,10 @@ impl Frame<'_> {
     /// The first word, to be stored last, and the rest of the header.
     fn encode_header(&self) -> (u64, [u8; HEADER_BYTES - 8]) {
         let header = self.header();
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&header[4..]), self.payload);
+        let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+        crc.update(&header[4..]);
+        crc.update(self.payload);
+        let crc = crc.finalize() as u32;
         let mut rest = [0; HEADER_BYTES - 8];
         rest.copy_from_slice(&header[8..]);
         (u64::from(u32_at(&header, 4)) << 32 | u64::from(crc), rest)
@@ -117,6 +129,12 @@ impl Frame<'_> {
         into.extend_from_slice(self.payload);
         into.resize(end, 0);
     }
+}
+
+/// The checksum of everything that this crate writes.
+#[inline]
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    crc_fast::crc32_iscsi(bytes)
 }
 
 /// A frame whose checksum was verified: only [`decode`] makes one.
@@ -187,7 +205,7 @@ pub fn decode(bytes: &[u8]) -> Decoded<'_> {
     if bytes.len() < stored {
         return Decoded::Short { needed: stored };
     }
-    if crc32c::crc32c(&bytes[4..total]) != crc {
+    if crc32c(&bytes[4..total]) != crc {
         return Decoded::Bad(BadFrame::Checksum);
     }
     if bytes[total..stored].iter().any(|&byte| byte != 0) {

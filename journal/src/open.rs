@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use crate::error::{Context, Error};
+use crate::frame::Scratch;
 use crate::keeper::{Keeper, SCRATCH, UNSEALED_MAX, map_segment, name_and_map, reserve, seal_now};
 use crate::options::Options;
 use crate::position::{Head, Positions};
@@ -105,6 +106,7 @@ impl<S: Storage> Journal<S> {
             next: verdict.next,
             epoch: verdict.epoch,
             timestamp: verdict.timestamp,
+            scratch: Scratch::default(),
             positions: Arc::clone(&positions),
             prepared,
             rolled: to_rolled,

@@ -18,7 +18,7 @@
 //! frames long before its predecessor is durable and hashed.
 
 use crate::error::Damage;
-use crate::frame::{u32_at, u64_at};
+use crate::frame::{crc32c, u32_at, u64_at};
 
 /// The block that header and seal share; the first frame follows it.
 pub const BLOCK_BYTES: u64 = 4096;
@@ -204,7 +204,7 @@ impl Seal {
 }
 
 fn finish(mut bytes: [u8; HEADER_BYTES]) -> [u8; HEADER_BYTES] {
-    let crc = crc32c::crc32c(&bytes[..CRC_OFFSET]);
+    let crc = crc32c(&bytes[..CRC_OFFSET]);
     bytes[CRC_OFFSET..].copy_from_slice(&crc.to_le_bytes());
     bytes
 }
@@ -216,7 +216,7 @@ fn open(bytes: &[u8; HEADER_BYTES], magic: [u8; 8]) -> Stored<()> {
     if bytes[..8] != magic {
         return Stored::Bad(Damage::Magic);
     }
-    if crc32c::crc32c(&bytes[..CRC_OFFSET]) != u32_at(bytes, CRC_OFFSET) {
+    if crc32c(&bytes[..CRC_OFFSET]) != u32_at(bytes, CRC_OFFSET) {
         return Stored::Bad(Damage::Checksum);
     }
     Stored::Good(())

@@ -11,7 +11,7 @@
 
 use std::io;
 
-use crate::frame::{u32_at, u64_at};
+use crate::frame::{crc32c, u32_at, u64_at};
 use crate::storage::{Access, Storage, StorageFile};
 
 /// The file's name.
@@ -39,13 +39,13 @@ impl Mark {
         bytes[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.number.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.offset.to_le_bytes());
-        let crc = crc32c::crc32c(&bytes[..MARK_BYTES - 4]);
+        let crc = crc32c(&bytes[..MARK_BYTES - 4]);
         bytes[MARK_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     fn decode(bytes: &[u8; MARK_BYTES]) -> Option<(u64, Self)> {
-        let crc = crc32c::crc32c(&bytes[..MARK_BYTES - 4]);
+        let crc = crc32c(&bytes[..MARK_BYTES - 4]);
         let good = bytes[..8] == MAGIC && crc == u32_at(bytes, MARK_BYTES - 4);
         good.then(|| {
             let mark = Self {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::Error;
-use crate::frame::{FRAME_BYTES_MAX, Frame, FrameRef, HEADER_BYTES, KIND_END, PAYLOAD_BYTES_MAX};
+use crate::frame::{
+    FRAME_BYTES_MAX, Frame, FrameRef, HEADER_BYTES, KIND_END, PAYLOAD_BYTES_MAX, Scratch,
+};
 use crate::options::Options;
 use crate::position::{Head, Positions};
 use crate::segment::{BLOCK_BYTES, Closed, Header};
@@ -47,6 +49,7 @@ pub struct Writer<S: Storage> {
     pub(crate) next: u64,
     pub(crate) epoch: u32,
     pub(crate) timestamp: u64,
+    pub(crate) scratch: Scratch,
     pub(crate) positions: Arc<Positions>,
     pub(crate) prepared: Receiver<Prepared<S>>,
     pub(crate) rolled: Sender<Rolled<S>>,
@@ -110,10 +113,11 @@ impl<S: Storage> Writer<S> {
                 frame.payload.len()
             )));
         }
-        if !self.make_room(frame.stored_bytes())? {
+        let stored_bytes = frame.stored_bytes();
+        if !self.make_room(stored_bytes)? {
             return Ok(Append::Wait);
         }
-        self.store(frame);
+        self.store(frame, stored_bytes);
         (self.epoch, self.timestamp) = (frame.epoch, frame.timestamp);
         self.next += 1;
         Ok(Append::Done)
@@ -165,9 +169,9 @@ impl<S: Storage> Writer<S> {
     }
 
     #[inline]
-    fn store(&mut self, frame: &Frame<'_>) {
-        frame.store(&mut self.region, self.offset);
-        self.offset += frame.stored_bytes() as u64;
+    fn store(&mut self, frame: &Frame<'_>, stored_bytes: usize) {
+        frame.store(&mut self.region, self.offset, &mut self.scratch);
+        self.offset += stored_bytes as u64;
     }
 
     /// Makes room, rolling if need be; false if the next segment is not there yet.
@@ -188,14 +192,15 @@ impl<S: Storage> Writer<S> {
             return self.ask_for_next().map(|()| false);
         };
         assert!(prepared.number == self.header.number + 1);
-        self.store(&Frame {
+        let end = Frame {
             sequence: self.next,
             timestamp: self.timestamp,
             epoch: self.epoch,
             kind: KIND_END,
             schema: 0,
             payload: &[],
-        });
+        };
+        self.store(&end, HEADER_BYTES);
         let closed = Closed {
             end: self.offset,
             last_sequence: self.next - 1,

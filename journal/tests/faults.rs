@@ -171,7 +171,7 @@ fn a_newer_format_is_refused_even_without_a_watermark() {
     disk.remove("synced").unwrap();
     disk.edit(&file_name(1), |bytes| {
         bytes[8] = 2;
-        let crc = crc32c::crc32c(&bytes[..124]);
+        let crc = crc_fast::crc32_iscsi(&bytes[..124]);
         bytes[124..128].copy_from_slice(&crc.to_le_bytes());
     });
     let before = disk.contents(&file_name(1));
