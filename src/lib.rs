@@ -67,3 +67,4 @@ pub mod snapshot;
 pub mod stage;
 pub mod types;
 pub mod upkeep;
+pub mod wire;
