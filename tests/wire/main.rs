@@ -1,0 +1,16 @@
+//! The bytes that clients see (`docs/PROTOCOLS.md`), and what they mean to the exchange.
+
+mod hostile;
+mod samples;
+mod vectors;
+
+/// The bytes that hexadecimal digits stand for.
+fn bytes_of(hex: &str) -> Vec<u8> {
+    assert!(hex.len().is_multiple_of(2), "half a byte in {hex}");
+    let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
