@@ -31,6 +31,10 @@
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
 //! 9. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!    work on its files; [`memory`]: an allocator that asks for huge pages.
+//!    state into bytes.
+//! 9. [`wire`]: the bytes that clients see; [`dialect`]: what they mean to the exchange.
+//! 10. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
+//!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
 pub use ringframe_journal as journal;
 
@@ -39,6 +43,7 @@ pub mod codec;
 pub mod config;
 pub mod control;
 pub mod counters;
+pub mod dialect;
 pub mod digest;
 pub mod embed;
 pub mod event_log;

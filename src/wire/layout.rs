@@ -122,10 +122,9 @@ impl std::fmt::Display for Malformed {
         match self.kind.map(|kind| kind.escape_ascii()) {
             None => write!(f, "no bytes at all where an {protocol} was expected"),
             Some(kind) if *expected == 0 => write!(f, "there is no {protocol} of type '{kind}'"),
-            Some(kind) => write!(
-                f,
-                "{length} bytes where an {protocol} of type '{kind}' has {expected}"
-            ),
+            Some(kind) => {
+                write!(f, "{length} bytes where an {protocol} of type '{kind}' has {expected}")
+            }
         }
     }
 }

@@ -223,11 +223,7 @@ fn packet(bytes: &[u8], bytes_max: usize) -> Result<Option<(u8, &[u8])>, Broken>
 }
 
 fn empty<T>(kind: u8, payload: &[u8], said: T) -> Result<T, Broken> {
-    if payload.is_empty() {
-        Ok(said)
-    } else {
-        Err(Broken::Length { kind, bytes: payload.len() })
-    }
+    if payload.is_empty() { Ok(said) } else { Err(Broken::Length { kind, bytes: payload.len() }) }
 }
 
 #[inline]
@@ -287,9 +283,8 @@ impl LoginAccepted {
     const BYTES: usize = 30;
 
     fn read(payload: &[u8]) -> Result<Self, Broken> {
-        let fields: &[u8; Self::BYTES] = payload
-            .try_into()
-            .map_err(|_| Broken::Length { kind: b'A', bytes: payload.len() })?;
+        let fields: &[u8; Self::BYTES] =
+            payload.try_into().map_err(|_| Broken::Length { kind: b'A', bytes: payload.len() })?;
         Ok(Self {
             session: Alpha::from_text(&fields[..10]).ok_or(Broken::Field("session"))?,
             sequence: number(&fields[10..]).ok_or(Broken::Field("sequence number"))?,

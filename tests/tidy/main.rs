@@ -36,6 +36,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("src/exchange", &["types", "record", "logic", "prefetch"]),
     ("src/exchange_json", &["types", "exchange"]),
     ("src/wire", &["types", "record"]),
+    ("src/dialect", &["types", "exchange", "wire"]),
     ("journal", &[]),
     ("loadgen", &["types", "wire"]),
 ];

@@ -9,7 +9,9 @@ use ringframe::wire::mold::{Datagram, HEADER_BYTES, Packer, Request, Said};
 use ringframe::wire::soup::{Broken, FromClient, FromServer, PACKET_BYTES_MAX};
 use ringframe::wire::{itch, ouch};
 
-use crate::samples::{alpha, datagrams, encoded, from_clients, from_servers, inbound, market, outbound};
+use crate::samples::{
+    alpha, datagrams, encoded, from_clients, from_servers, inbound, market, outbound,
+};
 
 const N: usize = PACKET_BYTES_MAX;
 
@@ -227,12 +229,10 @@ proptest! {
     /// The right type and length, and any fields.
     #[test]
     fn any_fields_are_borne(fields in vec(any::<u8>(), 80)) {
-        let lengths = inbound()
-            .iter()
-            .map(|said| encoded::<N>(|into| said.encode(into)))
-            .chain(outbound().iter().map(|said| encoded::<N>(|into| said.encode(into))))
-            .chain(market().iter().map(|said| encoded::<N>(|into| said.encode(into))));
-        for sample in lengths {
+        let inbound = inbound().into_iter().map(|said| encoded::<128>(|into| said.encode(into)));
+        let outbound = outbound().into_iter().map(|said| encoded::<128>(|into| said.encode(into)));
+        let market = market().into_iter().map(|said| encoded::<128>(|into| said.encode(into)));
+        for sample in inbound.chain(outbound).chain(market) {
             let bytes = [&sample[..1], &fields[..sample.len() - 1]].concat();
             let is_known = ouch::Inbound::decode(&bytes).is_ok()
                 || ouch::Outbound::decode(&bytes).is_ok()

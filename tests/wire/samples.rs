@@ -142,7 +142,8 @@ fn executed() -> ouch::Executed {
 
 pub(crate) fn outbound() -> Vec<ouch::Outbound> {
     let (time, token, price) = (TIME.into(), alpha("ORD2"), 1_234_600.into());
-    let replaced = ouch::Order { token, shares: 600.into(), price, reference: 78.into(), ..order() };
+    let replaced =
+        ouch::Order { token, shares: 600.into(), price, reference: 78.into(), ..order() };
     let bbo = ouch::BboWeight::NONE;
     let user = ouch::CancelReason::USER;
     let reference_price = 1_234_550.into();
@@ -278,7 +279,8 @@ pub(crate) fn datagrams() -> Vec<Vec<u8>> {
         .map(|reference| {
             let time = U48::new(TIME);
             let header = itch::Header { locate: 1.into(), tracking: 0.into(), time };
-            let message = itch::Message::from(itch::Deleted { header, reference: reference.into() });
+            let message =
+                itch::Message::from(itch::Deleted { header, reference: reference.into() });
             encoded::<64>(|into| message.encode(into))
         })
         .to_vec();
