@@ -1,8 +1,10 @@
 //! The bytes that clients see (`docs/PROTOCOLS.md`), and what they mean to the exchange.
 
+mod dialect;
 mod hostile;
 mod samples;
 mod vectors;
+mod venue;
 
 /// The bytes that hexadecimal digits stand for.
 fn bytes_of(hex: &str) -> Vec<u8> {
