@@ -40,7 +40,7 @@ fn message(bytes: &[u8]) {
     if let Ok(said) = ouch::Inbound::decode(bytes) {
         said.encode(&mut buffer).expect("room");
         assert_eq!(&buffer[..bytes.len()], bytes);
-        let _ = command(&said, &ACCOUNT, Nanos(u64::MAX));
+        let _ = command(&said, ACCOUNT, Nanos(u64::MAX));
     }
     if let Ok(said) = ouch::Outbound::decode(bytes) {
         said.encode(&mut buffer).expect("room");

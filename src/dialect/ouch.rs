@@ -64,7 +64,7 @@ pub struct Account {
 ///
 /// Everything else that is wrong goes to the exchange, too, in a shape that it surely refuses: its
 /// refusals are numbered, kept and sent again, and a gateway's would not be.
-pub fn command(message: &ouch::Inbound, from: &Account, now: Nanos) -> Option<Command> {
+pub fn command(message: &ouch::Inbound, from: Account, now: Nanos) -> Option<Command> {
     match message {
         ouch::Inbound::Enter(enter) => self::enter(enter, from, now),
         ouch::Inbound::Replace(replace) => self::replace(replace, from, now),
@@ -84,7 +84,7 @@ pub fn command(message: &ouch::Inbound, from: &Account, now: Nanos) -> Option<Co
     }
 }
 
-fn enter(enter: &ouch::Enter, from: &Account, now: Nanos) -> Option<Command> {
+fn enter(enter: &ouch::Enter, from: Account, now: Nanos) -> Option<Command> {
     let how = How::new(enter.time_in_force.get(), enter.display, enter.sweep, now);
     let capacity = marks::of_capacity(enter.capacity);
     let side = side(enter.side);
@@ -113,7 +113,7 @@ fn enter(enter: &ouch::Enter, from: &Account, now: Nanos) -> Option<Command> {
     }))
 }
 
-fn replace(replace: &ouch::Replace, from: &Account, now: Nanos) -> Option<Command> {
+fn replace(replace: &ouch::Replace, from: Account, now: Nanos) -> Option<Command> {
     let How { lifetime, expires, handling, display, marks } =
         How::new(replace.time_in_force.get(), replace.display, replace.sweep, now);
     Some(Command::Replace(Replace {
@@ -243,9 +243,11 @@ fn reject_letter(why: Why) -> RejectReason {
         Why::PriceCollar => RejectReason::FAT_FINGER,
         Why::Notional => RejectReason::NOTIONAL_RISK,
         Why::OpenOrders | Why::Position => RejectReason::EXPOSURE,
-        Why::NotInLots | Why::InvalidLifetime | Why::BookFull => RejectReason::OTHER,
-        // These use up no token, or answer operators.
-        Why::InvalidToken
+        // From the fourth on they use up no token, or answer operators.
+        Why::NotInLots
+        | Why::InvalidLifetime
+        | Why::BookFull
+        | Why::InvalidToken
         | Why::UnknownSession
         | Why::DuplicateToken
         | Why::UnknownOrder
@@ -330,14 +332,7 @@ impl Teller {
                 tell(session(&traded.taker), executed(traded, &traded.taker, taker, at));
             }
             Event::Rested(rested) if is_shown_anew(&rested.order) => {
-                let told = ouch::PriorityUpdated {
-                    time: at,
-                    token: Alpha(rested.order.token.to_wire()),
-                    price: rested.price.into(),
-                    display: ouch::Display::ANONYMOUS,
-                    reference: rested.order.reference.into(),
-                };
-                tell(session(&rested.order), told.into());
+                tell(session(&rested.order), shown_anew(rested, at));
             }
             Event::Triggered(triggered) => self.incoming = triggered.order.reference,
             Event::InstrumentAdded(added) => {
@@ -410,6 +405,17 @@ impl Teller {
 /// Each stay of an iceberg in the displayed book has a reference of its own.
 fn is_shown_anew(order: &OrderId) -> bool {
     order.reference >> 32 != 0
+}
+
+fn shown_anew(rested: &event::Rested, time: U64) -> Outbound {
+    ouch::PriorityUpdated {
+        time,
+        token: Alpha(rested.order.token.to_wire()),
+        price: rested.price.into(),
+        display: ouch::Display::ANONYMOUS,
+        reference: rested.order.reference.into(),
+    }
+    .into()
 }
 
 /// Of the maker, of the taker.

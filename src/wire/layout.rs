@@ -86,14 +86,16 @@ pub struct U48([u8; 6]);
 impl U48 {
     /// The lowest 48 bits: a day of nanoseconds needs 47.
     pub const fn new(value: u64) -> Self {
-        let [_, _, a, b, c, d, e, f] = value.to_be_bytes();
-        Self([a, b, c, d, e, f])
+        let [_, _, low @ ..] = value.to_be_bytes();
+        Self(low)
     }
 
     /// The number.
     pub const fn get(self) -> u64 {
-        let [a, b, c, d, e, f] = self.0;
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        let mut bytes = [0; 8];
+        let (_, low) = bytes.split_at_mut(2);
+        low.copy_from_slice(&self.0);
+        u64::from_be_bytes(bytes)
     }
 }
 
@@ -119,7 +121,7 @@ pub struct Malformed {
 impl std::fmt::Display for Malformed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { protocol, length, expected, .. } = self;
-        match self.kind.map(|kind| kind.escape_ascii()) {
+        match self.kind.map(u8::escape_ascii) {
             None => write!(f, "no bytes at all where an {protocol} was expected"),
             Some(kind) if *expected == 0 => write!(f, "there is no {protocol} of type '{kind}'"),
             Some(kind) => {

@@ -1,10 +1,10 @@
 //! The bytes that clients see, exactly: numbers and letters at their places, and nothing of what
 //! they mean to an exchange. `docs/PROTOCOLS.md` says what is supported and where we deviate.
 //!
-//! - [`soup`]: packets in a byte stream: SoupBinTCP 3.00.
+//! - [`soup`]: packets in a byte stream: `SoupBinTCP` 3.00.
 //! - [`ouch`]: order entry in such packets: OUCH 4.2.
 //! - [`itch`]: market data in such packets, or in datagrams: ITCH 5.0.
-//! - [`mold`]: datagrams: MoldUDP64.
+//! - [`mold`]: datagrams: `MoldUDP64`.
 //! - [`layout`]: what all of them are made of.
 //!
 //! A message is a struct of unaligned big-endian fields, so its bytes are the value: reading is a

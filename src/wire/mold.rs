@@ -33,7 +33,7 @@ structs! {
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
 
 /// A datagram from the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram<'a> {
     /// Which session; a datagram of another one is no part of the stream.
     pub session: Session,
@@ -44,7 +44,7 @@ pub struct Datagram<'a> {
 }
 
 /// What a datagram says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said<'a> {
     /// Messages.
     Messages(Blocks<'a>),
@@ -68,7 +68,7 @@ impl<'a> Datagram<'a> {
 }
 
 /// The messages of a datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocks<'a> {
     rest: &'a [u8],
 }

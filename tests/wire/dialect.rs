@@ -123,19 +123,18 @@ fn each_refusal_has_a_letter_or_silence() {
 #[test]
 fn a_conversation() {
     let mut venue = open();
-    let letters = |told: &[(To, Outbound)]| -> String {
-        let mut bytes = [0; 128];
-        told.iter()
-            .map(|(to, said)| {
-                let To::Session(session) = to else { panic!("to everyone") };
-                said.encode(&mut bytes).expect("room");
-                format!("{session}{} ", char::from(bytes[0]))
-            })
-            .collect()
+    let letters = |told: &[(To, Outbound)]| {
+        let letter = |(to, said): &(To, Outbound)| {
+            let mut bytes = [0; 128];
+            let To::Session(session) = to else { panic!("to everyone") };
+            said.encode(&mut bytes).expect("room");
+            format!("{session}{}", char::from(bytes[0]))
+        };
+        told.iter().map(letter).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(letters(&venue.ask(1, enter("A", ouch::Side::BUY))), "1A ");
+    assert_eq!(letters(&venue.ask(1, enter("A", ouch::Side::BUY))), "1A");
     let told = venue.ask(2, ouch::Enter { shares: 30.into(), ..enter("B", ouch::Side::SHORT) });
-    assert_eq!(letters(&told), "2A 1E 2E ");
+    assert_eq!(letters(&told), "2A 1E 2E");
     let [_, (_, Outbound::Executed(maker)), (_, Outbound::Executed(taker))] = told[..] else {
         panic!("{told:?}");
     };
@@ -177,8 +176,8 @@ fn a_conversation() {
     assert_eq!((modified.side, modified.shares.get()), (ouch::Side::SHORT, 70));
     let too_many = ouch::Replace { old: alpha("D"), shares: 1_000_000.into(), ..replace };
     let too_many = ouch::Replace { new: alpha("E"), ..too_many };
-    assert_eq!(letters(&venue.ask(1, too_many)), "1C ");
-    assert_eq!(letters(&venue.ask(1, enter("E", ouch::Side::BUY))), "1A ", "not used up");
+    assert_eq!(letters(&venue.ask(1, too_many)), "1C");
+    assert_eq!(letters(&venue.ask(1, enter("E", ouch::Side::BUY))), "1A", "not used up");
     venue.go(State::Closed);
     venue.told.clear();
     venue.run(&EndDay.into());

@@ -90,7 +90,7 @@ fn mold_datagrams_are_the_vectors() {
         .collect();
     assert_eq!(references, [77, 78]);
     let expected = Datagram { session, sequence: 7, said: Said::Heartbeat };
-    assert_eq!(Datagram::decode(&heartbeat), Some(expected));
+    assert_eq!(Datagram::decode(&heartbeat), Some(expected.clone()));
     assert_eq!(Datagram::decode(&end), Some(Datagram { said: Said::End, ..expected }));
     assert_eq!(Request::decode(&request), Some(Request { session, sequence: 5, count: 2 }));
 }

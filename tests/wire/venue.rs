@@ -110,7 +110,7 @@ impl Venue {
         message: impl Into<ouch::Inbound>,
     ) -> Vec<(To, ouch::Outbound)> {
         let from = Account { session, firm: FIRM };
-        let asked = command(&message.into(), &from, self.now());
+        let asked = command(&message.into(), from, self.now());
         self.told.clear();
         if let Some(asked) = asked {
             self.run(&asked);
