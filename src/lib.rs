@@ -29,9 +29,6 @@
 //! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
-//! 9. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
-//!    work on its files; [`memory`]: an allocator that asks for huge pages.
-//!    state into bytes.
 //! 9. [`wire`]: the bytes that clients see; [`dialect`]: what they mean to the exchange.
 //! 10. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
