@@ -289,7 +289,8 @@ fn one_history<S: Storage>(
     if let Some(info) = beyond {
         return Err(Fault::Snapshot(format!(
             "{} tells of command {}, the journal ends with {}: the journal was lost, or is another \
-             one. Restore it; or, to begin anew from what it holds, move snapshots/ and events/ away",
+             one. Restore it; or, to begin anew from what it holds, move snapshots/ and events/ \
+             away",
             info.path.display(),
             info.sequence().unwrap_or_default().0,
             last.0
@@ -299,7 +300,8 @@ fn one_history<S: Storage>(
         return Err(Fault::Node(format!(
             "the event log tells of commands after {}, where the journal ends: released events \
              whose commands are gone. Restore the journal; or, where the node ran with the policy \
-             journaled when the power failed, start it once with that policy: they are cut and kept",
+             journaled when the power failed, start it once with that policy: they are cut and \
+             kept",
             last.0
         )));
     }

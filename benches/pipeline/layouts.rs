@@ -57,7 +57,7 @@ fn rate(commands: &Commands, layout: &[&[&str]]) -> f64 {
     logic.reserve(2 * commands.setup.len(), commands.orders);
     let positions = Arc::clone(&node.positions);
     let allowed = Arc::new(AtomicUsize::new(commands.setup.len()));
-    let all = commands.setup.iter().chain(&commands.ops).cloned().collect();
+    let all = commands.setup.iter().chain(&commands.ops).copied().collect();
     let feed =
         Feed { sequencer: node.sequencer, commands: all, next: 0, allowed: Arc::clone(&allowed) };
     let mut stages: Vec<Box<dyn Stage>> = vec![
@@ -69,8 +69,7 @@ fn rate(commands: &Commands, layout: &[&[&str]]) -> f64 {
     ];
     let mut groups = Vec::new();
     for names in layout {
-        let named = |stage: &Box<dyn Stage>| names.contains(&stage.name());
-        let (group, others) = stages.into_iter().partition(named);
+        let (group, others) = stages.into_iter().partition(|stage| names.contains(&stage.name()));
         stages = others;
         groups.push(Group::new(group));
     }
@@ -135,6 +134,6 @@ impl Stage for Drain {
     }
 
     fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
-        Ok(self.0.poll().map_or(0, |mut events| (&mut events).len()))
+        Ok(self.0.poll().map_or(0, |mut events| (&mut events).count()))
     }
 }

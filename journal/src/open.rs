@@ -97,8 +97,7 @@ impl<S: Storage> Journal<S> {
         let positions = Arc::new(Positions::default());
         positions.set_synced(journaled);
         positions.publish(journaled, Head { number, offset });
-        let (to_prepared, prepared) = bounded(1);
-        let (to_rolled, rolled) = bounded(UNSEALED_MAX);
+        let ((to_prepared, prepared), (to_rolled, rolled)) = (bounded(1), bounded(UNSEALED_MAX));
         let (to_complete, complete) = bounded(UNSEALED_MAX);
         let mut writer = Writer {
             region,
