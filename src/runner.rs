@@ -33,7 +33,7 @@ const SPIN_NANOS: u64 = 20_000;
 const YIELD_NANOS: u64 = 100_000;
 /// Then it sleeps until rung, but no longer than this: so late is what nobody rings for, such as a
 /// deadline. A thread that looks a hundred times a second takes 0.1 % of a core.
-const PARK_MAX: Duration = Duration::from_millis(10);
+const SLEEP_MAX: Duration = Duration::from_millis(10);
 
 /// What a group does while it finds nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,6 +123,7 @@ thread_local! {
 pub struct Runner {
     groups: Vec<Group>,
     idle: Idle,
+    sleep_max: Duration,
     clock: Clock,
     shared: Arc<Shared>,
 }
@@ -182,7 +183,12 @@ impl Runner {
             bells: groups.iter().map(|_| Bell::default()).collect(),
             rung: (0..groups.len()).filter(rung).collect(),
         };
-        Self { groups, idle, clock, shared: Arc::new(shared) }
+        Self { groups, idle, sleep_max: SLEEP_MAX, clock, shared: Arc::new(shared) }
+    }
+
+    /// Sleeps no longer than this where nobody rings.
+    pub fn sleeps_at_most(self, longest: Duration) -> Self {
+        Self { sleep_max: longest, ..self }
     }
 
     /// What wakes the groups.
@@ -208,7 +214,7 @@ impl Runner {
 
     /// Starts a thread for each group. None polls before all are pinned and weighted as asked.
     pub fn start(self) -> Result<Running, Fault> {
-        let Self { groups, idle, clock, shared } = self;
+        let Self { groups, idle, sleep_max, clock, shared } = self;
         let mut running = Running { shared: Arc::clone(&shared), threads: Vec::new() };
         let (ready, readiness) = channel();
         let mut gates = Vec::new();
@@ -216,7 +222,8 @@ impl Runner {
             let name = group.name();
             let (gate, opened) = channel();
             let ready = ready.clone();
-            let group_loop = Loop { group, index, idle, clock, shared: Arc::clone(&shared) };
+            let group_loop =
+                Loop { group, index, idle, sleep_max, clock, shared: Arc::clone(&shared) };
             let thread = std::thread::Builder::new()
                 .name(name.clone())
                 .spawn(move || group_loop.run(&ready, &opened))
@@ -287,6 +294,7 @@ struct Loop {
     group: Group,
     index: usize,
     idle: Idle,
+    sleep_max: Duration,
     clock: Clock,
     shared: Arc<Shared>,
 }
@@ -372,7 +380,7 @@ impl Loop {
             (None, Idle::Spin) => Pause::Spin,
             (None, Idle::Polite) if idle_nanos < SPIN_NANOS => Pause::Spin,
             (None, Idle::Polite) if idle_nanos < YIELD_NANOS => Pause::Yield,
-            (None, Idle::Polite) => Pause::Sleep(PARK_MAX),
+            (None, Idle::Polite) => Pause::Sleep(self.sleep_max),
         }
     }
 }

@@ -198,26 +198,22 @@ fn stopping_hands_the_stages_back() {
     assert_eq!(Arc::strong_count(&held), 1);
 }
 
-/// A call that is missed costs the rest of a sleep of 10 ms, which the machine itself may also
-/// cost now and then: most must be prompt.
+/// Without calls they would sleep longer than `reaches` waits.
 #[test]
 fn no_call_is_missed_through_two_sleepers() {
     const CALLS: u64 = 400;
     let [published, a, b] = positions();
     let groups = vec![alone(follower("a", &published, &a, 1)), alone(follower("b", &a, &b, 1))];
-    let running = runner(groups).start().unwrap();
+    let running = runner(groups).sleeps_at_most(Duration::from_mins(10)).start().unwrap();
     let waker = running.waker();
-    let (mut late, mut random) = (0, fastrand::Rng::with_seed(1));
+    let mut random = fastrand::Rng::with_seed(1);
     for call in 1..=CALLS {
         // Around the moment when they go to sleep.
         std::thread::sleep(Duration::from_micros(random.u64(0..300)));
-        let begun = Instant::now();
         published.store(call, Ordering::Release);
         waker.wake();
         reaches(&b, call);
-        late += u64::from(begun.elapsed() > Duration::from_millis(3));
     }
-    assert!(late <= CALLS / 10, "{late} of {CALLS} calls were late");
     running.stop();
     running.join().map(drop).unwrap();
 }
