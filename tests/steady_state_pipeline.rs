@@ -1,16 +1,15 @@
 //! The steady state of the polled stages on real files: no allocation, and no page fault but the
 //! tail page's after a sync. The helpers of the journals run on threads of their own.
-#![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
+#![expect(clippy::disallowed_methods, reason = "a test looks at the clock")]
 #![allow(unsafe_code, reason = "a counting allocator has to implement an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::Duration;
 
 use loadgen::flow::Mix;
 use ringframe::exchange::command::Command;
 use ringframe::journal::{MappedStorage, survey};
-use ringframe::node::NodeOptions;
+use ringframe::node::{NodeOptions, Stores};
 use ringframe::release::ReleasePolicy;
 use ringframe::stage::Stage;
 
@@ -87,7 +86,7 @@ fn play(world: &mut World, commands: &[Command]) -> u64 {
             world.let_out();
         }
         // The keepers must keep up on the slowest machine.
-        std::thread::sleep(Duration::from_micros(500));
+        world.helpers_are_done();
     }
     published
 }
@@ -115,7 +114,7 @@ fn run(commands: &Commands, release: ReleasePolicy) -> Measured {
     let (warm_up, steady) = commands.ops.split_at(COMMANDS / 4);
     play(&mut world, warm_up);
     faults();
-    let stores = world::stores(directory.path());
+    let stores = Stores::mapped(directory.path());
     let segments = |store: &MappedStorage| survey(store).unwrap().len() as u64;
     let segments = || segments(&stores.journal) + segments(&stores.events);
 

@@ -9,7 +9,7 @@ use ringframe::clock::Clock;
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
 use ringframe::journal::MappedStorage;
-use ringframe::node::Node;
+use ringframe::node::{Node, Stores};
 use ringframe::pipeline::SlotReader;
 use ringframe::release::ReleasePolicy;
 use ringframe::runner::{Group, Idle, Runner};
@@ -20,7 +20,7 @@ use ringframe::types::Nanos;
 use crate::Scale;
 use crate::table::{Table, median};
 use crate::throughput::BATCH;
-use crate::world::{Commands, directory, options, stores};
+use crate::world::{Commands, directory, options};
 
 /// Which stages share a thread.
 const LAYOUTS: [(&str, &[&[&str]]); 3] = [
@@ -52,7 +52,8 @@ fn rate(commands: &Commands, layout: &[&[&str]]) -> f64 {
     let directory = directory(false);
     let options = options(ReleasePolicy::Journaled);
     let mut node: Node<Exchange, MappedStorage> =
-        Node::open(&stores(directory.path()), &options, Nanos(1), &mut |_, _| ()).expect("opens");
+        Node::open(&Stores::mapped(directory.path()), &options, Nanos(1), &mut |_, _| ())
+            .expect("opens");
     let logic = node.processor.machine_mut().logic_mut();
     logic.reserve(2 * commands.setup.len(), commands.orders);
     let positions = Arc::clone(&node.positions);

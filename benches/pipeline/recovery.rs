@@ -10,6 +10,7 @@ use ringframe::exchange::Exchange;
 use ringframe::journal::{Append, Frame, Helpers, Journal, MappedStorage, Options, Reader};
 use ringframe::logic::{Emit, Logic, Moment};
 use ringframe::machine::Machine;
+use ringframe::node::Stores;
 use ringframe::record::Record;
 use ringframe::recovery::{Cores, Nobody, replay};
 use ringframe::types::Sequence;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Scale;
 use crate::table::{Table, median};
-use crate::world::{Commands, directory, stores};
+use crate::world::{Commands, directory};
 
 /// The bar of the design, million commands a second.
 const BAR: f64 = 10.0;
@@ -45,7 +46,7 @@ fn row<L: Logic>(
 ) {
     let directory = directory(false);
     let (count, bytes) = write::<L>(directory.path(), commands);
-    let journal = stores(directory.path()).journal;
+    let journal = Stores::mapped(directory.path()).journal;
     let repeats = scale.pick(3, 1);
     let rates = |run: &dyn Fn()| {
         let time = |()| {

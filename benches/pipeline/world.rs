@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,11 +50,6 @@ pub(crate) fn directory(synced: bool) -> tempfile::TempDir {
     tempfile::Builder::new().prefix("bench-").tempdir_in(parent).expect("a directory")
 }
 
-pub(crate) fn stores(directory: &Path) -> Stores<MappedStorage> {
-    let store = |name: &str| MappedStorage::new(directory.join(name));
-    Stores { journal: store("journal"), events: store("events"), snapshots: store("snapshots") }
-}
-
 pub(crate) fn options(release: ReleasePolicy) -> NodeOptions {
     let sync = match release {
         ReleasePolicy::Journaled => SyncPolicy::PerSegment,
@@ -94,7 +89,7 @@ impl World {
         options: &NodeOptions,
         every: Option<Duration>,
     ) -> Self {
-        let stores = stores(directory);
+        let stores = Stores::mapped(directory);
         let node: Node<Exchange, MappedStorage> =
             Node::open(&stores, options, Nanos(1), &mut |_, _| ()).expect("it opens");
         let shadow = every.map(|pause| {
@@ -152,7 +147,7 @@ impl World {
         self.let_out()
     }
 
-    /// Publishes commands and runs until all of them are logged.
+    /// Publishes commands and runs until all of them are logged and the helpers are done.
     pub(crate) fn run_all(&mut self, commands: &[Command]) {
         let mut next = 0;
         while next < commands.len() || !self.positions.is_quiet() {
@@ -162,6 +157,12 @@ impl World {
             }
             self.turn();
         }
+        self.helpers_are_done();
+    }
+
+    /// Waits until every helper has looked around since now and found nothing to do.
+    pub(crate) fn helpers_are_done(&self) {
+        self.helpers.wait();
     }
 
     /// Ends the helpers; the first fault of any.
@@ -173,19 +174,23 @@ impl World {
 /// Threads that poll the stages behind the journals.
 struct Helpers {
     stop: Arc<AtomicBool>,
+    /// How often each found nothing to do.
+    idle: Vec<Arc<AtomicU64>>,
     threads: Vec<JoinHandle<Box<dyn Stage>>>,
 }
 
 impl Helpers {
     fn start(stages: Vec<(Box<dyn Stage>, Duration)>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let start = |(mut stage, pause): (Box<dyn Stage>, Duration)| {
-            let stop = Arc::clone(&stop);
+        let idle: Vec<_> = stages.iter().map(|_| Arc::new(AtomicU64::new(0))).collect();
+        let start = |((mut stage, pause), idle): ((Box<dyn Stage>, Duration), &Arc<AtomicU64>)| {
+            let (stop, idle) = (Arc::clone(&stop), Arc::clone(idle));
             std::thread::spawn(move || {
                 let begun = Instant::now();
                 while !stop.load(Ordering::Relaxed) {
                     let now = Nanos(begun.elapsed().as_nanos() as u64);
                     if stage.poll(now).expect("no fault") == 0 {
+                        idle.fetch_add(1, Ordering::Release);
                         if pause.is_zero() {
                             std::hint::spin_loop();
                         } else {
@@ -196,8 +201,18 @@ impl Helpers {
                 stage
             })
         };
-        let threads = stages.into_iter().map(start).collect();
-        Self { stop, threads }
+        let threads = stages.into_iter().zip(&idle).map(start).collect();
+        Self { stop, idle, threads }
+    }
+
+    /// A look that was under way may have missed what came since it began: the second counts.
+    fn wait(&self) {
+        for idle in &self.idle {
+            let before = idle.load(Ordering::Acquire);
+            while idle.load(Ordering::Acquire) < before + 2 {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        }
     }
 
     fn stop(self) {
