@@ -65,10 +65,8 @@ pub struct Opened<S: Storage> {
     pub cut: Option<Truncation>,
 }
 
-/// Opens the log for a journal that ends with `last`; an empty one begins at
-/// `options.first_sequence`.
-pub fn open<S: Storage>(storage: &S, options: Options, last: Sequence) -> Result<Opened<S>, Error> {
-    let extent = extent(storage, last)?;
+/// Opens the log, cut to the [`extent`] of it that belongs to the journal.
+pub fn open<S: Storage>(storage: &S, options: Options, extent: Extent) -> Result<Opened<S>, Error> {
     let cut = match extent.surplus {
         true => truncate(storage, &options.logic, extent.last)?,
         false => None,

@@ -21,7 +21,6 @@ use crate::shadow::Shadow;
 use crate::snapshot;
 use crate::snapshot::schedule::Triggers;
 use crate::snapshot::taker::{Durable, Taker};
-
 use crate::stage::Fault;
 use crate::types::{Applied, Nanos, Sequence};
 use crate::upkeep::{Keeping, Syncing};
@@ -148,7 +147,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
         one_history::<S>(stores, options, last, extent)?;
         let first = journal.recovery.first.map_or(Sequence(1), Sequence);
         let (mut machine, from) = newest_state::<L, S>(stores, first, last, extent.last)?;
-        let opened = event_log::open(&stores.events, log_options::<L>(options), last)
+        let opened = event_log::open(&stores.events, log_options::<L>(options), extent)
             .map_err(Fault::EventLog)?;
         let mut log = opened.log;
         let before = log.writer.next_sequence();
