@@ -1,6 +1,6 @@
 //! The node's own commands: they stand in the one order with the logic's, and never reach it.
 
-use crate::record::{KIND_LIMIT, Record, RecordError};
+use crate::record::{KIND_LIMIT, Record};
 use crate::types::Sequence;
 
 /// What the node tells every node that reads its journal.
@@ -72,9 +72,4 @@ impl Record for Control {
             _ => None,
         }
     }
-}
-
-/// Reads a control command's frame.
-pub fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<Control, RecordError> {
-    Control::decode(kind, schema, bytes)
 }

@@ -177,7 +177,7 @@ impl<L: Logic> Machine<L> {
     fn control(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
         self.advance(0);
         let sequence = Sequence(frame.sequence);
-        match control::decode(frame.kind, frame.schema, frame.payload)
+        match Control::decode(frame.kind, frame.schema, frame.payload)
             .map_err(|error| Fault::Record { sequence, error })?
         {
             Control::Activate { version } => self.activate(sequence, version)?,
