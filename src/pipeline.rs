@@ -132,15 +132,21 @@ impl Positions {
     /// What the processor said last. The words are read one by one.
     pub fn progress(&self) -> Progress {
         let read = |word: &AtomicU64| word.load(Ordering::Acquire);
-        let wakes_at = read(&self.processor.wakes_at);
+        let wakes_at = self.wakes_at();
         Progress {
             // Read in the order that keeps `released ≤ applied`.
             released: Sequence(read(&self.processor.released)),
-            applied: Sequence(read(&self.processor.applied)),
+            applied: self.applied(),
             handed_on: read(&self.processor.handed_on),
             emitted: read(&self.processor.emitted),
-            wakes_at: (wakes_at != u64::MAX).then_some(Nanos(wakes_at)),
+            wakes_at,
         }
+    }
+
+    /// The last command that was applied.
+    #[inline]
+    pub fn applied(&self) -> Sequence {
+        Sequence(self.processor.applied.load(Ordering::Acquire))
     }
 
     /// When the logic wants to be told the time.

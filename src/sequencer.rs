@@ -78,8 +78,11 @@ impl<L: Logic> Sequencer<L> {
         }
         // The time that commands get, which may be ahead of a clock that was set back.
         let time = self.time.max(now);
-        if self.positions.wakes_at().is_some_and(|due| due <= time) {
-            work += self.poll_tick(now);
+        // What the last tick did to the timers is not known before it is applied.
+        if self.positions.applied() >= self.ticked
+            && self.positions.wakes_at().is_some_and(|due| due <= time)
+        {
+            work += self.tick(now);
         }
         work
     }
@@ -96,15 +99,7 @@ impl<L: Logic> Sequencer<L> {
         1
     }
 
-    fn poll_tick(&mut self, now: Nanos) -> usize {
-        // What the last one did is not known before it is applied.
-        if self.positions.progress().applied < self.ticked {
-            return 0;
-        }
-        let time = self.time.max(now);
-        if self.positions.wakes_at().is_none_or(|due| due > time) {
-            return 0;
-        }
+    fn tick(&mut self, now: Nanos) -> usize {
         let Some(tick) = L::tick() else { return 0 };
         let Some(sequence) = self.offer(&tick, now) else { return 0 };
         self.ticked = sequence;
