@@ -97,7 +97,9 @@ fn traded() -> Traded {
         quantity: 50,
         maker_remaining: 150,
         maker_displayed: 100,
+        maker_shown: 50,
         taker_remaining: 0,
+        taker_shown: 0,
         maker_side: Side::Buy,
         taker_side: Side::ShortExempt,
         venue: Venue::Continuous,
@@ -109,17 +111,19 @@ fn events() -> Vec<Event> {
     let order = order(2, "A2", 1);
     let (side, price) = (Side::Buy, 1_012_500);
     let replaced =
-        Replaced { new: accepted(), old_reference: 1, old_token: token("A1"), reserved: 0 };
+        Replaced { new: accepted(), old_reference: 1, old_token: token("A1"), old_shown: 100 };
     let canceled = Canceled {
         order,
         decrement: 50,
         remaining: 100,
         displayed: 100,
+        shown: 50,
         prevented: 50,
         price,
         side,
         reason: Reason::SelfTrade,
-        reserved: 0,
+        incoming: 0,
+        reserved: [0; 5],
     };
     let state = StateChanged {
         symbol: symbol("AAPL"),
@@ -148,15 +152,24 @@ fn events() -> Vec<Event> {
         price,
         displayed: 100,
         remaining: 100,
+        old_shown: 30,
         side,
-        reserved: [0; 3],
+        reserved: [0; 7],
+    };
+    let modified = Modified {
+        order,
+        remaining: 100,
+        displayed: 100,
+        decrement: 50,
+        shown: 0,
+        side,
+        reserved: [0; 7],
     };
     vec![
         accepted().into(),
         replaced.into(),
         canceled.into(),
-        Modified { order, remaining: 100, displayed: 100, decrement: 50, side, reserved: [0; 3] }
-            .into(),
+        modified.into(),
         traded().into(),
         rested.into(),
         Triggered { order, stop: price, quantity: 100 }.into(),
@@ -166,7 +179,7 @@ fn events() -> Vec<Event> {
         state.into(),
         crossed.into(),
         ParticipantSet(participant).into(),
-        SessionSet(session).into(),
+        SessionSet { terms: session, is_new: 1 }.into(),
         Killed { participant: 1, on: 1 }.into(),
         DayEnded { tokens: 3 }.into(),
     ]

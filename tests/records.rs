@@ -154,7 +154,9 @@ fn traded() -> Traded {
         quantity: 0x0404,
         maker_remaining: 0x0505,
         maker_displayed: 0x0606,
+        maker_shown: 0x0808,
         taker_remaining: 0x0707,
+        taker_shown: 0x0909,
         maker_side: Side::Short,
         taker_side: Side::Buy,
         venue: Venue::Closing,
@@ -170,18 +172,20 @@ fn events() -> Vec<Event> {
         decrement: 0x0606,
         remaining,
         displayed,
+        shown: 0x0808,
         prevented: 0x0707,
         price,
         side: Side::Short,
         reason: Reason::SelfTrade,
-        reserved: 0,
+        incoming: 1,
+        reserved: [0; 5],
     };
-    let (side, decrement) = (Side::Short, 0x0606);
+    let (side, decrement, shown, reserved) = (Side::Short, 0x0606, 0x0707, [0; 7]);
     let replaced = Replaced {
         new: accepted(),
         old_reference: 0x0202_0202_0202,
         old_token: OTHER,
-        reserved: 0,
+        old_shown: 0x0A0A,
     };
     let state = StateChanged {
         symbol: symbol(),
@@ -202,9 +206,9 @@ fn events() -> Vec<Event> {
         accepted().into(),
         replaced.into(),
         canceled.into(),
-        Modified { order, remaining, displayed, decrement, side, reserved: [0; 3] }.into(),
+        Modified { order, remaining, displayed, decrement, shown, side, reserved }.into(),
         traded().into(),
-        Rested { order, price, displayed, remaining, side, reserved: [0; 3] }.into(),
+        Rested { order, price, displayed, remaining, old_shown: shown, side, reserved }.into(),
         Triggered { order, stop: 0x0303, quantity: 0x0404 }.into(),
         MassCanceled { session: 0x0101, reserved: 0, count: 0x0202 }.into(),
         InstrumentAdded { terms: terms(), instrument: 0x0707 }.into(),
@@ -212,7 +216,7 @@ fn events() -> Vec<Event> {
         state.into(),
         crossed.into(),
         ParticipantSet(participant()).into(),
-        SessionSet(session()).into(),
+        SessionSet { terms: session(), is_new: 1 }.into(),
         Killed { participant: 0x0101, on: 0x0202 }.into(),
         DayEnded { tokens: 0x0101_0101_0101 }.into(),
     ]

@@ -138,6 +138,8 @@ impl<O: Owners> Book<O> {
     ) {
         let (buy, sell) = (*self.orders.get(buy_slot), *self.orders.get(sell_slot));
         let (buyer, seller) = (self.owners.owner(buy.number), self.owners.owner(sell.number));
+        let [buy_shown, sell_shown] =
+            [&buy, &sell].map(|order| self.orders.displayed(order).min(quantity));
         self.orders.execute(buy_slot, quantity);
         self.orders.execute(sell_slot, quantity);
         self.owners.traded(buy.instrument, buyer.place, seller.place, quantity);
@@ -150,7 +152,9 @@ impl<O: Owners> Book<O> {
             quantity,
             maker_remaining: buy.open - quantity,
             maker_displayed: self.orders.displayed(self.orders.get(buy_slot)),
+            maker_shown: buy_shown,
             taker_remaining: sell.open - quantity,
+            taker_shown: sell_shown,
             maker_side: buy.side(),
             taker_side: sell.side(),
             venue,

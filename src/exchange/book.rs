@@ -160,11 +160,12 @@ impl<O: Owners> Book<O> {
         let order = *self.orders.get(old);
         let old_owner = self.owners.owner(order.number);
         let old_reference = self.orders.reference(&order);
+        let old_shown = self.orders.displayed(&order);
         self.end(old, &order, old_owner);
         let slot = self.admit(number, incoming);
         let new = self.accepted(slot, owner, incoming);
         let old_token = old_owner.token;
-        emit.event(&Event::Replaced(Replaced { new, old_reference, old_token, reserved: 0 }));
+        emit.event(&Event::Replaced(Replaced { new, old_reference, old_token, old_shown }));
         self.arrive(slot, owner, incoming, emit);
     }
 

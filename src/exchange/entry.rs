@@ -160,12 +160,12 @@ impl<O: Owners> Book<O> {
         }
         self.instruments.get_mut(instrument).link(slot, &mut self.orders);
         if is_news {
-            self.say_rested(slot, emit);
+            self.say_rested(slot, 0, emit);
         }
     }
 
-    /// Says where a displayed order stands.
-    pub(super) fn say_rested(&self, slot: u32, emit: &mut Emit<'_, Event>) {
+    /// Says where a displayed order stands; `old_shown` is what was seen of it elsewhere.
+    pub(super) fn say_rested(&self, slot: u32, old_shown: u32, emit: &mut Emit<'_, Event>) {
         let order = self.orders.get(slot);
         if order.has(Order::HIDDEN) {
             return;
@@ -175,8 +175,9 @@ impl<O: Owners> Book<O> {
             price: self.instruments.get(order.instrument).price(order.tick),
             displayed: self.orders.displayed(order),
             remaining: order.open,
+            old_shown,
             side: order.side(),
-            reserved: [0; 3],
+            reserved: [0; 7],
         }));
     }
 

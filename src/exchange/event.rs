@@ -1,5 +1,8 @@
 //! What happened in the exchange: enough for the order's owner, for market data and for a drop
-//! copy, without asking the exchange again. When, and by which command, is the record's sequence.
+//! copy, without asking the exchange again or remembering what orders there are. When, and by which
+//! command, is the record's sequence.
+//!
+//! `displayed` is what the market sees of an order afterwards, `shown` what it saw go.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
@@ -93,8 +96,8 @@ pub struct Replaced {
     pub old_reference: u64,
     /// The client's name of the old one.
     pub old_token: Token,
-    /// Zeros.
-    pub reserved: u32,
+    /// How many shares of the old one were displayed.
+    pub old_shown: u32,
 }
 
 /// Why shares were taken out of an order.
@@ -144,6 +147,8 @@ pub struct Canceled {
     pub remaining: u32,
     /// How many of them are displayed.
     pub displayed: u32,
+    /// How many displayed shares went.
+    pub shown: u32,
     /// What self-trade prevention kept from trading.
     pub prevented: u32,
     /// The order's limit (0 for a market order), or what the prevented trade's price would have
@@ -153,8 +158,10 @@ pub struct Canceled {
     pub side: Side,
     /// Why.
     pub reason: Reason,
+    /// Whether it was coming in, and stood nowhere yet: 1 or 0.
+    pub incoming: u8,
     /// Zeros.
-    pub reserved: u16,
+    pub reserved: [u8; 5],
 }
 
 /// An order was made smaller, or marked otherwise, in place.
@@ -171,10 +178,12 @@ pub struct Modified {
     pub displayed: u32,
     /// How many shares went.
     pub decrement: u32,
+    /// How many displayed shares went.
+    pub shown: u32,
     /// Its side now.
     pub side: Side,
     /// Zeros.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 7],
 }
 
 /// What made a trade.
@@ -214,8 +223,12 @@ pub struct Traded {
     pub maker_remaining: u32,
     /// How many of them are displayed.
     pub maker_displayed: u32,
+    /// How many of the shares that traded were displayed at the maker.
+    pub maker_shown: u32,
     /// The taker's open shares after it.
     pub taker_remaining: u32,
+    /// How many of the shares that traded were displayed at the taker: only in auctions any.
+    pub taker_shown: u32,
     /// The maker's side.
     pub maker_side: Side,
     /// The taker's side.
@@ -240,10 +253,13 @@ pub struct Rested {
     pub displayed: u32,
     /// How many are open, the reserve included.
     pub remaining: u32,
+    /// How many were displayed until now, where it stood before: what an auction left of an
+    /// iceberg's slice.
+    pub old_shown: u32,
     /// Its side.
     pub side: Side,
     /// Zeros.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 7],
 }
 
 /// A stop woke up.
@@ -347,8 +363,13 @@ pub struct ParticipantSet(pub SetParticipant);
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
-#[repr(transparent)]
-pub struct SessionSet(pub SetSession);
+#[repr(C)]
+pub struct SessionSet {
+    /// What it is like.
+    pub terms: SetSession,
+    /// 1: there was none of this number before; 0: there was.
+    pub is_new: u32,
+}
 
 /// A participant was stopped, or goes on.
 #[derive(

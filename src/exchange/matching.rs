@@ -78,6 +78,7 @@ impl<O: Owners> Book<O> {
         instrument.last = price;
         self.matches += 1;
         let (maker_left, taker_left) = (*self.orders.get(maker_slot), *self.orders.get(taker_slot));
+        let is_hidden = maker.has(Order::HIDDEN);
         emit.event(&Event::Traded(event::Traded {
             match_number: self.matches,
             maker: self.order_id(&maker, maker_owner),
@@ -86,11 +87,13 @@ impl<O: Owners> Book<O> {
             quantity,
             maker_remaining: maker_left.open,
             maker_displayed: self.orders.displayed(&maker_left),
+            maker_shown: if is_hidden { 0 } else { quantity },
             taker_remaining: taker_left.open,
+            taker_shown: 0,
             maker_side: maker.side(),
             taker_side: taker.side(),
             venue: Venue::Continuous,
-            maker_hidden: u8::from(maker.has(Order::HIDDEN)),
+            maker_hidden: u8::from(is_hidden),
         }));
         if maker_left.open == 0 {
             self.end(maker_slot, &maker_left, maker_owner);
@@ -106,6 +109,7 @@ impl<O: Owners> Book<O> {
     /// Shows an iceberg's next slice, at the end of its queue.
     pub(super) fn show_anew(&mut self, slot: u32, emit: &mut Emit<'_, Event>) {
         let order = *self.orders.get(slot);
+        let old_shown = self.orders.displayed(&order);
         let instrument = self.instruments.get_mut(order.instrument);
         instrument.unlink(slot, &mut self.orders);
         if let Some(extra) = self.orders.extra_mut(slot) {
@@ -113,7 +117,7 @@ impl<O: Owners> Book<O> {
             extra.refreshes += 1;
         }
         instrument.link(slot, &mut self.orders);
-        self.say_rested(slot, emit);
+        self.say_rested(slot, old_shown, emit);
     }
 
     fn prevent(

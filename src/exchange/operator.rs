@@ -38,8 +38,8 @@ impl Exchange {
         place: u16,
         emit: &mut Emit<'_, Event>,
     ) {
-        self.book.owners.parties.set_session(terms, place);
-        emit.event(&Event::SessionSet(SessionSet(terms)));
+        let is_new = u32::from(self.book.owners.parties.set_session(terms, place));
+        emit.event(&Event::SessionSet(SessionSet { terms, is_new }));
     }
 
     pub(super) fn change_state(&mut self, number: u16, to: State, emit: &mut Emit<'_, Event>) {

@@ -226,18 +226,18 @@ impl Parties {
         }
     }
 
-    pub(super) fn set_session(&mut self, terms: SetSession, place: u16) {
+    /// Says whether the session is a new one.
+    pub(super) fn set_session(&mut self, terms: SetSession, place: u16) -> bool {
         let id = terms.session as usize;
         if self.sessions.len() <= id {
             self.sessions.resize(id + 1, None);
         }
-        match &mut self.sessions[id] {
-            Some(session) => session.terms = terms,
-            none => {
-                let numbers = VecDeque::new();
-                *none = Some(Session { terms, place, live: 0, numbers });
-            }
+        if let Some(session) = &mut self.sessions[id] {
+            session.terms = terms;
+            return false;
         }
+        self.sessions[id] = Some(Session { terms, place, live: 0, numbers: VecDeque::new() });
+        true
     }
 
     /// Counts a live order of the session.

@@ -25,11 +25,13 @@ impl<O: Owners> Book<O> {
             decrement,
             remaining: 0,
             displayed: 0,
+            shown: self.orders.displayed(order),
             prevented: 0,
             price: self.instruments.get(order.instrument).price(order.tick),
             side: order.side(),
             reason,
-            reserved: 0,
+            incoming: u8::from(!order.has(Order::LINKED)),
+            reserved: [0; 5],
         }
     }
 
@@ -51,29 +53,32 @@ impl<O: Owners> Book<O> {
         let order = *self.orders.get(slot);
         let owner = self.owners.owner(order.number);
         let decrement = order.open - left;
+        let whole = self.canceled(&order, owner, decrement, Reason::User);
         self.orders.reduce(slot, decrement);
         self.owners.reduced(owner.place, order.instrument, order.is_buy(), decrement);
-        emit.event(&Event::Canceled(Canceled {
-            remaining: left,
-            displayed: self.orders.displayed(self.orders.get(slot)),
-            ..self.canceled(&order, owner, decrement, Reason::User)
-        }));
+        let displayed = self.orders.displayed(self.orders.get(slot));
+        let shown = whole.shown - displayed;
+        emit.event(&Event::Canceled(Canceled { remaining: left, displayed, shown, ..whole }));
     }
 
     pub(super) fn modify(&mut self, slot: u32, left: u32, side: Side, emit: &mut Emit<'_, Event>) {
-        let decrement = self.orders.get(slot).open - left;
+        let before = *self.orders.get(slot);
+        let decrement = before.open - left;
+        let displayed_before = self.orders.displayed(&before);
         self.orders.reduce(slot, decrement);
         self.orders.get_mut(slot).set_side(side);
         let order = *self.orders.get(slot);
         let owner = self.owners.owner(order.number);
         self.owners.reduced(owner.place, order.instrument, order.is_buy(), decrement);
+        let displayed = self.orders.displayed(&order);
         emit.event(&Event::Modified(Modified {
             order: self.order_id(&order, owner),
             remaining: left,
-            displayed: self.orders.displayed(&order),
+            displayed,
             decrement,
+            shown: displayed_before - displayed,
             side,
-            reserved: [0; 3],
+            reserved: [0; 7],
         }));
     }
 }

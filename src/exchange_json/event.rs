@@ -30,7 +30,10 @@ pub(super) fn event(to: &mut Writer<'_>, event: &Event) {
         Event::StateChanged(it) => to.within("state_changed", |to| state_changed(to, it)),
         Event::Crossed(it) => to.within("crossed", |to| crossed(to, it)),
         Event::ParticipantSet(it) => to.within("participant_set", |to| all(to, it.0)),
-        Event::SessionSet(it) => to.within("session_set", |to| all(to, it.0)),
+        Event::SessionSet(it) => to.within("session_set", |to| {
+            all(to, it.terms);
+            to.field("is_new", flag(), it.is_new);
+        }),
         Event::Killed(it) => to.within("killed", |to| killed(to, *it)),
         Event::DayEnded(it) => {
             to.within("day_ended", |to| to.field("tokens", number(), it.tokens));
@@ -85,6 +88,7 @@ fn replaced(to: &mut Writer<'_>, it: &Replaced) {
     to.within("new", |to| accepted(to, &it.new));
     to.field("old_reference", number(), it.old_reference);
     to.field("old_token", token(), it.old_token);
+    to.field("old_shown", number(), it.old_shown);
 }
 
 fn canceled(to: &mut Writer<'_>, it: &Canceled) {
@@ -94,8 +98,10 @@ fn canceled(to: &mut Writer<'_>, it: &Canceled) {
     to.field("decrement", number(), it.decrement);
     to.field("remaining", number(), it.remaining);
     to.field("displayed", number(), it.displayed);
+    to.field("shown", number(), it.shown);
     to.field("prevented", number(), it.prevented);
     to.field("reason", named(), it.reason);
+    to.field("incoming", flag(), it.incoming);
 }
 
 fn modified(to: &mut Writer<'_>, it: &Modified) {
@@ -104,6 +110,7 @@ fn modified(to: &mut Writer<'_>, it: &Modified) {
     to.field("decrement", number(), it.decrement);
     to.field("remaining", number(), it.remaining);
     to.field("displayed", number(), it.displayed);
+    to.field("shown", number(), it.shown);
 }
 
 fn traded(to: &mut Writer<'_>, it: &Traded) {
@@ -114,10 +121,12 @@ fn traded(to: &mut Writer<'_>, it: &Traded) {
     to.field("maker_side", named(), it.maker_side);
     to.field("maker_remaining", number(), it.maker_remaining);
     to.field("maker_displayed", number(), it.maker_displayed);
+    to.field("maker_shown", number(), it.maker_shown);
     to.field("maker_hidden", flag(), it.maker_hidden);
     order(to, "taker", &it.taker);
     to.field("taker_side", named(), it.taker_side);
     to.field("taker_remaining", number(), it.taker_remaining);
+    to.field("taker_shown", number(), it.taker_shown);
     to.field("venue", named(), it.venue);
 }
 
@@ -127,6 +136,7 @@ fn rested(to: &mut Writer<'_>, it: &Rested) {
     to.field("price", price(), it.price);
     to.field("displayed", number(), it.displayed);
     to.field("remaining", number(), it.remaining);
+    to.field("old_shown", number(), it.old_shown);
 }
 
 fn triggered(to: &mut Writer<'_>, it: &Triggered) {

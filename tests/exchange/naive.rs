@@ -198,7 +198,7 @@ impl Naive {
             return Err(Why::SessionOfAnother);
         }
         self.sessions.insert(set.session, set);
-        self.say(SessionSet(set));
+        self.say(SessionSet { terms: set, is_new: u32::from(owner.is_none()) });
         Ok(())
     }
 

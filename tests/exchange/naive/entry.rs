@@ -77,7 +77,7 @@ impl Naive {
             new: order.accepted(self.displayed_at_once(&order)),
             old_reference: old.id().reference,
             old_token: old.token,
-            reserved: 0,
+            old_shown: old.displayed,
         });
         self.orders.push(order);
         self.arrive(order.number);

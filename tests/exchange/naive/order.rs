@@ -130,29 +130,33 @@ impl Order {
         }
     }
 
-    /// Once `decrement` shares were taken out.
-    pub(crate) fn canceled(&self, decrement: u32, reason: Reason) -> Canceled {
+    /// Once it is no more what it was `before`.
+    pub(crate) fn canceled(&self, before: &Self, reason: Reason) -> Canceled {
         Canceled {
             order: self.id(),
-            decrement,
+            decrement: before.open - self.open,
             remaining: self.open,
             displayed: self.displayed,
+            shown: before.displayed - self.displayed,
             prevented: 0,
             price: self.price,
             side: self.side,
             reason,
-            reserved: 0,
+            incoming: u8::from(self.standing == Standing::Entering),
+            reserved: [0; 5],
         }
     }
 
-    pub(crate) fn rested(&self) -> Rested {
+    /// Of `old_shown` shares that were displayed, where it stood before.
+    pub(crate) fn rested(&self, old_shown: u32) -> Rested {
         Rested {
             order: self.id(),
             price: self.price,
             displayed: self.displayed,
             remaining: self.open,
+            old_shown,
             side: self.side,
-            reserved: [0; 3],
+            reserved: [0; 7],
         }
     }
 

@@ -44,11 +44,11 @@ impl Naive {
         reason: Reason,
         prevented: Option<(u32, u32)>,
     ) {
-        let mut order = *self.order(number);
-        let decrement = order.open;
+        let before = *self.order(number);
+        let mut order = before;
         order.reduce_to(0);
         self.remove(number);
-        let mut canceled = order.canceled(decrement, reason);
+        let mut canceled = order.canceled(&before, reason);
         if let Some((quantity, price)) = prevented {
             canceled.prevented = quantity;
             canceled.price = price;
@@ -68,7 +68,7 @@ impl Naive {
         }
         let smaller = self.order_mut(order.number);
         smaller.reduce_to(left);
-        let canceled = smaller.canceled(order.open - left, Reason::User);
+        let canceled = smaller.canceled(&order, Reason::User);
         self.say(canceled);
         Ok(())
     }
@@ -90,8 +90,9 @@ impl Naive {
             remaining: changed.open,
             displayed: changed.displayed,
             decrement: order.open - left,
+            shown: order.displayed - changed.displayed,
             side: changed.side,
-            reserved: [0; 3],
+            reserved: [0; 7],
         };
         self.say(modified);
         Ok(())

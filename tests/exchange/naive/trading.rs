@@ -87,7 +87,7 @@ impl Naive {
             self.stand(number, Standing::Book);
             let announced = was_stop || met.prevented || !met.prices.is_empty();
             if announced && !order.is_hidden() {
-                self.say(self.order(number).rested());
+                self.say(self.order(number).rested(0));
             }
         }
     }
@@ -174,7 +174,9 @@ impl Naive {
             quantity,
             maker_remaining: made.open,
             maker_displayed: made.displayed,
+            maker_shown: maker.displayed - made.displayed,
             taker_remaining: took.open,
+            taker_shown: taker.displayed - took.displayed,
             maker_side: made.side,
             taker_side: took.side,
             venue,
@@ -188,9 +190,10 @@ impl Naive {
     /// Shows the next slice of an iceberg, if it has shares left.
     pub(super) fn show_anew(&mut self, number: u64) {
         if self.is_live(number) {
+            let old_shown = self.order(number).displayed;
             self.stand(number, Standing::Book);
             self.order_mut(number).refreshes += 1;
-            self.say(self.order(number).rested());
+            self.say(self.order(number).rested(old_shown));
         }
     }
 

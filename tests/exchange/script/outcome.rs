@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ringframe::exchange::command::SetSession;
 use ringframe::exchange::event::{Accepted, Canceled, Event, OrderId, Reason, Traded, Venue};
 use ringframe::exchange::ids::Token;
 use ringframe::exchange::reject::{Reject, Why};
@@ -123,6 +124,7 @@ fn of_event(event: &Event) -> Said {
             let old = write_name(new.order.session, replaced.old_token);
             let mut details = of_new(new);
             details.push(format!("old={}", reference(replaced.old_reference)));
+            details.push(format!("old_shown={}", replaced.old_shown));
             said(format!("replaced {old} by {}{shows}", who(&new.order)), &details)
         }
         Event::Canceled(canceled) => of_canceled(canceled),
@@ -135,6 +137,7 @@ fn of_event(event: &Event) -> Said {
                     reference(modified.order.reference),
                     side,
                     format!("less={}", modified.decrement),
+                    format!("shown={}", modified.shown),
                 ],
             )
         }
@@ -144,7 +147,11 @@ fn of_event(event: &Event) -> Said {
             let side = format!("side={}", name(&SIDES, &rested.side));
             said(
                 format!("rests {} {}@{}{of}", who(&rested.order), rested.displayed, rested.price),
-                &[reference(rested.order.reference), side],
+                &[
+                    reference(rested.order.reference),
+                    format!("old_shown={}", rested.old_shown),
+                    side,
+                ],
             )
         }
         Event::Triggered(triggered) => said(
@@ -185,7 +192,11 @@ fn of_other(event: &Event) -> Said {
         }
         Event::ParticipantSet(set) => said(format!("participant {}", set.0.participant), &[]),
         Event::SessionSet(set) => {
-            said(format!("session {} of {}", write_session(set.0.session), set.0.participant), &[])
+            let SetSession { session, participant, .. } = set.terms;
+            said(
+                format!("session {} of {participant}", write_session(session)),
+                &[format!("new={}", set.is_new)],
+            )
         }
         Event::Killed(killed) => {
             let verb = if killed.on == 0 { "revived" } else { "killed" };
@@ -238,6 +249,8 @@ fn of_canceled(canceled: &Canceled) -> Said {
             reference(canceled.order.reference),
             format!("price={}", canceled.price),
             format!("side={}", name(&SIDES, &canceled.side)),
+            format!("shown={}", canceled.shown),
+            format!("incoming={}", canceled.incoming),
         ],
     )
 }
@@ -262,7 +275,9 @@ fn of_traded(traded: &Traded) -> Said {
             format!("taker={}", reference(traded.taker.reference)),
             format!("maker_left={}", traded.maker_remaining),
             format!("maker_shows={}", traded.maker_displayed),
+            format!("maker_shown={}", traded.maker_shown),
             format!("taker_left={}", traded.taker_remaining),
+            format!("taker_shown={}", traded.taker_shown),
             format!("maker_side={}", name(&SIDES, &traded.maker_side)),
             format!("taker_side={}", name(&SIDES, &traded.taker_side)),
         ],
