@@ -1,7 +1,9 @@
 //! ITCH 5.0 of the exchange: the displayed book, trade by trade. `docs/PROTOCOLS.md` says what a
 //! reader can rely on.
 
-use super::{Symbols, since_midnight};
+use serde::{Deserialize, Serialize};
+
+use super::since_midnight;
 use crate::exchange::command::{State, Terms};
 use crate::exchange::event::{self, Event, OrderId, Venue};
 use crate::exchange::ids::{Side, Symbol};
@@ -9,17 +11,24 @@ use crate::types::Nanos;
 use crate::wire::itch::{self, Header, Message};
 use crate::wire::layout::{Alpha, U48};
 
-/// What the market is told. It follows the events from the first on.
-#[derive(Clone, Debug, Default)]
+/// What the market is told. It follows the events from the first on, and knows the stocks and how
+/// far the day is, no orders: saved at any event, it goes on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Market {
-    symbols: Symbols,
-    stocks: Vec<(Terms, State)>,
-    displayed: Displayed,
+    /// By the instrument's number.
+    stocks: Vec<Stock>,
     phase: Phase,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stock {
+    symbol: Symbol,
+    lot: u32,
+    state: State,
+}
+
 /// How far the day is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Phase {
     /// Nothing was said yet.
     #[default]
@@ -30,29 +39,6 @@ enum Phase {
     System,
     /// A stock was open.
     Open,
-}
-
-/// How many shares of each order the market sees, by the day's number of its token, which are the
-/// lower half of a reference: dense, and of one stay in the book at a time.
-#[derive(Clone, Debug, Default)]
-struct Displayed(Vec<u32>);
-
-impl Displayed {
-    fn get(&self, reference: u64) -> u32 {
-        self.0.get(reference as u32 as usize).copied().unwrap_or_default()
-    }
-
-    /// Says how many there were.
-    fn set(&mut self, reference: u64, shares: u32) -> u32 {
-        let place = reference as u32 as usize;
-        if place >= self.0.len() {
-            if shares == 0 {
-                return 0;
-            }
-            self.0.resize(place + 1, 0);
-        }
-        std::mem::replace(&mut self.0[place], shares)
-    }
 }
 
 /// An iceberg's next stay in the book.
@@ -67,18 +53,19 @@ impl Market {
             Event::InstrumentAdded(added) => {
                 self.begin(time, Phase::Started, &mut tell);
                 let instrument = added.instrument as u16;
-                self.symbols.add(instrument, added.terms.symbol);
-                self.stocks.push((added.terms, State::Closed));
-                tell(directory(at(locate(instrument)), &added.terms));
-                tell(action(at(locate(instrument)), added.terms.symbol, State::Closed));
+                let Terms { symbol, lot, .. } = added.terms;
+                self.stocks.push(Stock { symbol, lot, state: State::Closed });
+                tell(directory(at(locate(instrument)), symbol, lot));
+                tell(action(at(locate(instrument)), symbol, State::Closed));
             }
             Event::InstrumentChanged(changed) => {
                 self.begin(time, Phase::Started, &mut tell);
                 let instrument = changed.instrument as u16;
-                if let Some((terms, _)) = self.stocks.get_mut(usize::from(instrument)) {
-                    *terms = changed.terms;
+                let Terms { symbol, lot, .. } = changed.terms;
+                if let Some(stock) = self.stocks.get_mut(usize::from(instrument)) {
+                    stock.lot = lot;
                 }
-                tell(directory(at(locate(instrument)), &changed.terms));
+                tell(directory(at(locate(instrument)), symbol, lot));
             }
             Event::StateChanged(changed) => {
                 let phase = match changed.to {
@@ -87,28 +74,28 @@ impl Market {
                     _ => Phase::System,
                 };
                 self.begin(time, phase, &mut tell);
-                if let Some((_, state)) = self.stocks.get_mut(usize::from(changed.instrument)) {
-                    *state = changed.to;
+                if let Some(stock) = self.stocks.get_mut(usize::from(changed.instrument)) {
+                    stock.state = changed.to;
                 }
                 tell(action(at(locate(changed.instrument)), changed.symbol, changed.to));
             }
-            Event::Accepted(new) => {
-                self.add(of(&new.order), &new.order, new.side, new.displayed, new.price, tell);
-            }
+            Event::Accepted(new) => self.add(of(&new.order), &Stay::of(new), tell),
             Event::Replaced(replaced) => self.replace(of(&replaced.new.order), replaced, tell),
             Event::Rested(rested) => self.rest(of(&rested.order), rested, tell),
-            Event::Canceled(canceled) => {
-                self.reduce(of(&canceled.order), &canceled.order, canceled.displayed, tell);
+            Event::Canceled(it) => {
+                tell_reduced(of(&it.order), &it.order, it.shown, it.displayed, tell);
             }
-            Event::Modified(modified) => {
-                self.reduce(of(&modified.order), &modified.order, modified.displayed, tell);
+            Event::Modified(it) => {
+                tell_reduced(of(&it.order), &it.order, it.shown, it.displayed, tell);
             }
             Event::Traded(traded) if traded.venue == Venue::Continuous => {
-                self.trade(of(&traded.maker), traded, tell);
+                tell(self.trade(of(&traded.maker), traded));
             }
             Event::Traded(traded) => {
-                for order in [&traded.maker, &traded.taker] {
-                    self.trade_in_cross(of(order), traded, order, &mut tell);
+                let both =
+                    [(&traded.maker, traded.maker_shown), (&traded.taker, traded.taker_shown)];
+                for (order, shown) in both {
+                    tell_traded_in_cross(of(order), traded, order, shown, &mut tell);
                 }
             }
             Event::Crossed(crossed) => tell(self.cross(at(locate(crossed.instrument)), crossed)),
@@ -127,11 +114,11 @@ impl Market {
         if self.phase < Phase::Started {
             tell(system(itch::Day::MESSAGES_START, time));
             let stocks = || (0..).map(locate).zip(&self.stocks);
-            for (locate, (terms, _)) in stocks() {
-                tell(directory(header(locate, time), terms));
+            for (locate, stock) in stocks() {
+                tell(directory(header(locate, time), stock.symbol, stock.lot));
             }
-            for (locate, (terms, state)) in stocks() {
-                tell(action(header(locate, time), terms.symbol, *state));
+            for (locate, stock) in stocks() {
+                tell(action(header(locate, time), stock.symbol, stock.state));
             }
         }
         if self.phase < Phase::System && phase >= Phase::System {
@@ -155,138 +142,69 @@ impl Market {
             tell(system(itch::Day::MESSAGES_END, time));
         }
         self.phase = Phase::Before;
-        self.displayed.0.clear();
     }
 
-    fn add(
-        &mut self,
-        header: Header,
-        order: &OrderId,
-        side: Side,
-        shares: u32,
-        price: u32,
-        mut tell: impl FnMut(Message),
-    ) {
-        self.displayed.set(order.reference, shares);
-        if shares > 0 {
+    fn add(&self, header: Header, stay: &Stay, mut tell: impl FnMut(Message)) {
+        if stay.shares > 0 {
             let added = itch::Added {
                 header,
-                reference: order.reference.into(),
-                side: if side.is_buy() { itch::Side::BUY } else { itch::Side::SELL },
-                shares: shares.into(),
-                stock: Alpha(self.symbols.get(order.instrument).0),
-                price: price.into(),
+                reference: stay.order.reference.into(),
+                side: if stay.side.is_buy() { itch::Side::BUY } else { itch::Side::SELL },
+                shares: stay.shares.into(),
+                stock: Alpha(self.symbol(stay.order.instrument).0),
+                price: stay.price.into(),
             };
             tell(added.into());
         }
     }
 
-    fn replace(
-        &mut self,
-        header: Header,
-        replaced: &event::Replaced,
-        mut tell: impl FnMut(Message),
-    ) {
-        let new = &replaced.new;
+    fn replace(&self, header: Header, replaced: &event::Replaced, mut tell: impl FnMut(Message)) {
+        let new = Stay::of(&replaced.new);
         let old = replaced.old_reference;
-        if self.displayed.set(old, 0) == 0 {
-            return self.add(header, &new.order, new.side, new.displayed, new.price, tell);
-        }
-        self.displayed.set(new.order.reference, new.displayed);
-        tell(if new.displayed == 0 {
-            itch::Deleted { header, reference: old.into() }.into()
+        if replaced.old_shown == 0 {
+            self.add(header, &new, tell);
+        } else if new.shares == 0 {
+            tell(itch::Deleted { header, reference: old.into() }.into());
         } else {
-            moved(header, old, &new.order, new.displayed, new.price)
-        });
+            tell(moved(header, old, &new));
+        }
     }
 
     /// An iceberg that traded in an auction shows a new slice while the old one is still seen.
-    fn rest(&mut self, header: Header, rested: &event::Rested, mut tell: impl FnMut(Message)) {
-        let event::Rested { order, price, displayed, side, .. } = *rested;
-        if self.displayed.get(order.reference) == 0 {
-            return self.add(header, &order, side, displayed, price, tell);
-        }
-        self.displayed.set(order.reference, displayed);
-        let old = order.reference.saturating_sub(REFRESH);
-        tell(moved(header, old, &order, displayed, price));
-    }
-
-    /// So many shares of the order are seen from now on.
-    fn reduce(
-        &mut self,
-        header: Header,
-        order: &OrderId,
-        displayed: u32,
-        mut tell: impl FnMut(Message),
-    ) {
-        let reference = order.reference.into();
-        let gone = self.displayed.get(order.reference).saturating_sub(displayed);
-        if gone == 0 {
-            return;
-        }
-        self.displayed.set(order.reference, displayed);
-        tell(if displayed == 0 {
-            itch::Deleted { header, reference }.into()
+    fn rest(&self, header: Header, rested: &event::Rested, mut tell: impl FnMut(Message)) {
+        let event::Rested { order, price, displayed: shares, side, .. } = *rested;
+        let new = Stay { order, side, shares, price };
+        if rested.old_shown == 0 {
+            self.add(header, &new, tell);
         } else {
-            itch::Reduced { header, reference, shares: gone.into() }.into()
-        });
+            tell(moved(header, order.reference.saturating_sub(REFRESH), &new));
+        }
     }
 
-    /// Takes what traded of what is seen of the order; says how many shares that were.
-    fn take(&mut self, order: &OrderId, quantity: u32) -> u32 {
-        let seen = self.displayed.get(order.reference);
-        let gone = seen.min(quantity);
-        self.displayed.set(order.reference, seen - gone);
-        gone
-    }
-
-    fn trade(&mut self, header: Header, traded: &event::Traded, mut tell: impl FnMut(Message)) {
+    fn trade(&self, header: Header, traded: &event::Traded) -> Message {
         let match_number = traded.match_number.into();
-        let shares = self.take(&traded.maker, traded.quantity).into();
         if traded.maker_hidden == 0 {
             let reference = traded.maker.reference.into();
-            tell(itch::Executed { header, reference, shares, match_number }.into());
-        } else {
-            let hidden = itch::Traded {
-                header,
-                reference: 0.into(),
-                side: itch::Side::BUY,
-                shares: traded.quantity.into(),
-                stock: Alpha(self.symbols.get(traded.maker.instrument).0),
-                price: traded.price.into(),
-                match_number,
-            };
-            tell(hidden.into());
+            let shares = traded.maker_shown.into();
+            return itch::Executed { header, reference, shares, match_number }.into();
         }
-    }
-
-    /// What is not seen of the order is in the cross's own message, which counts for volumes.
-    fn trade_in_cross(
-        &mut self,
-        header: Header,
-        traded: &event::Traded,
-        order: &OrderId,
-        tell: &mut impl FnMut(Message),
-    ) {
-        let shares = self.take(order, traded.quantity);
-        if shares > 0 {
-            let executed = itch::Executed {
-                header,
-                reference: order.reference.into(),
-                shares: shares.into(),
-                match_number: traded.match_number.into(),
-            };
-            let printable = itch::Flag::NO;
-            let price = traded.price.into();
-            tell(itch::ExecutedAtPrice { executed, printable, price }.into());
+        itch::Traded {
+            header,
+            reference: 0.into(),
+            side: itch::Side::BUY,
+            shares: traded.quantity.into(),
+            stock: Alpha(self.symbol(traded.maker.instrument).0),
+            price: traded.price.into(),
+            match_number,
         }
+        .into()
     }
 
     fn cross(&self, header: Header, crossed: &event::Crossed) -> Message {
         itch::Crossed {
             header,
             shares: crossed.volume.into(),
-            stock: Alpha(self.symbols.get(crossed.instrument).0),
+            stock: Alpha(self.symbol(crossed.instrument).0),
             price: crossed.price.into(),
             match_number: crossed.match_number.into(),
             cross: match crossed.venue {
@@ -296,6 +214,66 @@ impl Market {
             },
         }
         .into()
+    }
+
+    /// Blank for a number that nobody added.
+    fn symbol(&self, instrument: u16) -> Symbol {
+        let stock = self.stocks.get(usize::from(instrument));
+        stock.map(|stock| stock.symbol).unwrap_or_default()
+    }
+}
+
+/// What is seen of an order that takes a place in the displayed book.
+struct Stay {
+    order: OrderId,
+    side: Side,
+    shares: u32,
+    price: u32,
+}
+
+impl Stay {
+    fn of(new: &event::Accepted) -> Self {
+        let event::Accepted { order, side, displayed: shares, price, .. } = *new;
+        Self { order, side, shares, price }
+    }
+}
+
+/// So many shares that were seen went, so many are seen still.
+fn tell_reduced(
+    header: Header,
+    order: &OrderId,
+    gone: u32,
+    left: u32,
+    mut tell: impl FnMut(Message),
+) {
+    let reference = order.reference.into();
+    if gone > 0 {
+        tell(if left == 0 {
+            itch::Deleted { header, reference }.into()
+        } else {
+            itch::Reduced { header, reference, shares: gone.into() }.into()
+        });
+    }
+}
+
+/// What is not seen of the order is in the cross's own message, which counts for volumes.
+fn tell_traded_in_cross(
+    header: Header,
+    traded: &event::Traded,
+    order: &OrderId,
+    shown: u32,
+    tell: &mut impl FnMut(Message),
+) {
+    if shown > 0 {
+        let executed = itch::Executed {
+            header,
+            reference: order.reference.into(),
+            shares: shown.into(),
+            match_number: traded.match_number.into(),
+        };
+        let printable = itch::Flag::NO;
+        let price = traded.price.into();
+        tell(itch::ExecutedAtPrice { executed, printable, price }.into());
     }
 }
 
@@ -313,10 +291,15 @@ fn system(event: itch::Day, time: Nanos) -> Message {
     itch::SystemEvent { header: header(0, time), event }.into()
 }
 
-fn moved(header: Header, old: u64, new: &OrderId, shares: u32, price: u32) -> Message {
-    let new = new.reference.into();
-    itch::Replaced { header, old: old.into(), new, shares: shares.into(), price: price.into() }
-        .into()
+fn moved(header: Header, old: u64, to: &Stay) -> Message {
+    itch::Replaced {
+        header,
+        old: old.into(),
+        new: to.order.reference.into(),
+        shares: to.shares.into(),
+        price: to.price.into(),
+    }
+    .into()
 }
 
 fn action(header: Header, symbol: Symbol, state: State) -> Message {
@@ -334,14 +317,14 @@ fn action(header: Header, symbol: Symbol, state: State) -> Message {
     .into()
 }
 
-fn directory(header: Header, terms: &Terms) -> Message {
-    let round_lots_only = if terms.lot > 1 { itch::Flag::YES } else { itch::Flag::NO };
+fn directory(header: Header, symbol: Symbol, lot: u32) -> Message {
+    let round_lots_only = if lot > 1 { itch::Flag::YES } else { itch::Flag::NO };
     itch::StockDirectory {
         header,
-        stock: Alpha(terms.symbol.0),
+        stock: Alpha(symbol.0),
         category: itch::Category::NONE,
         finances: itch::Finances::NONE,
-        round_lot: terms.lot.into(),
+        round_lot: lot.into(),
         round_lots_only,
         class: itch::Class::COMMON,
         subtype: Alpha(*b"Z "),

@@ -2,7 +2,7 @@
 
 use zerocopy::byteorder::big_endian::U64;
 
-use super::{Symbols, since_midnight};
+use super::{Names, since_midnight};
 use crate::exchange::command::{
     Cancel, Command, Enter, Handling, Lifetime, Modify, Pricing, Replace,
 };
@@ -57,6 +57,17 @@ pub struct Account {
     pub session: u16,
     /// The only firm that it may name.
     pub firm: Firm,
+}
+
+/// How a participant is called: a letter, then its number's last three digits of base 36.
+///
+/// A function of the number alone, so that the bytes depend on no setting. Three digits are not
+/// enough for all: the rest is in the letter, F or G.
+pub fn firm(participant: u16) -> Firm {
+    const BASE: u16 = 36;
+    let digit = |number: u16| b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[usize::from(number % BASE)];
+    let [second, third, fourth] = [BASE * BASE, BASE, 1].map(|one| digit(participant / one));
+    Alpha([if participant < BASE.pow(3) { b'F' } else { b'G' }, second, third, fourth])
 }
 
 /// What a message asks of the exchange; `None` when it names no token or no side, so that nobody
@@ -272,134 +283,110 @@ pub enum To {
     Everyone,
 }
 
-/// The first message of a day, for which the exchange has no event.
+/// The first message of a day. A session's first day begins when it is set; no event begins the
+/// others, so whoever keeps its messages does, before all that follow the day's end.
 pub fn start_of_day(time: Nanos) -> Outbound {
     ouch::SystemEvent { time: since_midnight(time).into(), event: ouch::Day::START }.into()
 }
 
-/// What sessions are told. It follows the events from the first on.
-#[derive(Clone, Debug, Default)]
-pub struct Teller {
-    symbols: Symbols,
-    /// The order that came last: the others of its command were there before.
-    incoming: u64,
+/// Tells what the event is to each session that it concerns; `time` is its command's, `names` know
+/// all that the log named up to it, or more.
+pub fn tell(event: &Event, time: Nanos, names: &Names, mut tell: impl FnMut(To, Outbound)) {
+    let at: U64 = since_midnight(time).into();
+    let session = |order: &OrderId| To::Session(order.session);
+    match event {
+        Event::Accepted(accepted) => {
+            let order = order(accepted, time, names);
+            let told = ouch::Accepted { time: at, order, bbo: ouch::BboWeight::NONE };
+            tell(session(&accepted.order), told.into());
+        }
+        Event::Replaced(replaced) => {
+            let order = order(&replaced.new, time, names);
+            let old = Alpha(replaced.old_token.to_wire());
+            let told = ouch::Replaced { time: at, order, old, bbo: ouch::BboWeight::NONE };
+            tell(session(&replaced.new.order), told.into());
+        }
+        Event::Canceled(it) => tell(session(&it.order), canceled(it, at)),
+        Event::Modified(modified) => {
+            let told = ouch::Modified {
+                time: at,
+                token: Alpha(modified.order.token.to_wire()),
+                side: side_letter(modified.side),
+                shares: modified.remaining.into(),
+            };
+            tell(session(&modified.order), told.into());
+        }
+        Event::Traded(traded) => {
+            let [maker, taker] = liquidity(traded.venue);
+            tell(session(&traded.maker), executed(traded, &traded.maker, maker, at));
+            tell(session(&traded.taker), executed(traded, &traded.taker, taker, at));
+        }
+        Event::Rested(rested) if is_shown_anew(&rested.order) => {
+            tell(session(&rested.order), shown_anew(rested, at));
+        }
+        Event::SessionSet(set) if set.is_new != 0 => {
+            tell(To::Session(set.terms.session), start_of_day(time));
+        }
+        Event::DayEnded(_) => {
+            let told = ouch::SystemEvent { time: at, event: ouch::Day::END };
+            tell(To::Everyone, told.into());
+        }
+        Event::Rested(_)
+        | Event::Triggered(_)
+        | Event::MassCanceled(_)
+        | Event::InstrumentAdded(_)
+        | Event::InstrumentChanged(_)
+        | Event::StateChanged(_)
+        | Event::Crossed(_)
+        | Event::ParticipantSet(_)
+        | Event::SessionSet(_)
+        | Event::Killed(_) => {}
+    }
 }
 
-impl Teller {
-    /// Tells what the event is to each session that it concerns; `time` is its command's, `firm`
-    /// each session's own.
-    pub fn on_event(
-        &mut self,
-        event: &Event,
-        time: Nanos,
-        firm: impl Fn(u16) -> Firm,
-        mut tell: impl FnMut(To, Outbound),
-    ) {
-        let at: U64 = since_midnight(time).into();
-        let session = |order: &OrderId| To::Session(order.session);
-        match event {
-            Event::Accepted(accepted) => {
-                self.incoming = accepted.order.reference;
-                let order = self.order(accepted, time, firm(accepted.order.session));
-                let bbo = ouch::BboWeight::NONE;
-                let told = ouch::Accepted { time: at, order, bbo };
-                tell(session(&accepted.order), told.into());
-            }
-            Event::Replaced(replaced) => {
-                let new = &replaced.new;
-                self.incoming = new.order.reference;
-                let order = self.order(new, time, firm(new.order.session));
-                let old = Alpha(replaced.old_token.to_wire());
-                let bbo = ouch::BboWeight::NONE;
-                let told = ouch::Replaced { time: at, order, old, bbo };
-                tell(session(&new.order), told.into());
-            }
-            Event::Canceled(canceled) => {
-                tell(session(&canceled.order), self.canceled(canceled, at));
-            }
-            Event::Modified(modified) => {
-                let told = ouch::Modified {
-                    time: at,
-                    token: Alpha(modified.order.token.to_wire()),
-                    side: side_letter(modified.side),
-                    shares: modified.remaining.into(),
-                };
-                tell(session(&modified.order), told.into());
-            }
-            Event::Traded(traded) => {
-                let [maker, taker] = liquidity(traded.venue);
-                tell(session(&traded.maker), executed(traded, &traded.maker, maker, at));
-                tell(session(&traded.taker), executed(traded, &traded.taker, taker, at));
-            }
-            Event::Rested(rested) if is_shown_anew(&rested.order) => {
-                tell(session(&rested.order), shown_anew(rested, at));
-            }
-            Event::Triggered(triggered) => self.incoming = triggered.order.reference,
-            Event::InstrumentAdded(added) => {
-                self.symbols.add(added.instrument as u16, added.terms.symbol);
-            }
-            Event::DayEnded(_) => {
-                let told = ouch::SystemEvent { time: at, event: ouch::Day::END };
-                tell(To::Everyone, told.into());
-            }
-            Event::Rested(_)
-            | Event::MassCanceled(_)
-            | Event::InstrumentChanged(_)
-            | Event::StateChanged(_)
-            | Event::Crossed(_)
-            | Event::ParticipantSet(_)
-            | Event::SessionSet(_)
-            | Event::Killed(_) => {}
-        }
+fn order(accepted: &event::Accepted, time: Nanos, names: &Names) -> ouch::Order {
+    let event::Accepted { order, marks, .. } = *accepted;
+    let is_market = accepted.pricing == Pricing::Market;
+    ouch::Order {
+        token: Alpha(order.token.to_wire()),
+        side: side_letter(accepted.side),
+        shares: accepted.quantity.into(),
+        stock: Alpha(names.symbol(order.instrument).0),
+        price: if is_market { ouch::MARKET_PRICE } else { accepted.price }.into(),
+        time_in_force: time_in_force(accepted, time).into(),
+        firm: names.account(order.session).map_or(Firm::BLANK, |account| account.firm),
+        display: match accepted.handling {
+            Handling::Displayed if marks & marks::ATTRIBUTABLE != 0 => ouch::Display::ATTRIBUTABLE,
+            Handling::Displayed => ouch::Display::ANONYMOUS,
+            Handling::Hidden => ouch::Display::HIDDEN,
+            Handling::PostOnly => ouch::Display::POST_ONLY,
+        },
+        reference: order.reference.into(),
+        capacity: marks::capacity(marks),
+        sweep: marks::sweep(marks),
+        minimum: accepted.minimum.into(),
+        cross: ouch::Cross::NONE,
+        state: ouch::OrderState::LIVE,
     }
+}
 
-    fn order(&self, accepted: &event::Accepted, time: Nanos, firm: Firm) -> ouch::Order {
-        let event::Accepted { order, marks, .. } = *accepted;
-        let is_market = accepted.pricing == Pricing::Market;
-        ouch::Order {
-            token: Alpha(order.token.to_wire()),
-            side: side_letter(accepted.side),
-            shares: accepted.quantity.into(),
-            stock: Alpha(self.symbols.get(order.instrument).0),
-            price: if is_market { ouch::MARKET_PRICE } else { accepted.price }.into(),
-            time_in_force: time_in_force(accepted, time).into(),
-            firm,
-            display: match accepted.handling {
-                Handling::Displayed if marks & marks::ATTRIBUTABLE != 0 => {
-                    ouch::Display::ATTRIBUTABLE
-                }
-                Handling::Displayed => ouch::Display::ANONYMOUS,
-                Handling::Hidden => ouch::Display::HIDDEN,
-                Handling::PostOnly => ouch::Display::POST_ONLY,
-            },
-            reference: order.reference.into(),
-            capacity: marks::capacity(marks),
-            sweep: marks::sweep(marks),
-            minimum: accepted.minimum.into(),
-            cross: ouch::Cross::NONE,
-            state: ouch::OrderState::LIVE,
-        }
+fn canceled(canceled: &event::Canceled, time: U64) -> Outbound {
+    let token = Alpha(canceled.order.token.to_wire());
+    let decrement = canceled.decrement.into();
+    let reason = cancel_letter(canceled.reason);
+    if canceled.reason != Reason::SelfTrade {
+        return ouch::Canceled { time, token, decrement, reason }.into();
     }
-
-    fn canceled(&self, canceled: &event::Canceled, time: U64) -> Outbound {
-        let token = Alpha(canceled.order.token.to_wire());
-        let decrement = canceled.decrement.into();
-        let reason = cancel_letter(canceled.reason);
-        if canceled.reason != Reason::SelfTrade {
-            return ouch::Canceled { time, token, decrement, reason }.into();
-        }
-        let is_incoming = canceled.order.reference == self.incoming;
-        ouch::SelfMatch {
-            time,
-            token,
-            decrement,
-            reason,
-            prevented: canceled.prevented.into(),
-            price: canceled.price.into(),
-            liquidity: if is_incoming { Liquidity::REMOVED } else { Liquidity::ADDED },
-        }
-        .into()
+    ouch::SelfMatch {
+        time,
+        token,
+        decrement,
+        reason,
+        prevented: canceled.prevented.into(),
+        price: canceled.price.into(),
+        liquidity: if canceled.incoming == 0 { Liquidity::ADDED } else { Liquidity::REMOVED },
     }
+    .into()
 }
 
 /// Each stay of an iceberg in the displayed book has a reference of its own.

@@ -1,19 +1,24 @@
 //! What the dialects say, beside the exchange: each answer by its letters, and the book that a
 //! reader of the market data has beside the exchange's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ringframe::dialect::ouch::{To, rejected};
+use ringframe::dialect::Names;
+use ringframe::dialect::itch::Market;
+use ringframe::dialect::ouch::{To, firm, rejected, start_of_day, tell};
 use ringframe::exchange::command::{
-    Command, EndDay, Enter, Handling, Lifetime, Pricing, Replace, State,
+    AddInstrument, Command, EndDay, Enter, Handling, Lifetime, Pricing, Replace, SelfTrade,
+    SetParticipant, SetSession, State, Terms,
 };
-use ringframe::exchange::ids::{Side, Token};
+use ringframe::exchange::ids::{Side, Symbol, Token};
 use ringframe::exchange::reject::{Reject, Rejected, Why};
 use ringframe::exchange::view::Level;
 use ringframe::types::Nanos;
 use ringframe::wire::itch;
 use ringframe::wire::layout::Alpha;
 use ringframe::wire::ouch::{self, Outbound, time_in_force};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use zerocopy::TryFromBytes;
 
 use crate::samples::alpha;
@@ -185,6 +190,58 @@ fn a_conversation() {
     assert_eq!(end.event, ouch::Day::END);
 }
 
+/// The one that came is canceled, not the one that waited.
+#[test]
+fn who_met_its_own_knows_whether_it_came() {
+    let mut venue = open();
+    let self_trade = SelfTrade::CancelBoth;
+    let participant = SetParticipant { participant: 1, self_trade, ..SetParticipant::default() };
+    venue.run(&participant.into());
+    venue.ask(1, enter("A", ouch::Side::BUY));
+    let told = venue.ask(1, ouch::Enter { shares: 30.into(), ..enter("B", ouch::Side::SELL) });
+    let [_, (_, Outbound::SelfMatch(waited)), (_, Outbound::SelfMatch(came))] = told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!((waited.token, waited.liquidity), (alpha("A"), ouch::Liquidity::ADDED));
+    assert_eq!((came.token, came.liquidity), (alpha("B"), ouch::Liquidity::REMOVED));
+}
+
+#[test]
+fn a_session_begins_with_the_start_of_day() {
+    let mut venue = Venue::new();
+    let started = |to: &(To, Outbound)| matches!(to, (_, Outbound::SystemEvent(_)));
+    assert!(venue.told.iter().all(started));
+    let sessions: Vec<To> = venue.told.drain(..).map(|(to, _)| to).collect();
+    assert_eq!(sessions, [1, 2, 3].map(To::Session));
+    let set = |session| SetSession { session, participant: 2, cancel_on_disconnect: 1 };
+    venue.run(&set(2).into());
+    assert_eq!(venue.told, [], "it was there before");
+    let start = start_of_day(venue.now());
+    venue.run(&set(4).into());
+    assert_eq!(venue.told, [(To::Session(4), start)]);
+}
+
+#[test]
+fn names_know_the_sessions() {
+    let mut names = Names::default();
+    let mut venue = Venue::new();
+    let again = SetSession { session: 2, participant: 2, cancel_on_disconnect: 7 };
+    venue.run(&again.into());
+    venue.log.iter().for_each(|(event, _)| names.on_event(event));
+    assert_eq!(names.sessions().collect::<Vec<_>>(), [(1, false), (2, true), (3, false)]);
+    let account = names.account(2).expect("it was set");
+    assert_eq!((account.session, account.firm), (2, alpha("F002")));
+    assert!(names.account(0).is_none() && names.account(4).is_none());
+}
+
+#[test]
+fn each_participant_has_a_firm_of_its_own() {
+    let firms: BTreeSet<[u8; 4]> = (0..=u16::MAX).map(|each| firm(each).0).collect();
+    assert_eq!(firms.len(), 1 << 16);
+    let some = [0, 1, 35, 36, 46_655, 46_656, 65_535].map(|each| firm(each));
+    assert_eq!(some, ["F000", "F001", "F00Z", "F010", "FZZZ", "G000", "GEKF"].map(alpha));
+}
+
 /// What the exchange shows at each price.
 fn displayed(levels: &[Level]) -> BTreeMap<u32, u64> {
     let shown = levels.iter().filter(|level| level.price > 0 && level.displayed > 0);
@@ -238,14 +295,68 @@ fn random_command(random: &mut fastrand::Rng, number: u64) -> Command {
     }
 }
 
+/// So many days' states.
+fn days(count: usize) -> impl Iterator<Item = State> {
+    let day = [State::PreOpen, State::Open, State::Halted, State::PreOpen, State::Open];
+    let day = day.into_iter().chain([State::PreClose, State::Closed]);
+    std::iter::repeat_n(day, count).flatten()
+}
+
+/// At every event, what is told is a function of the event, of the market as it was saved before,
+/// and of the names, of that moment or any later one.
+#[test]
+fn one_can_begin_anywhere_in_the_log() {
+    let mut random = fastrand::Rng::with_seed(8);
+    let mut venue = Venue::new();
+    for state in days(3) {
+        venue.go(state);
+        if state == State::Closed {
+            venue.run(&EndDay.into());
+        }
+        for _ in 0..100 {
+            let number = venue.now().0 % (1 << 40);
+            venue.run(&random_command(&mut random, number));
+        }
+        // Names that those before know nothing of.
+        let (session, symbol) = (random.u16(..), format!("NEW{}", random.u16(..)));
+        venue.run(&SetSession { session, participant: 1, cancel_on_disconnect: 1 }.into());
+        let symbol = Symbol::new(&symbol).expect("short enough");
+        venue.run(&AddInstrument(Terms { symbol, ..venue.terms }).into());
+    }
+    let mut latest = Names::default();
+    venue.log.iter().for_each(|(event, _)| latest.on_event(event));
+    let latest: Names = saved(&latest);
+    let (mut names, mut market) = (Names::default(), Market::default());
+    let [mut told, mut seen] = [0, 0];
+    for (event, time) in &venue.log {
+        let [mut live, mut anew] = [Vec::new(), Vec::new()];
+        names.on_event(event);
+        tell(event, *time, &names, |to, said| live.push((to, said)));
+        tell(event, *time, &latest, |to, said| anew.push((to, said)));
+        assert_eq!(live, anew, "{event:?}");
+        told += live.len();
+        let mut resumed: Market = saved(&market);
+        let [mut live, mut anew] = [Vec::new(), Vec::new()];
+        market.on_event(event, *time, |said| live.push(said));
+        resumed.on_event(event, *time, |said| anew.push(said));
+        assert_eq!((live.as_slice(), &market), (anew.as_slice(), &resumed), "{event:?}");
+        seen += live.len();
+    }
+    assert_eq!(names, latest);
+    assert!(told > 1_000 && seen > 1_000, "{told} and {seen} messages are too few");
+}
+
+/// It, written and read again.
+fn saved<T: Serialize + DeserializeOwned>(it: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(it).expect("JSON")).expect("the same")
+}
+
 #[test]
 fn the_market_sees_the_book() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut venue = Venue::new();
     let mut reader = Reader::default();
-    let round = [State::PreOpen, State::Open, State::Halted, State::PreOpen, State::Open];
-    let round = round.into_iter().chain([State::PreClose, State::Closed]);
-    for state in std::iter::repeat_n(round, 6).flatten() {
+    for state in days(6) {
         venue.go(state);
         if state == State::Closed {
             venue.run(&EndDay.into());

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use ringframe::dialect::Names;
 use ringframe::dialect::itch::Market;
-use ringframe::dialect::ouch::{Account, Teller, To, command, rejected};
+use ringframe::dialect::ouch::{To, command, rejected, tell};
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::{
     AddInstrument, ChangeState, Command, SelfTrade, SetParticipant, SetSession, State, Terms,
@@ -18,7 +19,8 @@ use ringframe::wire::{itch, ouch};
 
 use crate::samples::alpha;
 
-pub(crate) const FIRM: ouch::Firm = Alpha(*b"FIRM");
+/// Whose session 1 is.
+pub(crate) const FIRM: ouch::Firm = Alpha(*b"F001");
 /// 09:30 of some day.
 const MORNING: u64 = 20_000 * 86_400 * Nanos::SECOND + 34_200 * Nanos::SECOND;
 
@@ -26,8 +28,12 @@ pub(crate) struct Venue {
     pub(crate) exchange: Exchange,
     outbox: Outbox<Event, Reject>,
     sequence: u64,
-    teller: Teller,
+    names: Names,
     market: Market,
+    /// Its instrument's.
+    pub(crate) terms: Terms,
+    /// Every event, and its command's time.
+    pub(crate) log: Vec<(Event, Nanos)>,
     pub(crate) told: Vec<(To, ouch::Outbound)>,
     pub(crate) seen: Vec<itch::Message>,
 }
@@ -39,12 +45,23 @@ pub(crate) fn aapl() -> Symbol {
 impl Venue {
     /// One instrument; sessions 1 to 3, of a participant each, which cancels its newest order.
     pub(crate) fn new() -> Self {
+        let terms = Terms {
+            symbol: aapl(),
+            tick: 100,
+            lot: 1,
+            lowest: 100,
+            highest: 10_000_000,
+            collar: 0,
+            reference: 1_000_000,
+        };
         let mut venue = Self {
+            terms,
             exchange: Exchange::default(),
             outbox: Outbox::default(),
             sequence: 0,
-            teller: Teller::default(),
+            names: Names::default(),
             market: Market::default(),
+            log: Vec::new(),
             told: Vec::new(),
             seen: Vec::new(),
         };
@@ -57,15 +74,6 @@ impl Venue {
             let session = SetSession { session: id, participant: id, cancel_on_disconnect: 0 };
             venue.run(&session.into());
         }
-        let terms = Terms {
-            symbol: aapl(),
-            tick: 100,
-            lot: 1,
-            lowest: 100,
-            highest: 10_000_000,
-            collar: 0,
-            reference: 1_000_000,
-        };
         venue.run(&AddInstrument(terms).into());
         venue
     }
@@ -87,13 +95,10 @@ impl Venue {
         for outcome in self.outbox.outcomes() {
             match outcome {
                 Ok(event) => {
-                    self.teller.on_event(
-                        &event,
-                        time,
-                        |_| FIRM,
-                        |to, said| self.told.push((to, said)),
-                    );
+                    self.names.on_event(&event);
+                    tell(&event, time, &self.names, |to, said| self.told.push((to, said)));
                     self.market.on_event(&event, time, |said| self.seen.push(said));
+                    self.log.push((event, time));
                 }
                 Err(reject) => self.told.extend(
                     rejected(&reject, time).map(|(session, said)| (To::Session(session), said)),
@@ -109,7 +114,7 @@ impl Venue {
         session: u16,
         message: impl Into<ouch::Inbound>,
     ) -> Vec<(To, ouch::Outbound)> {
-        let from = Account { session, firm: FIRM };
+        let from = self.names.account(session).expect("it was set");
         let asked = command(&message.into(), from, self.now());
         self.told.clear();
         if let Some(asked) = asked {
@@ -126,7 +131,7 @@ pub(crate) fn enter(token: &str, side: ouch::Side) -> ouch::Enter {
         side,
         shares: 100.into(),
         price: 1_000_000.into(),
-        firm: FIRM,
+        firm: Alpha::BLANK,
         ..crate::samples::enter()
     }
 }
