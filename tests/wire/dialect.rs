@@ -238,7 +238,7 @@ fn names_know_the_sessions() {
 fn each_participant_has_a_firm_of_its_own() {
     let firms: BTreeSet<[u8; 4]> = (0..=u16::MAX).map(|each| firm(each).0).collect();
     assert_eq!(firms.len(), 1 << 16);
-    let some = [0, 1, 35, 36, 46_655, 46_656, 65_535].map(|each| firm(each));
+    let some = [0, 1, 35, 36, 46_655, 46_656, 65_535].map(firm);
     assert_eq!(some, ["F000", "F001", "F00Z", "F010", "FZZZ", "G000", "GEKF"].map(alpha));
 }
 
