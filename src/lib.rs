@@ -30,11 +30,13 @@
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
 //! 9. [`wire`]: the bytes that clients see; [`dialect`]: what they mean to the exchange.
+//!    [`client`] speaks them from the other side, for programs that trade here.
 //! 10. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
 pub use ringframe_journal as journal;
 
+pub mod client;
 pub mod clock;
 pub mod codec;
 pub mod config;

@@ -37,6 +37,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("src/exchange_json", &["types", "exchange"]),
     ("src/wire", &["types", "record"]),
     ("src/dialect", &["types", "exchange", "wire"]),
+    ("src/client", &["types", "clock", "wire"]),
     ("journal", &[]),
     ("loadgen", &["types", "wire"]),
 ];
@@ -108,9 +109,10 @@ const THREADS: &[&str] = &[
     "journal/src/verify.rs",
     "loadgen/src",
 ];
-/// Tools that wait between two looks, besides.
+/// Tools that wait between two looks, besides, and clients, which own their waiting.
 const WAITS: &[&str] = &[
     "src/runner.rs",
+    "src/client/soup.rs",
     "journal/src/helpers.rs",
     "loadgen/src",
     "src/cli/demo.rs",

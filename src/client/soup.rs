@@ -1,0 +1,217 @@
+//! A session: messages with numbers, over one connection after the other.
+#![expect(clippy::disallowed_methods, reason = "a client waits before it tries again")]
+
+use std::time::Duration;
+
+use super::connection::{Arrived, Connection, after};
+use super::{ClientError, Login};
+use crate::clock::Clock;
+use crate::wire::layout::Alpha;
+use crate::wire::soup::{
+    FromClient, HEADER_BYTES, LoginAccepted, LoginReject, LoginRequest, PACKET_BYTES_MAX, Password,
+    Session, Username,
+};
+
+/// One session of any protocol inside `SoupBinTCP`: bytes out, numbered bytes in.
+pub struct Soup {
+    login: Login,
+    username: Username,
+    password: Password,
+    /// Blank until a server has said which.
+    session: Session,
+    /// The number of the next message; 0 until a server has said which.
+    next: u64,
+    link: Link,
+    clock: Clock,
+}
+
+enum Link {
+    Up(Box<Connection>),
+    /// Why there is none.
+    Down(String),
+    /// The session is over for good.
+    Ended,
+}
+
+impl Soup {
+    /// Logs in, at the first of the addresses that lets it.
+    pub fn connect(login: Login) -> Result<Self, ClientError> {
+        let field = |field, letters_max| ClientError::Login { field, letters_max };
+        let mut soup = Self {
+            username: Alpha::new(&login.username).ok_or_else(|| field("username", 6))?,
+            password: Alpha::new(&login.password).ok_or_else(|| field("password", 10))?,
+            session: Alpha::new(&login.session).ok_or_else(|| field("session", 10))?,
+            next: login.sequence,
+            link: Link::Down("not yet connected".into()),
+            clock: Clock::new(),
+            login,
+        };
+        soup.log_in()?;
+        Ok(soup)
+    }
+
+    /// Logs in to the same session again, from the next message on. Waits and tries again while no
+    /// server can be reached; whatever a server says is final.
+    pub fn reconnect(&mut self) -> Result<(), ClientError> {
+        if matches!(self.link, Link::Ended) {
+            return Err(self.ended());
+        }
+        self.link = Link::Down("not yet connected again".into());
+        let timing = self.login.timing;
+        let give_up = after(self.clock.now(), timing.give_up);
+        let mut wait = timing.retry;
+        for attempts in 1.. {
+            match self.log_in() {
+                Err(ClientError::Lost { why }) if self.clock.now() >= give_up => {
+                    return Err(ClientError::GaveUp { attempts, why });
+                }
+                Err(ClientError::Lost { .. }) => {}
+                done => return done,
+            }
+            // All clients lose a server at once: they should not come back at once.
+            std::thread::sleep(wait / 2 + (wait / 100) * fastrand::u32(0..=50));
+            wait = (wait * 2).min(timing.retry_max);
+        }
+        unreachable!("the attempts do not end by themselves")
+    }
+
+    /// The session's name.
+    pub fn session(&self) -> Session {
+        self.session
+    }
+
+    /// The number of the message that [`Self::receive`] gives next: after a restart, log in with
+    /// this one.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Sends a message. `Ok` does not say that it arrived: only an answer does.
+    pub fn send(&mut self, message: &[u8]) -> Result<(), ClientError> {
+        if HEADER_BYTES + message.len() > PACKET_BYTES_MAX {
+            return Err(ClientError::TooLong { bytes: message.len() });
+        }
+        let sent = self.up()?.send(FromClient::Data(message));
+        sent.map_err(|why| self.lost(why))
+    }
+
+    /// The next message and its number; `None` when none came in this time. Heartbeats are sent as
+    /// they are due.
+    pub fn receive(&mut self, timeout: Duration) -> Result<Option<(u64, &[u8])>, ClientError> {
+        let until = after(self.clock.now(), timeout);
+        let at = match self.up()?.wait(until) {
+            Ok(Some(Arrived::Message(at))) => at,
+            Ok(None) => return Ok(None),
+            Ok(Some(Arrived::End)) => {
+                self.link = Link::Ended;
+                return Err(self.ended());
+            }
+            Ok(Some(Arrived::Accepted(_) | Arrived::Rejected(_))) => {
+                return Err(self.lost("the server answered a login twice".into()));
+            }
+            Err(why) => return Err(self.lost(why)),
+        };
+        let number = self.next;
+        self.next += 1;
+        Ok(Some((number, self.up()?.message(at))))
+    }
+
+    /// Says good-bye, and waits until the server has heard it and closed, but no longer than for a
+    /// login. What comes meanwhile is not received: a later login gets it.
+    pub fn logout(mut self) -> Result<(), ClientError> {
+        let until = after(self.clock.now(), self.login.timing.connect);
+        let connection = self.up()?;
+        connection.send(FromClient::Logout).map_err(|why| ClientError::Lost { why })?;
+        while let Ok(Some(_)) = connection.wait(until) {}
+        Ok(())
+    }
+
+    /// Tries every address once. What a server says counts more than that another is not there.
+    fn log_in(&mut self) -> Result<(), ClientError> {
+        let mut failed = None;
+        for address in self.login.addresses.clone() {
+            match self.log_in_at(&address) {
+                Ok(()) => return Ok(()),
+                Err(error) if matches!(failed, None | Some(ClientError::Lost { .. })) => {
+                    failed = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+        Err(failed.unwrap_or(ClientError::Lost { why: "there is no address to try".into() }))
+    }
+
+    fn log_in_at(&mut self, address: &str) -> Result<(), ClientError> {
+        let lost = |why: String| ClientError::Lost { why: format!("{address}: {why}") };
+        let timing = self.login.timing;
+        let mut connection = Connection::open(address, timing, self.clock)
+            .map_err(|why| ClientError::Lost { why })?;
+        let request = LoginRequest {
+            username: self.username,
+            password: self.password,
+            session: self.session,
+            sequence: self.next,
+            timeout: None,
+        };
+        connection.send(FromClient::Login(request)).map_err(lost)?;
+        let until = after(self.clock.now(), timing.connect);
+        match connection.wait(until).map_err(lost)? {
+            Some(Arrived::Accepted(accepted)) => {
+                self.check(address, &accepted)?;
+                self.session = accepted.session;
+                self.next = accepted.sequence;
+                self.link = Link::Up(Box::new(connection));
+                Ok(())
+            }
+            Some(Arrived::Rejected(LoginReject::NotAuthorized)) => {
+                Err(ClientError::NotAuthorized {
+                    address: address.to_owned(),
+                    username: self.username.to_string(),
+                })
+            }
+            Some(Arrived::Rejected(LoginReject::SessionNotAvailable) | Arrived::End) => {
+                Err(ClientError::NoSession {
+                    address: address.to_owned(),
+                    session: self.session.to_string(),
+                    sequence: self.next,
+                })
+            }
+            Some(Arrived::Message(_)) => {
+                Err(lost("it sent messages before it answered the login".into()))
+            }
+            None => Err(lost(format!("no answer to the login for {:?}", timing.connect))),
+        }
+    }
+
+    /// A server that clamps what it lacks would make a gap that nobody sees.
+    fn check(&self, address: &str, accepted: &LoginAccepted) -> Result<(), ClientError> {
+        let is_session = self.session.is_blank() || accepted.session == self.session;
+        let is_next = self.next == 0 || accepted.sequence == self.next;
+        if is_session && is_next {
+            return Ok(());
+        }
+        let name = |session: Session, next| format!("message {next} of session '{session}'");
+        Err(ClientError::NotWhatWasAsked {
+            address: address.to_owned(),
+            offered: name(accepted.session, accepted.sequence),
+            wanted: name(self.session, self.next),
+        })
+    }
+
+    fn up(&mut self) -> Result<&mut Connection, ClientError> {
+        match &mut self.link {
+            Link::Up(connection) => Ok(connection),
+            Link::Down(why) => Err(ClientError::Lost { why: why.clone() }),
+            Link::Ended => Err(ClientError::Ended { session: self.session.to_string() }),
+        }
+    }
+
+    fn lost(&mut self, why: String) -> ClientError {
+        self.link = Link::Down(why.clone());
+        ClientError::Lost { why }
+    }
+
+    fn ended(&self) -> ClientError {
+        ClientError::Ended { session: self.session.to_string() }
+    }
+}

@@ -1,0 +1,6 @@
+//! The client library against a server that follows a script.
+
+mod conversation;
+mod cut;
+mod server;
+mod unanswered;
