@@ -13,6 +13,7 @@ use crate::layout::Layout;
 use crate::release::ReleasePolicy;
 use crate::runner::Idle;
 use crate::snapshot::schedule::TimeOfDay;
+use crate::users::UserList;
 
 /// The settings of a node, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub replication: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
+    /// Who may log in.
+    pub users: UserList,
     /// What a reply means.
     pub release: ReleasePolicy,
     /// Which stages share a core.
@@ -160,6 +163,8 @@ pub const SETTINGS: &[Setting] = &[
         "where a standby will follow: IP:PORT; not served yet"),
     setting!("admin", "admin", "127.0.0.1:9000", address, shown, admin,
         "where operators will ask, by HTTP: IP:PORT; not served yet"),
+    setting!("users", "users", "demo", parsed, shown, users,
+        "who may log in: a file of `ringframe user add`, or demo (TRDR01 to 99, loopback only)"),
     setting!("release", "release", "synced", parsed, shown, release,
         "what a reply means: journaled survives the process, synced survives a loss of power"),
     setting!("layout", "layout", "auto", parsed, shown, layout,
@@ -202,6 +207,7 @@ impl Default for Config {
             market_data: nowhere,
             replication: nowhere,
             admin: nowhere,
+            users: UserList::default(),
             release: ReleasePolicy::default(),
             layout: Layout::default(),
             idle: Idle::default(),
@@ -310,6 +316,15 @@ impl Config {
                         "{other} and {name} are both {address}: give each a port of its own"
                     )));
                 }
+            }
+        }
+        for (name, address) in &listeners[..2] {
+            if self.users == UserList::Demo && !address.ip().is_loopback() {
+                return Err(ConfigError(format!(
+                    "{name} is {address}, which other machines can reach, and everybody knows the \
+                     demo users' password: make a list with `ringframe user add NAME --users \
+                     FILE` and set users to FILE"
+                )));
             }
         }
         Ok(())

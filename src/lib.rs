@@ -31,6 +31,7 @@
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
 //! 9. [`wire`]: the bytes that clients see; [`dialect`]: what they mean to the exchange.
 //!    [`client`] speaks them from the other side, for programs that trade here.
+//!    [`users`] may log in, when the [`doorman`] finds their passwords right.
 //! 10. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
@@ -44,6 +45,7 @@ pub mod control;
 pub mod counters;
 pub mod dialect;
 pub mod digest;
+pub mod doorman;
 pub mod embed;
 pub mod event_log;
 pub mod exchange;
@@ -71,4 +73,5 @@ pub mod snapshot;
 pub mod stage;
 pub mod types;
 pub mod upkeep;
+pub mod users;
 pub mod wire;

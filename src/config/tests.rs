@@ -32,6 +32,7 @@ const FILE: &str = r#"
 # A node.
 data = "/srv/ringframe"
 listen = "0.0.0.0:9101"
+users = "/srv/ringframe/users"
 release = "journaled"
 layout = "intake+egress | journaler+processor|event_log"
 ring_slots = 65_536
@@ -58,6 +59,7 @@ fn a_file_comes_before_the_defaults_and_a_flag_before_the_file() {
     assert_eq!(config.listen, "127.0.0.1:1".parse().unwrap());
     assert_eq!(config.data, Path::new("/srv/ringframe"));
     assert_eq!((config.release, config.idle), (ReleasePolicy::Journaled, Idle::Spin));
+    assert_eq!(config.users, UserList::File("/srv/ringframe/users".into()));
     assert_eq!((config.ring_slots, config.drain_seconds), (65_536, 3));
     assert_eq!((config.segment_bytes, config.event_segment_bytes), (1 << 30, 1 << 20));
     assert_eq!(config.activate, Activate::Start);
@@ -73,7 +75,7 @@ fn a_file_comes_before_the_defaults_and_a_flag_before_the_file() {
     let of = |name| config.values().find(|(setting, ..)| setting.name == name).unwrap();
     assert_eq!(of("listen").2, &Source::Flag);
     assert_eq!(of("admin").2, &Source::Default);
-    assert_eq!(of("snapshots.at").2, &Source::File { path, line: 17 });
+    assert_eq!(of("snapshots.at").2, &Source::File { path, line: 18 });
     assert_eq!(of("layout").1, "intake+egress|journaler+processor|event_log");
 }
 
@@ -119,11 +121,16 @@ fn wrong_values_say_where_and_what_is_right() {
         ("drain_seconds = 4000", "4000 is not between 1 and 3600"),
         ("data = \"a\"\ndata = \"b\"", "node.toml:2: this is no TOML: duplicate key"),
         ("\nlisten", "node.toml:2: this is no TOML: "),
+        ("users = \"\"", "users: it is empty: name a file, or write demo"),
+        ("listen = \"0.0.0.0:1\"", "listen is 0.0.0.0:1, which other machines can reach"),
+        ("market_data = \"[::]:1\"", "make a list with `ringframe user add NAME --users FILE`"),
         ("admin = \"127.0.0.1:9001\"", "listen and admin are both 127.0.0.1:9001"),
     ] {
         let error = refused(text);
         assert!(error.contains(says), "{text}: {error}");
     }
+    assert!(read("listen = \"[::1]:1\"\nadmin = \"0.0.0.0:1\"").is_ok());
+    assert!(read("listen = \"0.0.0.0:1\"\nusers = \"list\"").is_ok());
     assert!(read("admin = \"127.0.0.1:0\"\nlisten = \"127.0.0.1:0\"").is_ok());
     let error = Config::load(None, &[("at", "noon")]).unwrap_err().to_string();
     assert!(error.starts_with("command line: at: 'noon' is no time"), "{error}");

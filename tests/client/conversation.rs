@@ -15,7 +15,8 @@ fn what_it_says_is_exact_to_the_byte() {
         let mut peer = Peer::accept(listener);
         let mut login = [0; 49];
         peer.bytes(&mut login);
-        assert_eq!(&login, b"\0\x2fLtrdr01secret              \x20                  42");
+        let fields = format!("trdr01{:10}{:10}{:>20}", "secret", "", 42);
+        assert_eq!(login[..], [b"\0\x2fL", fields.as_bytes()].concat());
         peer.send(accepted(42));
         let mut enter = [0; 52];
         peer.bytes(&mut enter);

@@ -1,0 +1,245 @@
+//! A stage: whether passwords are right. Hashing one takes milliseconds on purpose, so it happens on
+//! a helper's thread, and the gateway goes on meanwhile.
+//!
+//! Whoever guesses is slowed down: after [`FAILURES_MAX`] failures in a minute, an address gets no
+//! more guesses, and its requests cost nothing, until the minute has passed.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::stage::{Fault, Stage};
+use crate::types::Nanos;
+use crate::users::{User, Users};
+
+/// An address may fail so often …
+pub const FAILURES_MAX: u32 = 10;
+/// … in this time, from the first of them on.
+const MINUTE: u64 = 60 * Nanos::SECOND;
+/// So many addresses are remembered; of more, those that failed first are forgotten.
+const ADDRESSES_MAX: usize = 4_096;
+/// So many requests may wait, and as many verdicts: a gateway waits with logins when they are full.
+const REQUESTS: usize = 256;
+
+/// Somebody wants in.
+#[derive(Clone)]
+pub struct Request {
+    /// What the gateway calls it.
+    pub ticket: u64,
+    /// From where.
+    pub from: IpAddr,
+    /// As it came.
+    pub username: [u8; 6],
+    /// As it came.
+    pub password: [u8; 10],
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The request's.
+    pub ticket: u64,
+    /// Who that is; `None` for nobody.
+    pub user: Option<User>,
+}
+
+/// The gateway's side: both ends are bounded, and neither must be waited for.
+#[derive(Debug)]
+pub struct Door {
+    /// Takes requests.
+    pub requests: Sender<Request>,
+    /// Gives verdicts, in the order of the requests.
+    pub verdicts: Receiver<Verdict>,
+}
+
+/// The stage.
+pub struct Doorman {
+    users: Users,
+    requests: Receiver<Request>,
+    verdicts: Sender<Verdict>,
+    failed: Failed,
+}
+
+impl Doorman {
+    /// One who knows these users, and his door.
+    pub fn new(users: Users) -> (Self, Door) {
+        let (request, requests) = bounded(REQUESTS);
+        let (verdict, verdicts) = bounded(REQUESTS);
+        let doorman = Self { users, requests, verdicts: verdict, failed: Failed::default() };
+        (doorman, Door { requests: request, verdicts })
+    }
+}
+
+impl Stage for Doorman {
+    fn name(&self) -> &'static str {
+        "doorman"
+    }
+
+    /// At most one request, because one hash is much.
+    fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
+        if self.verdicts.is_full() {
+            return Ok(0);
+        }
+        let Ok(request) = self.requests.try_recv() else { return Ok(0) };
+        let Request { ticket, from, username, password } = request;
+        let mut user = None;
+        if !self.failed.is_too_often(from, now) {
+            user = self.users.verify(&username, &password);
+            if user.is_none() {
+                self.failed.note(from, now);
+            }
+        }
+        // A gateway that is gone needs no verdict.
+        let _ = self.verdicts.try_send(Verdict { ticket, user });
+        Ok(1)
+    }
+}
+
+/// Who failed how often: by address, and for IPv6 by network, since a host has many addresses.
+#[derive(Default)]
+struct Failed(BTreeMap<IpAddr, Failures>);
+
+struct Failures {
+    /// When the first of them was.
+    since: Nanos,
+    count: u32,
+}
+
+impl Failed {
+    fn is_too_often(&self, from: IpAddr, now: Nanos) -> bool {
+        let failures = self.0.get(&network(from));
+        failures.is_some_and(|it| it.count >= FAILURES_MAX && now < it.since.after(MINUTE))
+    }
+
+    fn note(&mut self, from: IpAddr, now: Nanos) {
+        let from = network(from);
+        if self.0.len() >= ADDRESSES_MAX && !self.0.contains_key(&from) {
+            self.forget(now);
+        }
+        let failures = self.0.entry(from).or_insert(Failures { since: now, count: 0 });
+        if now >= failures.since.after(MINUTE) {
+            *failures = Failures { since: now, count: 0 };
+        }
+        failures.count += 1;
+    }
+
+    /// Makes room: those whose minute has passed, or else the one that failed first.
+    fn forget(&mut self, now: Nanos) {
+        self.0.retain(|_, failures| now < failures.since.after(MINUTE));
+        if self.0.len() < ADDRESSES_MAX {
+            return;
+        }
+        let first = self.0.iter().min_by_key(|(_, failures)| failures.since);
+        if let Some(address) = first.map(|(address, _)| *address) {
+            self.0.remove(&address);
+        }
+    }
+}
+
+/// The first 64 bits of an IPv6 address; an IPv4 address as it is, however it is written.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn at(seconds: u64) -> Nanos {
+        Nanos(1_000 * Nanos::SECOND).after(seconds * Nanos::SECOND)
+    }
+
+    fn request(ticket: u64, from: IpAddr, password: &[u8; 10]) -> Request {
+        Request { ticket, from, username: *b"TRDR05", password: *password }
+    }
+
+    const RIGHT: &[u8; 10] = b"secret    ";
+    const WRONG: &[u8; 10] = b"guess     ";
+
+    /// Asks once, and says which session came of it.
+    fn ask(doorman: &mut Doorman, door: &Door, request: Request, now: Nanos) -> Option<u16> {
+        let ticket = request.ticket;
+        door.requests.send(request).unwrap();
+        assert_eq!(doorman.poll(now).unwrap(), 1);
+        let verdict = door.verdicts.try_recv().unwrap();
+        assert_eq!(verdict.ticket, ticket);
+        verdict.user.map(|user| user.session)
+    }
+
+    #[test]
+    fn requests_are_answered_one_by_one_and_wait_while_verdicts_do() {
+        let (mut doorman, door) = Doorman::new(Users::demo());
+        assert_eq!(doorman.poll(at(0)).unwrap(), 0);
+        assert_eq!(ask(&mut doorman, &door, request(1, HERE, RIGHT), at(0)), Some(5));
+        assert_eq!(ask(&mut doorman, &door, request(2, HERE, WRONG), at(0)), None);
+        for ticket in 0..REQUESTS as u64 {
+            door.requests.send(request(ticket, HERE, RIGHT)).unwrap();
+            assert_eq!(doorman.poll(at(0)).unwrap(), 1);
+        }
+        door.requests.send(request(999, HERE, RIGHT)).unwrap();
+        assert_eq!(doorman.poll(at(0)).unwrap(), 0);
+        assert_eq!(door.verdicts.recv().unwrap().ticket, 0);
+        assert_eq!(doorman.poll(at(0)).unwrap(), 1);
+        let tickets: Vec<u64> = door.verdicts.try_iter().map(|verdict| verdict.ticket).collect();
+        assert_eq!(tickets, (1..REQUESTS as u64).chain([999]).collect::<Vec<_>>());
+        drop(door);
+        assert_eq!(doorman.poll(at(0)).unwrap(), 0);
+    }
+
+    #[test]
+    fn an_address_that_guesses_gets_no_more_until_the_minute_has_passed() {
+        let (mut doorman, door) = Doorman::new(Users::demo());
+        let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+        for ticket in 0..u64::from(FAILURES_MAX) {
+            assert_eq!(ask(&mut doorman, &door, request(ticket, HERE, RIGHT), at(ticket)), Some(5));
+            assert_eq!(ask(&mut doorman, &door, request(ticket, HERE, WRONG), at(ticket)), None);
+        }
+        assert_eq!(ask(&mut doorman, &door, request(50, HERE, RIGHT), at(20)), None);
+        assert_eq!(ask(&mut doorman, &door, request(51, HERE, RIGHT), at(59)), None);
+        assert_eq!(ask(&mut doorman, &door, request(52, other, RIGHT), at(20)), Some(5));
+        assert_eq!(ask(&mut doorman, &door, request(53, HERE, RIGHT), at(60)), Some(5));
+        // A new minute begins with the next failure.
+        assert_eq!(ask(&mut doorman, &door, request(54, HERE, WRONG), at(61)), None);
+        assert_eq!(ask(&mut doorman, &door, request(55, HERE, RIGHT), at(62)), Some(5));
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_count_together() {
+        let mut failed = Failed::default();
+        for host in 0..FAILURES_MAX {
+            failed.note(format!("2001:db8:0:1::{host:x}").parse().unwrap(), at(0));
+        }
+        assert!(failed.is_too_often("2001:db8:0:1:ffff::1".parse().unwrap(), at(1)));
+        assert!(!failed.is_too_often("2001:db8:0:2::1".parse().unwrap(), at(1)));
+        for _ in 0..FAILURES_MAX {
+            failed.note("::ffff:10.0.0.1".parse().unwrap(), at(0));
+        }
+        assert!(failed.is_too_often("10.0.0.1".parse().unwrap(), at(1)));
+        assert!(!failed.is_too_often("10.0.0.2".parse().unwrap(), at(1)));
+    }
+
+    #[test]
+    fn it_remembers_only_so_many_addresses() {
+        let mut failed = Failed::default();
+        let address = |number| IpAddr::V4(Ipv4Addr::from_bits(number));
+        let many = ADDRESSES_MAX as u32;
+        for number in 0..many {
+            failed.note(address(number), Nanos(u64::from(number)));
+        }
+        failed.note(address(many), Nanos(u64::from(many)));
+        assert_eq!(failed.0.len(), ADDRESSES_MAX);
+        assert!(!failed.0.contains_key(&address(0)) && failed.0.contains_key(&address(1)));
+        failed.note(address(1), at(0));
+        assert_eq!(failed.0.len(), ADDRESSES_MAX);
+        failed.note(address(0), at(0));
+        assert_eq!(failed.0.len(), 2, "all whose minute has passed are forgotten");
+    }
+}
