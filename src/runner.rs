@@ -21,7 +21,7 @@ use ringframe_journal::Bell;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::host;
-use crate::stage::{Fault, Stage};
+use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::Nanos;
 
 /// A group spins so long after its last work. Waking a sleeper takes about as long: whoever spins
@@ -48,6 +48,7 @@ pub enum Idle {
 /// Stages that share a thread, polled in turn.
 pub struct Group {
     stages: Vec<Polled>,
+    sleeper: Option<Box<dyn Sleeper>>,
     core: Option<usize>,
     nice: i32,
     every: Option<(Duration, Duration)>,
@@ -60,14 +61,20 @@ struct Polled {
 }
 
 impl Group {
-    /// Stages in the order they are polled in; there must be some.
-    pub fn new(stages: Vec<Box<dyn Stage>>) -> Self {
+    /// Stages in the order they are polled in; there must be some, and one of them at most that
+    /// has a place to sleep in.
+    pub fn new(mut stages: Vec<Box<dyn Stage>>) -> Self {
         assert!(!stages.is_empty(), "a group has a stage");
+        let mut sleepers = stages.iter_mut().filter_map(|stage| stage.sleeper());
+        let sleeper = sleepers.next();
+        assert!(sleepers.next().is_none(), "a thread sleeps in one place");
+        drop(sleepers);
         let polled = |stage: Box<dyn Stage>| {
             let name = stage.name();
             Polled { name, stage, counters: Arc::new(Counters::new(name)) }
         };
-        Self { stages: stages.into_iter().map(polled).collect(), core: None, nice: 0, every: None }
+        let stages = stages.into_iter().map(polled).collect();
+        Self { stages, sleeper, core: None, nice: 0, every: None }
     }
 
     /// On this core only, where there is one.
@@ -85,6 +92,10 @@ impl Group {
     pub fn every(self, pause: Duration, longest: Duration) -> Self {
         assert!(pause <= longest, "a pause only grows");
         Self { every: Some((pause, longest)), ..self }
+    }
+
+    fn bell(&self) -> Bell {
+        self.sleeper.as_ref().map_or_else(Bell::default, |sleeper| Bell::waking(sleeper.waker()))
     }
 
     /// The stages' names, joined.
@@ -180,7 +191,7 @@ impl Runner {
         let shared = Shared {
             stop: AtomicBool::new(false),
             fault: OnceLock::new(),
-            bells: groups.iter().map(|_| Bell::default()).collect(),
+            bells: groups.iter().map(Group::bell).collect(),
             rung: (0..groups.len()).filter(rung).collect(),
         };
         Self { groups, idle, sleep_max: SLEEP_MAX, clock, shared: Arc::new(shared) }
@@ -350,10 +361,17 @@ impl Loop {
                     Pause::Sleep(longest) => {
                         idle_looks += 1;
                         let mut found = Ok(0);
-                        let rung = shared.bells[self.index].sleep(longest, || {
+                        let mut sleeper = self.group.sleeper.take();
+                        let look = || {
                             found = self.group.round(now, || clock.now());
                             !matches!(found, Ok(0)) || shared.is_stopping()
-                        });
+                        };
+                        let bell = &shared.bells[self.index];
+                        let rung = match &mut sleeper {
+                            Some(sleeper) => bell.sleep_elsewhere(look, || sleeper.sleep(longest)),
+                            None => bell.sleep(longest, look),
+                        };
+                        self.group.sleeper = sleeper;
                         work = found?;
                         if rung {
                             // What it was rung for may still be on its way to us.

@@ -1,6 +1,7 @@
 //! A piece of the pipeline that is polled, and what may stop the node.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::record::RecordError;
 use crate::types::{Nanos, Sequence};
@@ -17,11 +18,26 @@ pub trait Stage: Send {
     /// node.
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault>;
 
+    /// Where this stage's thread is to sleep, so that what the stage waits for outside of the process
+    /// wakes it. Asked once, before the first poll; most stages wait for other stages only.
+    fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
+        None
+    }
+
     /// The last call, when nothing is polled any more: in the order of the pipeline, on one thread,
     /// and it may take its time.
     fn close(&mut self, _now: Nanos) -> Result<(), Fault> {
         Ok(())
     }
+}
+
+/// A sleep that the outside world ends: sockets that have something to read.
+pub trait Sleeper: Send {
+    /// Sleeps until there is something, or someone calls the waker, or so long.
+    fn sleep(&mut self, longest: Duration);
+
+    /// What ends the sleep, also one that has not begun yet.
+    fn waker(&self) -> Box<dyn Fn() + Send + Sync>;
 }
 
 /// Why the node stops. What one client does wrong is a reject or a disconnect, never this.

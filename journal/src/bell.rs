@@ -12,13 +12,28 @@ use crossbeam_utils::CachePadded;
 use crate::sync::{AtomicBool, Ordering, Thread, current, fence, park_timeout};
 
 /// What wakes one thread.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Bell {
     asleep: CachePadded<AtomicBool>,
-    sleeper: OnceLock<Thread>,
+    sleeper: OnceLock<Sleeper>,
+}
+
+enum Sleeper {
+    /// Parked.
+    Thread(Thread),
+    /// In a system call that something else ends.
+    Elsewhere(Box<dyn Fn() + Send + Sync>),
 }
 
 impl Bell {
+    /// For a thread that sleeps elsewhere, see [`Self::sleep_elsewhere`]; `wake` ends its sleep,
+    /// also one that has not begun yet.
+    pub fn waking(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+        let bell = Self::default();
+        let _ = bell.sleeper.set(Sleeper::Elsewhere(wake));
+        bell
+    }
+
     /// Wakes the sleeper, if it sleeps. What it is to find must have been stored before.
     #[inline]
     pub fn ring(&self) {
@@ -42,19 +57,34 @@ impl Bell {
         if self.asleep.swap(false, Ordering::Acquire)
             && let Some(sleeper) = self.sleeper.get()
         {
-            sleeper.unpark();
+            match sleeper {
+                Sleeper::Thread(thread) => thread.unpark(),
+                Sleeper::Elsewhere(wake) => wake(),
+            }
         }
     }
 
     /// Sleeps until rung or `longest` has passed, unless there turns out to be `work` already; says
     /// whether it was rung. Only ever called by one thread, always the same.
     pub fn sleep(&self, longest: Duration, work: impl FnOnce() -> bool) -> bool {
-        self.sleeper.get_or_init(current);
+        self.sleeper.get_or_init(|| Sleeper::Thread(current()));
+        self.sleep_elsewhere(work, || park_timeout(longest))
+    }
+
+    /// As [`Self::sleep`], in whatever way the caller sleeps: what the bell was made with must end
+    /// it.
+    pub fn sleep_elsewhere(&self, work: impl FnOnce() -> bool, sleep: impl FnOnce()) -> bool {
         self.asleep.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
         if !work() {
-            park_timeout(longest);
+            sleep();
         }
         !self.asleep.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Bell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bell").field("asleep", &self.asleep).finish_non_exhaustive()
     }
 }
