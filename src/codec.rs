@@ -96,7 +96,15 @@ pub fn state_digest<L: Logic>(logic: &L) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// Reads one value that fills the bytes, for [`Logic::migrate`]; `None` when they hold none.
+/// The bytes of one value, for [`decode`].
+///
+/// # Panics
+/// When the value cannot be serialised, which is a fault of its `Serialize`.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, STATE).expect("a value that can be serialised")
+}
+
+/// Reads one value that fills the bytes; `None` when they hold none.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     decode_all(bytes, STATE).ok()
 }

@@ -55,7 +55,7 @@ pub use open::{Journal, Recovery};
 pub use options::{Options, SyncPolicy};
 pub use position::Positions;
 pub use prune::{Fate, Pruned, Refusal, Snapshotted, prune};
-pub use reader::Reader;
+pub use reader::{Bookmark, Reader};
 pub use recover::{Cut, check_logic};
 pub use repair::{Mended, Repair, Source, repair};
 pub use storage::mapped::MappedStorage;

@@ -30,6 +30,15 @@ struct Place<S: Storage> {
     walker: Walker<S::File>,
 }
 
+/// A place between two frames that a reader was at: see [`Reader::bookmark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bookmark {
+    next: u64,
+    epoch: u32,
+    segment: u64,
+    offset: u64,
+}
+
 /// What stands at the cursor; a frame with the bytes it takes.
 enum Found {
     Frame(usize),
@@ -68,6 +77,22 @@ impl<S: Storage> Reader<S> {
     /// The place of the next frame: its segment's number and its offset there.
     pub fn position(&self) -> Option<(u64, u64)> {
         self.place.as_ref().map(|place| (place.info.number, place.walker.offset()))
+    }
+
+    /// Where it stands, to come back without a walk through the segment; nothing before the first
+    /// frame.
+    pub fn bookmark(&self) -> Option<Bookmark> {
+        let (segment, offset) = self.position()?;
+        Some(Bookmark { next: self.next, epoch: self.epoch, segment, offset })
+    }
+
+    /// Goes back to a place where a reader of the same journal was. That the frames before it were
+    /// good was seen then.
+    pub fn go_to(&mut self, bookmark: &Bookmark) -> Result<(), Error> {
+        let info = inspect(&self.storage, bookmark.segment)?;
+        self.enter_at(info, bookmark.offset)?;
+        (self.next, self.epoch, self.torn) = (bookmark.next, bookmark.epoch, None);
+        Ok(())
     }
 
     /// The next frame, or nothing while there is none yet.
@@ -138,14 +163,18 @@ impl<S: Storage> Reader<S> {
     }
 
     fn enter(&mut self, info: SegmentInfo) -> Result<(), Error> {
+        self.enter_at(info, BLOCK_BYTES)
+    }
+
+    fn enter_at(&mut self, info: SegmentInfo, offset: u64) -> Result<(), Error> {
         let limit = info.good_header().map_err(Error::Damaged)?.segment_bytes;
         let name = file_name(info.number);
         let file = Arc::new(self.storage.open(&name, Access::Read).context("open", &info.path)?);
         if let Some(place) = &mut self.place {
-            place.walker.reopen(file, BLOCK_BYTES, limit);
+            place.walker.reopen(file, offset, limit);
             place.info = info;
         } else {
-            let walker = Walker::new(file, BLOCK_BYTES, limit);
+            let walker = Walker::new(file, offset, limit);
             self.place = Some(Place { info, walker });
         }
         Ok(())
