@@ -1,0 +1,140 @@
+//! How far the streams were counted, kept aside so that a start counts only what came since. It
+//! is derived, as the event log is: one that is lost or damaged is made again.
+
+use std::io;
+use std::sync::Arc;
+
+use ringframe_journal::storage::{Access, Storage, StorageFile};
+use ringframe_journal::{Error, Reader};
+use serde::{Deserialize, Serialize};
+
+use super::{Day, Index, Listener, Mark, Stream, Tally};
+use crate::codec;
+use crate::dialect::itch::Market;
+use crate::event_log;
+use crate::stage::Fault;
+
+const FILE: &str = "streams";
+const SCRATCH: &str = "streams.new";
+const LOCK: &str = "lock";
+/// Raised with every change of what is in it: an older one is made again, not read.
+const MAGIC: &[u8; 8] = b"RINGSTR1";
+const HASH_BYTES: usize = 32;
+
+/// The counts of all streams, and where their messages come from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The counts.
+    pub tally: Tally,
+    /// The places.
+    pub index: Index,
+    /// The hash of the last event that is counted in: of this log, or of another one.
+    last: [u8; HASH_BYTES],
+}
+
+/// What a start found.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// The counts, up to the end of the log.
+    pub checkpoint: Checkpoint,
+    /// Why everything was counted again, if a checkpoint was there and of no use.
+    pub refused: Option<String>,
+    /// So many events were counted now.
+    pub counted: u64,
+}
+
+/// Reads the checkpoint and counts the rest of the log, up to event `last`; `told` hears how far.
+pub fn open<S: Storage>(
+    store: &S,
+    log: &S,
+    last: u64,
+    told: &mut dyn FnMut(u64),
+) -> Result<Opened, Fault> {
+    let (mut checkpoint, refused) = match read(store, log, last) {
+        Ok(found) => (found.unwrap_or_default(), None),
+        Err(why) => (Checkpoint::default(), Some(why)),
+    };
+    let before = checkpoint.tally.event();
+    let mut counted = 0;
+    if before < last {
+        let mut reader =
+            Reader::open(log.clone(), before + 1).map_err(|error| begins_late(&error))?;
+        while checkpoint.tally.event() < last
+            && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
+        {
+            checkpoint.tally.on_event(&event.frame(), &mut checkpoint.index)?;
+            counted += 1;
+            told(before + counted);
+        }
+    }
+    Ok(Opened { checkpoint, refused, counted })
+}
+
+fn begins_late(error: &Error) -> Fault {
+    Fault::Node(format!(
+        "the sessions' messages cannot be numbered: {error}; bring the older segments of events/ \
+         back from the archive, or the file sessions/{FILE} that was written with them"
+    ))
+}
+
+fn read<S: Storage>(store: &S, log: &S, last: u64) -> Result<Option<Checkpoint>, String> {
+    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", store.path(FILE).display());
+    let file = match store.open(FILE, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| named(&error))?,
+    };
+    let mut bytes = vec![0; file.bytes().map_err(|error| named(&error))? as usize];
+    file.read_at(0, &mut bytes).map_err(|error| named(&error))?;
+    let checkpoint = unpack(&bytes).ok_or_else(|| named(&"damaged, or of another version"))?;
+    let event = checkpoint.tally.event();
+    let is_ours = event <= last
+        && event_log::newest(log, event)
+            .is_ok_and(|found| found.is_some_and(|frame| hash(&frame) == checkpoint.last));
+    if is_ours { Ok(Some(checkpoint)) } else { Err(named(&"it is of another event log")) }
+}
+
+fn hash(bytes: &[u8]) -> [u8; HASH_BYTES] {
+    blake3::hash(bytes).into()
+}
+
+fn unpack(bytes: &[u8]) -> Option<Checkpoint> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (expected, value) = rest.split_first_chunk::<HASH_BYTES>()?;
+    (hash(value) == *expected).then(|| codec::decode(value))?
+}
+
+impl Checkpoint {
+    /// Replaces the one in the store. It counts from the moment that it is there under its name.
+    pub fn write<S: Storage>(&mut self, store: &S, log: &S) -> Result<(), Error> {
+        let event = self.tally.event();
+        let Some(frame) = event_log::newest(log, event)? else { return Ok(()) };
+        self.last = hash(&frame);
+        let value = codec::encode(self);
+        let bytes = [&MAGIC[..], &hash(&value), &value].concat();
+        let put = || {
+            // Makes the directory, too.
+            let _lock = store.lock(LOCK)?;
+            let _ = store.remove(SCRATCH);
+            let file = store.create(SCRATCH)?;
+            file.reserve(bytes.len() as u64)?;
+            file.write_at(0, &bytes)?;
+            file.sync()?;
+            store.rename(SCRATCH, FILE)?;
+            store.sync_directory()
+        };
+        let path = store.path(FILE);
+        put().map_err(|source| Error::Io { operation: "write", path, source: Arc::new(source) })
+    }
+}
+
+impl Listener for Index {
+    fn message(&mut self, _stream: Stream, _number: u64, _bytes: &[u8]) {}
+
+    fn mark(&mut self, mark: Mark) {
+        self.add(&mark);
+    }
+
+    fn new_day(&mut self, day: &Day, market: &Market) {
+        Self::new_day(self, *day, market.clone());
+    }
+}
