@@ -1,10 +1,10 @@
 //! A node inside another program: commands come in by one queue, events go out by another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, never};
 use ringframe_journal::Frame;
 use ringframe_journal::storage::Storage;
 
@@ -53,6 +53,16 @@ impl<L: Logic> Intake<L> {
         ended: Arc<AtomicBool>,
     ) -> Self {
         Self { commands, sequencer, waiting: None, ended }
+    }
+
+    /// For who publishes commands of his own beside the queue's.
+    pub fn sequencer(&mut self) -> &mut Sequencer<L> {
+        &mut self.sequencer
+    }
+
+    /// Whether nobody can submit any more: what comes from elsewhere is to end, too.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// The next command, if there is one.
@@ -180,8 +190,8 @@ pub struct Embedded<L: Logic> {
     submitter: Option<Submitter<L>>,
     outcomes: Receiver<Outcome<L>>,
     ended: Arc<AtomicBool>,
-    /// The last event that the program got.
-    heard: u64,
+    /// The last event that the program got, or the world.
+    told: Arc<AtomicU64>,
     positions: Arc<Positions>,
     snapshots: Option<Handle>,
     counters: Vec<Arc<Counters>>,
@@ -189,6 +199,16 @@ pub struct Embedded<L: Logic> {
     running: Running,
     waker: Waker,
     clock: Clock,
+}
+
+/// What stands between a node and the world.
+pub struct Front<L: Logic> {
+    /// Takes commands in; whoever owns it may publish others beside the queue's.
+    pub intake: Intake<L>,
+    /// Where released events come from.
+    pub events: SlotReader,
+    /// The last event that was told to the world, for its stages to keep.
+    pub told: Arc<AtomicU64>,
 }
 
 /// Who takes a node's snapshots.
@@ -202,8 +222,27 @@ pub enum Saving<L: Logic, S: Storage> {
 }
 
 impl<L: Logic> Embedded<L> {
-    /// Starts the node; `groups` says which stages share a thread.
+    /// Starts the node for a program, which hears all events itself; `groups` says which stages
+    /// share a thread.
     pub fn start<S: Storage>(
+        node: Node<L, S>,
+        saving: Saving<L, S>,
+        groups: impl FnOnce(Vec<Box<dyn Stage>>) -> Result<Vec<Group>, Fault>,
+        idle: Idle,
+        clock: Clock,
+    ) -> Result<Self, Fault> {
+        let (sender, outcomes) = bounded(QUEUE);
+        let front = |front: Front<L>| -> Result<Vec<Box<dyn Stage>>, Fault> {
+            Ok(vec![Box::new(front.intake), Box::new(Egress::new(front.events, sender))])
+        };
+        let embedded = Self::start_behind(front, node, saving, groups, idle, clock)?;
+        Ok(Self { outcomes, ..embedded })
+    }
+
+    /// As [`Self::start`], behind stages that take commands in and tell events themselves: the
+    /// program hears none.
+    pub fn start_behind<S: Storage>(
+        front: impl FnOnce(Front<L>) -> Result<Vec<Box<dyn Stage>>, Fault>,
         node: Node<L, S>,
         saving: Saving<L, S>,
         groups: impl FnOnce(Vec<Box<dyn Stage>>) -> Result<Vec<Group>, Fault>,
@@ -212,29 +251,33 @@ impl<L: Logic> Embedded<L> {
     ) -> Result<Self, Fault> {
         let (positions, start) = (Arc::clone(&node.positions), node.start.clone());
         let (commands, queue) = bounded(QUEUE);
-        let (sender, outcomes) = bounded(QUEUE);
         let ended = Arc::new(AtomicBool::new(false));
-        let mut stages: Vec<Box<dyn Stage>> = vec![
-            Box::new(Intake::new(queue, node.sequencer, Arc::clone(&ended))),
-            Box::new(node.journaler),
-            Box::new(node.event_log),
-            Box::new(Egress::new(node.egress, sender)),
+        let told = Arc::new(AtomicU64::new(start.applied.events));
+        let mut stages = front(Front {
+            intake: Intake::new(queue, node.sequencer, Arc::clone(&ended)),
+            events: node.egress,
+            told: Arc::clone(&told),
+        })?;
+        let mut helpers: Vec<Box<dyn Stage>> = vec![
             Box::new(node.syncer),
             Box::new(node.keeper),
             Box::new(node.event_syncer),
             Box::new(node.event_keeper),
         ];
-        let (processor, snapshots) = processor(node.processor, saving, &mut stages);
-        stages.insert(2, processor);
+        let (processor, snapshots) = processor(node.processor, saving, &mut helpers);
+        stages.push(Box::new(node.journaler));
+        stages.push(processor);
+        stages.push(Box::new(node.event_log));
+        stages.extend(helpers);
         let runner = Runner::new(groups(stages)?, idle, clock);
         let (waker, counters) = (runner.waker(), runner.counters());
         let submitter = Some(Submitter { commands, waker: waker.clone() });
-        let (heard, running) = (start.applied.events, runner.start()?);
+        let (outcomes, running) = (never(), runner.start()?);
         Ok(Self {
             submitter,
             outcomes,
             ended,
-            heard,
+            told,
             positions,
             snapshots,
             counters,
@@ -285,7 +328,7 @@ impl<L: Logic> Embedded<L> {
                     // Whoever waits for room may be asleep.
                     self.waker.wake();
                 }
-                self.heard = outcome.number;
+                self.told.store(outcome.number, Ordering::Release);
                 Ok(Some(outcome))
             }
             Err(RecvTimeoutError::Timeout) => self.running.fault().map_or(Ok(None), Err),
@@ -297,11 +340,10 @@ impl<L: Logic> Embedded<L> {
         self.running.fault().unwrap_or_else(|| Fault::Node("the node was stopped".into()))
     }
 
-    /// Whether everything that was submitted is done and told.
-    fn is_finished(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-            && self.positions.is_quiet()
-            && self.heard == self.positions.progress().emitted
+    /// Whether everything that was published is done and told.
+    pub fn is_quiet(&self) -> bool {
+        self.positions.is_quiet()
+            && self.told.load(Ordering::Acquire) == self.positions.progress().emitted
     }
 
     /// Takes no more commands, lets everything that was submitted come to its end, makes it
@@ -313,7 +355,7 @@ impl<L: Logic> Embedded<L> {
     ) -> Result<Sequence, Fault> {
         self.submitter = None;
         let end = self.clock.now().after(longest.as_nanos() as u64);
-        while !self.is_finished() {
+        while !self.ended.load(Ordering::Acquire) || !self.is_quiet() {
             self.waker.wake();
             if let Some(outcome) = self.next(LOOK)? {
                 told(outcome);
@@ -357,8 +399,8 @@ fn processor<L: Logic, S: Storage>(
 }
 
 /// The order in which stages are closed: what makes durable after what was written.
-const CLOSING: [&str; 6] =
-    ["journaler", "event_log", "syncer", "keeper", "event_syncer", "event_keeper"];
+const CLOSING: [&str; 7] =
+    ["journaler", "event_log", "syncer", "keeper", "event_syncer", "event_keeper", "history"];
 
 fn close(mut stages: Vec<Box<dyn Stage>>, now: Nanos) -> Result<(), Fault> {
     stages.sort_by_key(|stage| CLOSING.iter().position(|name| *name == stage.name()));

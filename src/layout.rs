@@ -9,7 +9,8 @@ use crate::runner::Group;
 use crate::stage::Stage;
 
 /// Stages with a thread of their own in every layout, because their polls may wait for the disk.
-const HELPERS: &[&str] = &["syncer", "keeper", "event_syncer", "event_keeper", "shadow"];
+const HELPERS: &[&str] =
+    &["syncer", "keeper", "event_syncer", "event_keeper", "shadow", "history", "doorman"];
 /// The helper that others wait for, and so is rung.
 const RUNG: &str = "syncer";
 /// The other helpers look this often while they find work: a journal prefaults 2 MiB ahead of its

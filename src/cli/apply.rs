@@ -9,7 +9,7 @@ use ringframe::embed::Submitter;
 use ringframe::exchange::Exchange;
 use ringframe::exchange_json::parse_command;
 
-use super::local::Local;
+use super::local::{Local, Talk};
 use super::replay::line;
 use super::serve::NodeArgs;
 use super::{Answer, Failure};
@@ -33,7 +33,7 @@ pub(crate) struct ApplyArgs {
 }
 
 pub(crate) fn run(args: &ApplyArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let mut node = Local::start(&args.node)?;
+    let mut node = Local::start(&args.node, &Talk::Program)?;
     let submitter = node.embedded.take_submitter().expect("nobody has taken it");
     let reading = std::thread::spawn(move || read(&submitter));
     let mut longest = LOOK;

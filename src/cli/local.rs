@@ -11,6 +11,7 @@ use ringframe::control;
 use ringframe::embed::{Embedded, Outcome, STAGES, Saving};
 use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
+use ringframe::gateway::Count;
 use ringframe::host::Host;
 use ringframe::layout;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
@@ -25,22 +26,40 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use super::Failure;
 use super::progress::Progress;
 use super::serve::NodeArgs;
+use super::served::{self, Served};
+
+/// So often it looks whether what the node begins with is done.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A running node.
 pub(super) struct Local {
     pub(super) embedded: Embedded<Exchange>,
+    /// What clients talk to.
+    pub(super) served: Option<Served>,
     config: Config,
     /// Of the last snapshot, and of the last failure, that was reported.
     reported: (Nanos, Nanos),
 }
 
+/// Who talks to the node.
+pub(super) enum Talk {
+    /// This program, by [`Embedded::submit`] and [`Embedded::next`].
+    Program,
+    /// Clients, over sockets.
+    Clients,
+}
+
 impl Local {
     /// Recovers, says so on standard error, and starts.
-    pub(super) fn start(args: &NodeArgs) -> Result<Self, Failure> {
+    pub(super) fn start(args: &NodeArgs, talk: &Talk) -> Result<Self, Failure> {
         ringframe::runner::install_panic_hook();
         let config = load(args)?;
         let host = Host::look().map_err(|error| Failure::Fault(format!("this host: {error}")))?;
-        let placed = config.layout.resolve(&STAGES, &host);
+        let names: &[&str] = match talk {
+            Talk::Program => &STAGES,
+            Talk::Clients => &served::STAGES,
+        };
+        let placed = config.layout.resolve(names, &host);
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
         let stores = Stores::mapped(&config.data);
@@ -61,11 +80,30 @@ impl Local {
             Ok(layout::groups(&places, stages))
         };
         let saving = saving(&node, &stores, &config)?;
-        let embedded = Embedded::start(node, saving, groups, config.idle, clock)?;
+        let (mut embedded, served) = match talk {
+            Talk::Program => (Embedded::start(node, saving, groups, config.idle, clock)?, None),
+            Talk::Clients => {
+                let mut served = None;
+                let front = |front| {
+                    let (stages, doors) = served::front(front, &config)?;
+                    served = Some(doors);
+                    Ok(stages)
+                };
+                let (idle, node) = (config.idle, node);
+                (Embedded::start_behind(front, node, saving, groups, idle, clock)?, served)
+            }
+        };
+        let opened = embedded.positions().published().0 + opening.len() as u64;
         for command in opening {
             embedded.submit(command);
         }
-        Ok(Self { embedded, config, reported: Default::default() })
+        if let Talk::Clients = talk {
+            // Who logs in now finds the session that he knows.
+            while embedded.positions().published().0 < opened || !embedded.is_quiet() {
+                embedded.next(LOOK)?;
+            }
+        }
+        Ok(Self { embedded, served, config, reported: Default::default() })
     }
 
     /// Asks for a snapshot; what becomes of it is reported.
@@ -95,8 +133,20 @@ impl Local {
         }
     }
 
+    /// Says what the gateway has to say.
+    pub(super) fn report_notes(&self) {
+        let notes = self.served.iter().flat_map(|served| served.notes.try_iter());
+        notes.for_each(|note| eprintln!("ringframe: {note}"));
+    }
+
     /// Says what each stage has done.
     pub(super) fn report_stages(&self) {
+        if let Some(served) = &self.served {
+            let counts = Count::ALL.iter().map(|count| (served.traffic.get(*count), count.name()));
+            for (number, name) in counts.filter(|(number, _)| *number > 0) {
+                eprintln!("ringframe: {number:>10} {name}");
+            }
+        }
         for counters in self.embedded.counters() {
             let counts = counters.read();
             eprintln!(

@@ -18,6 +18,7 @@ mod local;
 mod progress;
 mod replay;
 mod serve;
+mod served;
 
 #[derive(Debug, Parser)]
 #[command(name = "ringframe", version, about, max_term_width = 100)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::local::{Local, Signals};
+use super::local::{Local, Signals, Talk};
 use super::{Answer, Failure};
 
 /// So often it looks for signals and faults.
@@ -51,22 +51,24 @@ pub(crate) struct NodeArgs {
 
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let signals = Signals::note()?;
-    let mut node = Local::start(&args.node)?;
+    let mut node = Local::start(&args.node, &Talk::Clients)?;
     signals.note_ends()?;
+    if let Some(served) = &node.served {
+        let [orders, market] = served.addresses;
+        writeln!(out, "order entry on {orders}, market data on {market}")?;
+    }
     writeln!(out, "ready")?;
     out.flush()?;
     loop {
-        // Until sessions exist nobody listens to events; the log keeps them.
-        let is_quiet = node.embedded.next(LOOK)?.is_none();
+        node.embedded.next(LOOK)?;
+        node.report_notes();
         if signals.take_snapshot() {
             node.snapshot();
         }
         if signals.is_ending() {
             break;
         }
-        if is_quiet {
-            node.report();
-        }
+        node.report();
     }
     eprintln!("ringframe: draining; a second signal ends it at once");
     node.report_stages();

@@ -119,7 +119,7 @@ impl Default for Timing {
             silence: Duration::from_secs(15),
             retry: Duration::from_millis(20),
             retry_max: Duration::from_secs(1),
-            give_up: Duration::from_secs(60),
+            give_up: Duration::from_mins(1),
         }
     }
 }

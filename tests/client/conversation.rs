@@ -163,7 +163,9 @@ fn the_second_address_is_tried_and_a_lost_server_waited_for() {
     drop(soup);
     server.end();
 
-    let server = Server::start(|listener| drop(Peer::accept(listener).accept_login(1)));
+    let server = Server::start(|listener| {
+        let _ = Peer::accept(listener).accept_login(1);
+    });
     let timing = Timing { give_up: Duration::from_millis(20), ..server.login().timing };
     let mut soup = Soup::connect(Login { timing, ..server.login() }).unwrap();
     assert!(soup.receive(PATIENCE).unwrap_err().is_lost());

@@ -1,0 +1,74 @@
+//! The stages between a node of the exchange and its clients, as the settings say.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+use ringframe::config::Config;
+use ringframe::doorman::{Door, Doorman};
+use ringframe::embed::Front;
+use ringframe::exchange::Exchange;
+use ringframe::gateway::{Gateway, GatewayOptions, Helpers, Traffic};
+use ringframe::history::History;
+use ringframe::stage::{Fault, Stage};
+use ringframe::streams;
+use ringframe::users::{DEMO_WARNING, UserList};
+use ringframe_journal::MappedStorage;
+
+use super::progress::Progress;
+
+/// The stages that a layout places where clients talk to the node.
+pub(super) const STAGES: [&str; 4] = ["gateway", "journaler", "processor", "event_log"];
+/// Pieces of the past, and lines for the log.
+const QUEUE: usize = 1024;
+/// Marks and other remarks on their way to the history.
+const REMARKS: usize = 1 << 16;
+
+/// What clients talk to.
+pub(super) struct Served {
+    pub(super) addresses: [SocketAddr; 2],
+    /// Lines for the log.
+    pub(super) notes: Receiver<String>,
+    pub(super) traffic: Arc<Traffic>,
+}
+
+/// Counts what there is to resume, listens, and builds the stages.
+pub(super) fn front(
+    front: Front<Exchange>,
+    config: &Config,
+) -> Result<(Vec<Box<dyn Stage>>, Served), Fault> {
+    let store = MappedStorage::new(config.data.join("sessions"));
+    let log = MappedStorage::new(config.data.join("events"));
+    let last = front.told.load(std::sync::atomic::Ordering::Acquire);
+    let mut bar = None;
+    let mut told = |event| {
+        bar.get_or_insert_with(|| Progress::new("events counted", last)).reached(event);
+    };
+    let opened = streams::open(&store, &log, last, &mut told)?;
+    drop(bar);
+    if let Some(why) = &opened.refused {
+        eprintln!("ringframe: all messages were counted again: {why}");
+    }
+    if config.users == UserList::Demo {
+        eprintln!("{DEMO_WARNING}");
+    }
+    let users = config.users.load().map_err(|error| Fault::Node(error.to_string()))?;
+    let (doorman, Door { requests, verdicts }) = Doorman::new(users);
+    let (remarks, remarked) = bounded(REMARKS);
+    let (answered, answers) = bounded(QUEUE);
+    let (notes, noted) = bounded(QUEUE);
+    let options =
+        GatewayOptions { orders: config.listen, market: config.market_data, ..Default::default() };
+    let helpers = Helpers { requests, verdicts, remarks, answers, notes };
+    let tally = opened.checkpoint.tally.clone();
+    let Front { intake, events, told } = front;
+    let gateway = Gateway::new(options, intake, events, tally, helpers, told)?;
+    let broken = |error: std::io::Error| Fault::Node(format!("cannot listen: {error}"));
+    let served = Served {
+        addresses: gateway.addresses().map_err(broken)?,
+        notes: noted,
+        traffic: gateway.traffic(),
+    };
+    let history = History::new(remarked, answered, opened.checkpoint, store, log)?;
+    Ok((vec![Box::new(gateway), Box::new(history), Box::new(doorman)], served))
+}

@@ -1,0 +1,305 @@
+//! What clients say: logins, and messages that become commands.
+
+use super::connection::{Door, End, Past, Phase, Source};
+use super::traffic::Count;
+use super::{Gateway, READ_BYTES};
+use crate::dialect::ouch;
+use crate::doorman::{Request, Verdict};
+use crate::history::{Answer, Ask, Remark};
+use crate::streams::Stream;
+use crate::types::Nanos;
+use crate::users::User;
+use crate::wire;
+use crate::wire::soup::{FromClient, FromServer, LoginAccepted, LoginReject, LoginRequest};
+
+/// The longest packet that a client may send: a debug text, at most.
+const PACKET_BYTES_MAX: usize = 512;
+/// A client that is held to a rate may be ahead of it by so much time.
+const BURST_NANOS: u64 = Nanos::SECOND / 10;
+
+/// What became of a packet.
+enum Heard {
+    Done,
+    /// Not now: the bytes wait.
+    Later,
+}
+
+impl Gateway {
+    /// Reads from a socket once.
+    pub(super) fn read(&mut self, token: u64, now: Nanos) -> usize {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let work = self.read_into(token, &mut buffer, now);
+        self.buffer = buffer;
+        work
+    }
+
+    fn read_into(&mut self, token: u64, buffer: &mut [u8], now: Nanos) -> usize {
+        if self.intake.has_ended() {
+            return 0;
+        }
+        let Some(connection) = self.connections.get(token) else { return 0 };
+        if connection.stalled {
+            return 0;
+        }
+        let kept = connection.inbound.len();
+        buffer[..kept].copy_from_slice(&connection.inbound);
+        connection.inbound.clear();
+        match connection.read(&mut buffer[..kept + READ_BYTES], kept) {
+            Err(end) => {
+                self.end(token, &end);
+                1
+            }
+            Ok(0) => {
+                connection.inbound.extend_from_slice(&buffer[..kept]);
+                0
+            }
+            Ok(bytes) => {
+                connection.heard = now;
+                self.take(token, &buffer[..kept + bytes], now);
+                1
+            }
+        }
+    }
+
+    /// Takes what is whole of these bytes, and keeps the rest.
+    fn take(&mut self, token: u64, bytes: &[u8], now: Nanos) {
+        let mut rest = bytes;
+        let mut stalls = false;
+        loop {
+            let (packet, used) = match FromClient::split(rest, PACKET_BYTES_MAX) {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(broken) => return self.end(token, &End::Broken(broken.to_string())),
+            };
+            match self.packet(token, &packet, now) {
+                Ok(Heard::Done) => rest = &rest[used..],
+                Ok(Heard::Later) => {
+                    stalls = true;
+                    break;
+                }
+                Err(end) => return self.end(token, &end),
+            }
+        }
+        let Some(connection) = self.connections.get(token) else { return };
+        connection.inbound.extend_from_slice(rest);
+        connection.stalled = stalls;
+        if stalls {
+            self.stalled.push(token);
+        }
+        if connection.interest.read == stalls {
+            connection.interest.read = !stalls;
+            if stalls {
+                self.traffic.count(Count::HeldBack);
+            }
+            self.watch(token);
+        }
+    }
+
+    fn packet(&mut self, token: u64, packet: &FromClient<'_>, now: Nanos) -> Result<Heard, End> {
+        let Some(connection) = self.connections.get(token) else { return Ok(Heard::Done) };
+        match (packet, &connection.phase) {
+            (_, Phase::Leaving) => Ok(Heard::Done),
+            (_, Phase::Verifying(_)) => Ok(Heard::Later),
+            (FromClient::Login(login), Phase::Fresh) => Ok(self.ask_doorman(token, login)),
+            (_, Phase::Fresh) => Err(End::Broken("its first packet was no login".into())),
+            (FromClient::Login(_), _) => Err(End::Broken("it logged in twice".into())),
+            (FromClient::Logout, _) => Err(End::Closed),
+            (FromClient::Heartbeat | FromClient::Debug(_), _) => Ok(Heard::Done),
+            (FromClient::Data(message), Phase::Live(Stream::Session(session))) => {
+                let session = *session;
+                self.message(token, session, message, now)
+            }
+            (FromClient::Data(_), Phase::Live(Stream::Feed)) => {
+                Err(End::Broken("market data takes no messages".into()))
+            }
+        }
+    }
+
+    fn message(
+        &mut self,
+        token: u64,
+        session: u16,
+        message: &[u8],
+        now: Nanos,
+    ) -> Result<Heard, End> {
+        let connection = self.connections.get(token).expect("it speaks");
+        if self.options.rate > 0 && connection.due > now.after(BURST_NANOS) {
+            return Ok(Heard::Later);
+        }
+        let account = self.tally.account(session);
+        let command = match (wire::ouch::Inbound::decode(message), account) {
+            (Ok(message), Some(account)) => ouch::command(&message, account, now),
+            _ => None,
+        };
+        let Some(command) = command else {
+            self.traffic.count(Count::Malformed);
+            connection.malformed += 1;
+            if connection.malformed > self.options.malformed_max {
+                return Err(End::Broken(format!(
+                    "{} messages of it were malformed, the last of {} bytes",
+                    connection.malformed,
+                    message.len()
+                )));
+            }
+            return Ok(Heard::Done);
+        };
+        if self.intake.sequencer().offer(&command, now).is_none() {
+            return Ok(Heard::Later);
+        }
+        if let Some(nanos) = Nanos::SECOND.checked_div(u64::from(self.options.rate)) {
+            connection.due = connection.due.max(now).after(nanos);
+        }
+        self.traffic.count(Count::Commands);
+        Ok(Heard::Done)
+    }
+
+    fn ask_doorman(&mut self, token: u64, login: &LoginRequest) -> Heard {
+        let connection = self.connections.get(token).expect("it speaks");
+        let request = Request {
+            ticket: token,
+            from: connection.from.ip(),
+            username: login.username.0,
+            password: login.password.0,
+        };
+        if self.helpers.requests.try_send(request).is_err() {
+            return Heard::Later;
+        }
+        connection.phase = Phase::Verifying(*login);
+        Heard::Done
+    }
+
+    /// Goes on with whoever waited: for the doorman, for the past, for room in the ring.
+    pub(super) fn go_on(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        while let Ok(verdict) = self.helpers.verdicts.try_recv() {
+            self.verdict(&verdict, now);
+            work += 1;
+        }
+        while let Ok(answer) = self.helpers.answers.try_recv() {
+            self.answer(answer, now);
+            work += 1;
+        }
+        if !self.behind.is_empty() {
+            let behind = std::mem::take(&mut self.behind);
+            for token in behind {
+                self.catch_up(token, now);
+            }
+        }
+        if !self.stalled.is_empty() && !self.intake.has_ended() {
+            let stalled = std::mem::take(&mut self.stalled);
+            for token in stalled {
+                self.retry(token, now);
+            }
+        }
+        work
+    }
+
+    fn retry(&mut self, token: u64, now: Nanos) {
+        let Some(connection) = self.connections.get(token) else { return };
+        let bytes = std::mem::take(&mut connection.inbound);
+        self.take(token, &bytes, now);
+    }
+
+    fn verdict(&mut self, verdict: &Verdict, now: Nanos) {
+        let token = verdict.ticket;
+        let Some(connection) = self.connections.get(token) else { return };
+        let Phase::Verifying(login) = connection.phase else { return };
+        match self.admit(token, &login, verdict.user.as_ref()) {
+            Ok((stream, number)) => self.welcome(token, stream, number, now),
+            Err((reject, why)) => {
+                self.traffic.count(Count::Refused);
+                let connection = self.connections.get(token).expect("it waits");
+                connection.say(&FromServer::Rejected(reject));
+                connection.phase = Phase::Leaving;
+                let line = format!("{}: {}: refused: {why}", connection.from, login.username);
+                self.note(line);
+                self.flush(token, now);
+            }
+        }
+    }
+
+    /// Which stream it gets, and from which number on.
+    fn admit(
+        &mut self,
+        token: u64,
+        login: &LoginRequest,
+        user: Option<&User>,
+    ) -> Result<(Stream, u64), (LoginReject, &'static str)> {
+        let user = user.ok_or((LoginReject::NotAuthorized, "wrong name or password"))?;
+        let none = |why| (LoginReject::SessionNotAvailable, why);
+        let door = self.connections.get(token).expect("it waits").door;
+        let stream = match door {
+            Door::Market if user.market_data => Stream::Feed,
+            Door::Market => return Err((LoginReject::NotAuthorized, "no right to market data")),
+            Door::Orders => Stream::Session(user.session),
+        };
+        if !self.tally.has(stream) {
+            return Err(none("the exchange does not know its session"));
+        }
+        if !login.session.is_blank() && login.session != self.tally.day().name() {
+            return Err(none("it wants a session of another day"));
+        }
+        let next = self.tally.next(stream);
+        if login.sequence > next {
+            return Err(none("it wants a message that is not there yet"));
+        }
+        if let Stream::Session(session) = stream
+            && let Some(other) = self.rooms.listener(session)
+        {
+            if !self.options.takes_over {
+                return Err(none("the session is in use"));
+            }
+            self.end(other, &End::TakenOver);
+        }
+        Ok((stream, if login.sequence == 0 { next } else { login.sequence }))
+    }
+
+    fn welcome(&mut self, token: u64, stream: Stream, number: u64, now: Nanos) {
+        let session = self.tally.day().name();
+        self.rooms.join(stream, self.tally.next(stream), token);
+        let connection = self.connections.get(token).expect("it waits");
+        connection.say(&FromServer::Accepted(LoginAccepted { session, sequence: number }));
+        connection.phase = Phase::Live(stream);
+        connection.source = Source::Past(Past { next: number, ..Past::default() });
+        self.traffic.count(Count::LoggedIn);
+        self.behind.push(token);
+        self.flush(token, now);
+    }
+
+    /// Sends the past, and joins the live stream where the two meet.
+    fn catch_up(&mut self, token: u64, now: Nanos) {
+        let Some(connection) = self.connections.get(token) else { return };
+        let Some(stream) = connection.stream() else { return };
+        let Source::Past(past) = &mut connection.source else { return };
+        if past.sent < past.packets.len() {
+            // Its socket is full.
+            return self.behind.push(token);
+        }
+        let window = self.rooms.window(stream);
+        if let Some(position) = window.and_then(|window| window.position(past.next)) {
+            connection.source = Source::Window(position);
+            return self.flush(token, now);
+        }
+        if !past.asked {
+            let names = self.tally.names();
+            let ask = Ask { token, stream, number: past.next, names };
+            past.asked = true;
+            self.traffic.count(Count::PastPieces);
+            self.rooms.remarks.push_back(Remark::Ask(ask));
+        }
+        self.behind.push(token);
+    }
+
+    fn answer(&mut self, answer: Answer, now: Nanos) {
+        let Some(connection) = self.connections.get(answer.token) else { return };
+        let Source::Past(past) = &mut connection.source else { return };
+        past.asked = false;
+        match answer.piece {
+            Err(why) => self.end(answer.token, &End::Lost(why)),
+            Ok(piece) => {
+                (past.packets, past.sent, past.next) = (piece.packets, 0, piece.next);
+                self.flush(answer.token, now);
+            }
+        }
+    }
+}

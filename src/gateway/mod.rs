@@ -1,0 +1,477 @@
+//! The one stage that faces clients: it takes bytes from sockets and publishes commands, and turns
+//! released events into messages and sends them. It never waits for a socket: one that does not
+//! read is cut off, one that brings too much is not read.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::doorman::{Request, Verdict};
+use crate::embed::Intake;
+use crate::exchange::Exchange;
+use crate::exchange::command::{Command, Disconnected};
+use crate::history::{Answer, Remark};
+use crate::pipeline::SlotReader;
+use crate::stage::{Fault, Sleeper, Stage};
+use crate::streams::{Stream, Tally, Window};
+use crate::types::Nanos;
+use crate::wire::soup::FromServer;
+
+use connection::{Connection, Door, End, Phase, Source};
+use poller::{Interest, Poller};
+use rooms::Rooms;
+use slab::Slab;
+pub use traffic::{Count, Traffic};
+
+mod connection;
+mod inbound;
+mod poller;
+mod rooms;
+mod slab;
+mod traffic;
+
+/// So many events at most per poll.
+const EVENTS: u64 = 256;
+/// So many connections at most are taken per poll.
+const ACCEPTS: usize = 16;
+/// All that is read from a socket in one poll.
+const READ_BYTES: usize = 64 << 10;
+/// So often heartbeats and silences are looked after.
+const SWEEP_EVERY: u64 = Nanos::SECOND / 10;
+/// So often the counts of streams are put on disk, while there are new events …
+const TALLY_EVERY: u64 = 60 * Nanos::SECOND;
+/// … or after so many of them.
+const TALLY_EVENTS: u64 = 5_000_000;
+/// Remarks that the history did not take yet: beyond, events wait.
+const BACKLOG: usize = 1 << 16;
+
+/// The longest text that a client is told why it is cut off.
+const DEBUG_BYTES: usize = 200;
+
+/// How the gateway treats its clients.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// Where order entry listens.
+    pub orders: SocketAddr,
+    /// Where market data is.
+    pub market: SocketAddr,
+    /// More connections than this are closed at once.
+    pub connections_max: usize,
+    /// Who has not logged in after this is cut off.
+    pub login_nanos: u64,
+    /// A side that said nothing for so long says that it is there.
+    pub heartbeat_nanos: u64,
+    /// A client that said nothing for so long is cut off.
+    pub silence_nanos: u64,
+    /// How much of a session's newest messages is kept in memory: so far may its client be behind.
+    pub window_bytes: usize,
+    /// The same for the market's.
+    pub feed_window_bytes: usize,
+    /// Messages per second and session, before it is read more slowly; 0 for any.
+    pub rate: u32,
+    /// Whether a second login to a session takes it over, or is refused.
+    pub takes_over: bool,
+    /// Malformed messages that a connection may send.
+    pub malformed_max: u32,
+    /// After a start, clients have so long to come back before their orders are canceled, where
+    /// their sessions ask for that.
+    pub grace_nanos: u64,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self {
+            orders: SocketAddr::from(([127, 0, 0, 1], 9001)),
+            market: SocketAddr::from(([127, 0, 0, 1], 9002)),
+            connections_max: 4096,
+            login_nanos: 10 * Nanos::SECOND,
+            heartbeat_nanos: Nanos::SECOND,
+            silence_nanos: 15 * Nanos::SECOND,
+            window_bytes: 256 << 10,
+            feed_window_bytes: 8 << 20,
+            rate: 0,
+            takes_over: true,
+            malformed_max: 16,
+            grace_nanos: 10 * Nanos::SECOND,
+        }
+    }
+}
+
+/// What the gateway says to the helpers behind it, and hears from them.
+pub struct Helpers {
+    /// To the doorman, who knows the users.
+    pub requests: Sender<Request>,
+    /// From the doorman.
+    pub verdicts: Receiver<Verdict>,
+    /// To the history, which has old messages.
+    pub remarks: Sender<Remark>,
+    /// From the history.
+    pub answers: Receiver<Answer>,
+    /// Lines for the log; dropped where nobody takes them.
+    pub notes: Sender<String>,
+}
+
+/// The stage.
+pub struct Gateway {
+    options: GatewayOptions,
+    intake: Intake<Exchange>,
+    events: SlotReader,
+    told: Arc<AtomicU64>,
+    helpers: Helpers,
+    traffic: Arc<Traffic>,
+    poller: Poller,
+    doors: [(TcpListener, Door); 2],
+    connections: Slab,
+    tally: Tally,
+    rooms: Rooms,
+    /// Commands of our own that the ring had no room for.
+    waiting: VecDeque<Command>,
+    /// Connections whose bytes wait.
+    stalled: Vec<u64>,
+    /// Connections that read the past.
+    behind: Vec<u64>,
+    /// Room to go through some connections while they may go.
+    tokens: Vec<u64>,
+    buffer: Box<[u8]>,
+    swept: Nanos,
+    tallied: (Nanos, u64),
+    /// When sessions whose clients did not come back lose their orders.
+    grace_ends: Option<Nanos>,
+}
+
+impl Gateway {
+    /// Listens; nothing is taken before the first poll. `told` says how far events were told.
+    pub fn new(
+        options: GatewayOptions,
+        intake: Intake<Exchange>,
+        events: SlotReader,
+        tally: Tally,
+        helpers: Helpers,
+        told: Arc<AtomicU64>,
+    ) -> Result<Self, Fault> {
+        let broken = |error: io::Error| Fault::Node(format!("cannot watch sockets: {error}"));
+        let poller = Poller::new().map_err(broken)?;
+        let doors =
+            [(listen(options.orders)?, Door::Orders), (listen(options.market)?, Door::Market)];
+        for (index, (listener, _)) in doors.iter().enumerate() {
+            poller.add(listener, DOORS - index as u64, Interest::READ).map_err(broken)?;
+        }
+        let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
+        told.store(tally.event(), Ordering::Release);
+        Ok(Self {
+            rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
+            tallied: (Nanos::default(), tally.event()),
+            options,
+            intake,
+            events,
+            told,
+            helpers,
+            traffic: Arc::default(),
+            poller,
+            doors,
+            connections: Slab::default(),
+            tally,
+            waiting: VecDeque::new(),
+            stalled: Vec::new(),
+            behind: Vec::new(),
+            tokens: Vec::new(),
+            buffer: vec![0; 2 * READ_BYTES].into(),
+            swept: Nanos::default(),
+            grace_ends: None,
+        })
+    }
+
+    /// The counters, for whoever wants to know.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
+    }
+
+    /// Where order entry and market data listen, whatever port was asked for.
+    pub fn addresses(&self) -> io::Result<[SocketAddr; 2]> {
+        let [orders, market] = &self.doors;
+        Ok([orders.0.local_addr()?, market.0.local_addr()?])
+    }
+
+    /// Turns released events into messages, and sends them.
+    fn hear(&mut self, now: Nanos) -> Result<usize, Fault> {
+        self.hand_over_remarks();
+        if self.rooms.remarks.len() >= BACKLOG {
+            return Ok(0);
+        }
+        let mut work = 0;
+        if let Ok(mut events) = self.events.take(EVENTS) {
+            for slot in &mut events {
+                self.tally.on_event(&slot.frame(), &mut self.rooms)?;
+                work += 1;
+            }
+        }
+        if work > 0 {
+            self.send_dirty(now);
+            self.told.store(self.tally.event(), Ordering::Release);
+        }
+        Ok(work)
+    }
+
+    fn hand_over_remarks(&mut self) {
+        while let Some(remark) = self.rooms.remarks.pop_front() {
+            if let Err(refused) = self.helpers.remarks.try_send(remark) {
+                self.rooms.remarks.push_front(refused.into_inner());
+                break;
+            }
+        }
+    }
+
+    fn send_dirty(&mut self, now: Nanos) {
+        for (window, listeners) in self.rooms.take_ended() {
+            for token in listeners {
+                self.end_of_day(token, &window, now);
+            }
+        }
+        let mut tokens = std::mem::take(&mut self.tokens);
+        self.rooms.take_dirty(&mut tokens);
+        for &token in &tokens {
+            self.flush(token, now);
+        }
+        self.tokens = tokens;
+    }
+
+    fn end_of_day(&mut self, token: u64, window: &Window, now: Nanos) {
+        let Some(connection) = self.connections.get(token) else { return };
+        connection.keep_rest(window);
+        connection.say(&FromServer::End);
+        connection.phase = Phase::Leaving;
+        self.flush(token, now);
+    }
+
+    /// Sends what the connection has to get, as far as its socket takes it.
+    fn flush(&mut self, token: u64, now: Nanos) {
+        let Some(connection) = self.connections.get(token) else { return };
+        let watched = connection.interest;
+        let window = connection.stream().and_then(|stream| self.rooms.window(stream));
+        match connection.flush(window, now) {
+            Err(end) => self.end(token, &end),
+            Ok(()) if connection.interest == watched => {}
+            Ok(()) => self.watch(token),
+        }
+    }
+
+    fn watch(&mut self, token: u64) {
+        let Some(connection) = self.connections.get(token) else { return };
+        if let Err(error) = self.poller.change(&connection.socket, token, connection.interest) {
+            self.end(token, &End::Failed(error));
+        }
+    }
+
+    /// Closes a connection and says why.
+    fn end(&mut self, token: u64, end: &End) {
+        let Some(mut connection) = self.connections.remove(token) else { return };
+        let _ = self.poller.remove(&connection.socket);
+        let stream = connection.stream();
+        if let Some(stream) = stream {
+            self.rooms.leave(stream, token);
+        }
+        let count = match end {
+            End::Slow => Some(Count::Slow),
+            End::Silent => Some(Count::Silent),
+            End::Broken(_) => Some(Count::Broken),
+            End::TakenOver => Some(Count::TakenOver),
+            End::Closed | End::Failed(_) | End::Lost(_) | End::Left => None,
+        };
+        if let Some(count) = count {
+            self.traffic.count(count);
+            self.note(format!("{}: cut off: {end}", connection.from));
+            // Where the last packet is whole the client may read why.
+            let window = stream.and_then(|stream| self.rooms.window(stream));
+            if connection.is_idle(window) {
+                let why = format!("cut off: {end}");
+                connection.say(&FromServer::Debug(&why.as_bytes()[..why.len().min(DEBUG_BYTES)]));
+                connection.source = Source::Nowhere;
+                let _ = connection.flush(None, Nanos::default());
+            }
+        } else if let End::Failed(_) | End::Lost(_) = end {
+            self.note(format!("{}: {end}", connection.from));
+        }
+        if let Some(Stream::Session(session)) = stream
+            && !matches!(end, End::TakenOver)
+        {
+            self.disconnected(session);
+        }
+    }
+
+    /// The exchange cancels its orders, where the session asked for that.
+    fn disconnected(&mut self, session: u16) {
+        if self.tally.names().sessions().any(|(it, cancels)| it == session && cancels) {
+            self.waiting.push_back(Disconnected { session }.into());
+        }
+    }
+
+    fn note(&self, line: String) {
+        let _ = self.helpers.notes.try_send(line);
+    }
+
+    /// Publishes our own commands, and takes what other threads submit.
+    fn publish_own(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let mut work = self.intake.poll(now)?;
+        while let Some(command) = self.waiting.front() {
+            if self.intake.sequencer().offer(command, now).is_none() {
+                break;
+            }
+            self.waiting.pop_front();
+            work += 1;
+        }
+        Ok(work)
+    }
+
+    fn look(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let found = self.poller.look();
+        let found = found.map_err(|error| Fault::Node(format!("cannot watch sockets: {error}")))?;
+        let mut work = 0;
+        for index in 0..found {
+            let ready = self.poller.ready(index);
+            if ready.token > DOORS - self.doors.len() as u64 {
+                work += self.accept((DOORS - ready.token) as usize, now);
+                continue;
+            }
+            if ready.write {
+                self.flush(ready.token, now);
+                work += 1;
+            }
+            if ready.read {
+                work += self.read(ready.token, now);
+            }
+        }
+        Ok(work)
+    }
+
+    fn accept(&mut self, door: usize, now: Nanos) -> usize {
+        let mut work = 0;
+        // Of connections that come while we end, the next start hears.
+        while work < ACCEPTS && !self.intake.has_ended() {
+            let (listener, door) = &self.doors[door];
+            let (socket, from) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if connection::is_nothing(&error) => break,
+                Err(error) => {
+                    // Too many open files, or one that was gone already.
+                    self.note(format!("a connection could not be taken: {error}"));
+                    break;
+                }
+            };
+            work += 1;
+            if self.connections.len() >= self.options.connections_max {
+                self.traffic.count(Count::TurnedAway);
+                self.note(format!(
+                    "{from}: turned away: there are {} connections, the most that are taken",
+                    self.options.connections_max
+                ));
+                continue;
+            }
+            let door = *door;
+            let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
+            let token =
+                self.connections.add(|token| Connection::new(socket, from, door, token, now));
+            let connection = self.connections.get(token).expect("just added");
+            let added = self.poller.add(&connection.socket, token, connection.interest);
+            match ready.and(added) {
+                Ok(()) => self.traffic.count(Count::Connected),
+                Err(error) => self.end(token, &End::Failed(error)),
+            }
+        }
+        work
+    }
+
+    /// Heartbeats, silences, and who did not log in.
+    fn sweep(&mut self, now: Nanos) {
+        if now < self.swept.after(SWEEP_EVERY) {
+            return;
+        }
+        self.swept = now;
+        for place in 0..self.connections.places() {
+            let Some(token) = self.connections.at(place) else { continue };
+            let connection = self.connections.get(token).expect("it is there");
+            let GatewayOptions { login_nanos, silence_nanos, heartbeat_nanos, .. } = self.options;
+            let Some(stream) = connection.stream() else {
+                if now > connection.opened.after(login_nanos) {
+                    self.end(token, &End::Silent);
+                }
+                continue;
+            };
+            if now > connection.heard.after(silence_nanos) && !connection.stalled {
+                self.end(token, &End::Silent);
+            } else if now >= connection.said.after(heartbeat_nanos)
+                && connection.is_idle(self.rooms.window(stream))
+            {
+                connection.say(&FromServer::Heartbeat);
+                self.flush(token, now);
+            }
+        }
+        self.cancel_orphans(now);
+        let (at, event) = self.tallied;
+        let events = self.tally.event() - event;
+        if events > 0 && (now >= at.after(TALLY_EVERY) || events >= TALLY_EVENTS) {
+            self.tallied = (now, self.tally.event());
+            self.rooms.remarks.push_back(Remark::Tally(Box::new(self.tally.clone())));
+        }
+    }
+
+    /// Nobody said when clients were lost with the process: those who do not come back are lost.
+    fn cancel_orphans(&mut self, now: Nanos) {
+        let ends = *self.grace_ends.get_or_insert(now.after(self.options.grace_nanos));
+        if now < ends || ends.0 == u64::MAX {
+            return;
+        }
+        self.grace_ends = Some(Nanos(u64::MAX));
+        for (session, cancels) in self.tally.names().sessions() {
+            if cancels && self.rooms.listener(session).is_none() {
+                self.disconnected(session);
+            }
+        }
+    }
+}
+
+impl Stage for Gateway {
+    fn name(&self) -> &'static str {
+        "gateway"
+    }
+
+    fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let mut work = self.hear(now)?;
+        work += self.publish_own(now)?;
+        work += self.look(now)?;
+        work += self.go_on(now);
+        self.sweep(now);
+        Ok(work)
+    }
+
+    fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
+        // Without one the thread looks a hundred times a second.
+        self.poller.sleeper().ok()
+    }
+
+    fn close(&mut self, now: Nanos) -> Result<(), Fault> {
+        self.hear(now)?;
+        self.rooms.remarks.push_back(Remark::Tally(Box::new(self.tally.clone())));
+        self.hand_over_remarks();
+        Ok(())
+    }
+}
+
+/// The tokens of listeners go down from here.
+const DOORS: u64 = u64::MAX;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Fault> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| {
+        Fault::Node(format!(
+            "cannot listen on {address}: {error}; is another node running? --listen and \
+             --market-data choose other addresses"
+        ))
+    })
+}

@@ -1,0 +1,127 @@
+//! Which sockets have something, and a place to sleep until one has: epoll, level-triggered, so
+//! that nothing is forgotten by whoever reads only a part.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use crate::stage::Sleeper;
+
+/// So many sockets are looked at in one poll.
+const EVENTS: usize = 256;
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// What a socket is watched for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Interest {
+    pub(super) read: bool,
+    pub(super) write: bool,
+}
+
+impl Interest {
+    pub(super) const READ: Self = Self { read: true, write: false };
+
+    fn flags(self) -> EventFlags {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN | EventFlags::RDHUP, self.read);
+        flags.set(EventFlags::OUT, self.write);
+        flags
+    }
+}
+
+/// What a socket has. One that is broken is said to have everything: using it tells why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready {
+    pub(super) token: u64,
+    pub(super) read: bool,
+    pub(super) write: bool,
+}
+
+/// The sockets of one thread.
+pub(super) struct Poller {
+    epoll: Arc<OwnedFd>,
+    ready: Vec<Ready>,
+}
+
+impl Poller {
+    pub(super) fn new() -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Self { epoll: Arc::new(epoll), ready: Vec::with_capacity(EVENTS) })
+    }
+
+    pub(super) fn add(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
+        Ok(epoll::add(&*self.epoll, socket, EventData::new_u64(token), what.flags())?)
+    }
+
+    pub(super) fn change(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&*self.epoll, socket, EventData::new_u64(token), what.flags())?)
+    }
+
+    pub(super) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&*self.epoll, socket)?)
+    }
+
+    /// Looks, without waiting, and says how many there are: see [`Self::ready`].
+    pub(super) fn look(&mut self) -> io::Result<usize> {
+        self.ready.clear();
+        let mut buffer = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+        let (found, _) = match epoll::wait(&*self.epoll, &mut buffer, Some(&AT_ONCE)) {
+            Err(rustix::io::Errno::INTR) => return Ok(0),
+            other => other?,
+        };
+        self.ready.extend(found.iter().map(|event| {
+            // The kernel packs them: a copy, not a reference.
+            let (flags, data) = (event.flags, event.data);
+            let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
+            Ready {
+                token: data.u64(),
+                read: broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP),
+                write: broken || flags.contains(EventFlags::OUT),
+            }
+        }));
+        Ok(self.ready.len())
+    }
+
+    /// One of those that [`Self::look`] found.
+    pub(super) fn ready(&self, index: usize) -> Ready {
+        self.ready[index]
+    }
+
+    /// Where the thread that owns the sockets sleeps.
+    pub(super) fn sleeper(&self) -> io::Result<Box<dyn Sleeper>> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Box::new(Bed { epoll: Arc::clone(&self.epoll), bell: Arc::new(bell) }))
+    }
+}
+
+/// An epoll can itself be waited for, and here it is together with the bell: what is ready stays
+/// ready for the next [`Poller::look`].
+struct Bed {
+    epoll: Arc<OwnedFd>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Sleeper for Bed {
+    fn sleep(&mut self, longest: Duration) {
+        let sources = |flags| [PollFd::new(&*self.epoll, flags), PollFd::new(&*self.bell, flags)];
+        let nanos = i64::try_from(longest.as_nanos()).unwrap_or(i64::MAX);
+        let second = 1_000_000_000;
+        let longest = Timespec { tv_sec: nanos / second, tv_nsec: nanos % second };
+        // Whatever ended it: the caller looks at everything next.
+        let _ = poll(&mut sources(PollFlags::IN), Some(&longest));
+        let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
+    }
+
+    fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
+        let bell = Arc::clone(&self.bell);
+        Box::new(move || {
+            // Full only after 2^64 calls, and then it is awake anyway.
+            let _ = rustix::io::write(&*bell, &1_u64.to_ne_bytes());
+        })
+    }
+}

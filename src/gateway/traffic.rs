@@ -1,0 +1,72 @@
+//! What the gateway counts: written by its thread, read by anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counts {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
+        /// Something that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Count { $($(#[$doc])+ $name),+ }
+
+        impl Count {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// What people call it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Connections that were taken.
+    Connected = "connections",
+    /// Connections that were closed at once, because there were too many.
+    TurnedAway = "connections turned away",
+    /// Logins.
+    LoggedIn = "logins",
+    /// Logins that were refused.
+    Refused = "logins refused",
+    /// Clients that did not read.
+    Slow = "slow readers cut off",
+    /// Clients that said nothing.
+    Silent = "silent clients cut off",
+    /// Clients that broke the protocol.
+    Broken = "clients cut off for what they said",
+    /// Sessions that another connection took over.
+    TakenOver = "sessions taken over",
+    /// Messages that are none, or that nobody could be told about.
+    Malformed = "malformed messages",
+    /// Times that a socket was not read, because the ring was full or the client too quick.
+    HeldBack = "times a client was held back",
+    /// Messages that became commands.
+    Commands = "messages in",
+    /// Pieces of the past that were asked for.
+    PastPieces = "pieces read from the event log",
+}
+
+/// The counters.
+#[derive(Debug)]
+pub struct Traffic([AtomicU64; Count::ALL.len()]);
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Traffic {
+    /// How often so far.
+    pub fn get(&self, count: Count) -> u64 {
+        self.0[count as usize].load(Ordering::Relaxed)
+    }
+
+    /// One more. There is one writer, so a load and a store do.
+    #[inline]
+    pub(super) fn count(&self, count: Count) {
+        let word = &self.0[count as usize];
+        word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
