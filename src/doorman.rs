@@ -1,5 +1,5 @@
-//! A stage: whether passwords are right. Hashing one takes milliseconds on purpose, so it happens on
-//! a helper's thread, and the gateway goes on meanwhile.
+//! A stage: whether passwords are right. Hashing one takes milliseconds on purpose, so it happens
+//! on a helper's thread, and the gateway goes on meanwhile.
 //!
 //! Whoever guesses is slowed down: after [`FAILURES_MAX`] failures in a minute, an address gets no
 //! more guesses, and its requests cost nothing, until the minute has passed.

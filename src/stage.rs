@@ -18,8 +18,8 @@ pub trait Stage: Send {
     /// node.
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault>;
 
-    /// Where this stage's thread is to sleep, so that what the stage waits for outside of the process
-    /// wakes it. Asked once, before the first poll; most stages wait for other stages only.
+    /// Where this stage's thread is to sleep, so that what the stage waits for outside of the
+    /// process wakes it. Asked once, before the first poll; most stages wait for other stages only.
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
         None
     }

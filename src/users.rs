@@ -6,8 +6,8 @@
 //! BOB 2 orders-only $argon2id$…
 //! ```
 //!
-//! Case does not matter to the protocol, neither in names nor in passwords: both are folded to upper
-//! case, and spaces around them dropped, before anything is compared or hashed.
+//! Case does not matter to the protocol, neither in names nor in passwords: both are folded to
+//! upper case, and spaces around them dropped, before anything is compared or hashed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -117,8 +117,8 @@ struct Entry {
 }
 
 impl Users {
-    /// TRDR01 to TRDR99 with sessions 1 to 99 and the password `secret`. It is no secret, so hashing
-    /// it is made to cost nothing.
+    /// TRDR01 to TRDR99 with sessions 1 to 99 and the password `secret`. It is no secret, so
+    /// hashing it is made to cost nothing.
     pub fn demo() -> Self {
         let params = Params::new(Params::MIN_M_COST, 1, 1, None).expect("the least there is");
         let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);

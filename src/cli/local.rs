@@ -11,7 +11,6 @@ use ringframe::control;
 use ringframe::embed::{Embedded, Outcome, STAGES, Saving};
 use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
-use ringframe::gateway::Count;
 use ringframe::host::Host;
 use ringframe::layout;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
@@ -141,12 +140,7 @@ impl Local {
 
     /// Says what each stage has done.
     pub(super) fn report_stages(&self) {
-        if let Some(served) = &self.served {
-            let counts = Count::ALL.iter().map(|count| (served.traffic.get(*count), count.name()));
-            for (number, name) in counts.filter(|(number, _)| *number > 0) {
-                eprintln!("ringframe: {number:>10} {name}");
-            }
-        }
+        self.served.iter().for_each(Served::report);
         for counters in self.embedded.counters() {
             let counts = counters.read();
             eprintln!(

@@ -8,7 +8,7 @@ use ringframe::config::Config;
 use ringframe::doorman::{Door, Doorman};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
-use ringframe::gateway::{Gateway, GatewayOptions, Helpers, Traffic};
+use ringframe::gateway::{Count, Gateway, GatewayOptions, Helpers, Traffic};
 use ringframe::history::History;
 use ringframe::stage::{Fault, Stage};
 use ringframe::streams;
@@ -29,7 +29,17 @@ pub(super) struct Served {
     pub(super) addresses: [SocketAddr; 2],
     /// Lines for the log.
     pub(super) notes: Receiver<String>,
-    pub(super) traffic: Arc<Traffic>,
+    traffic: Arc<Traffic>,
+}
+
+impl Served {
+    /// Says what was counted.
+    pub(super) fn report(&self) {
+        let counts = Count::ALL.iter().map(|count| (self.traffic.get(*count), count.name()));
+        for (number, name) in counts.filter(|(number, _)| *number > 0) {
+            eprintln!("ringframe: {number:>10} {name}");
+        }
+    }
 }
 
 /// Counts what there is to resume, listens, and builds the stages.

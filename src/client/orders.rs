@@ -79,8 +79,8 @@ impl Client {
         Ok(self.unanswered.len())
     }
 
-    /// What was sent and has no answer yet. A cancel, replace or modify that came too late never has
-    /// one of its own: it is dropped when an answer shows that the server has gone past it.
+    /// What was sent and has no answer yet. A cancel, replace or modify that came too late never
+    /// has one of its own: it is dropped when an answer shows that the server has gone past it.
     pub fn unanswered(&self) -> impl ExactSizeIterator<Item = &Inbound> {
         self.unanswered.iter()
     }

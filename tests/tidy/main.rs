@@ -54,7 +54,7 @@ const STAGES: &[&str] = &[
     "projection",
 ];
 const STAGE_BUILDERS: &[&str] =
-    &["src/lib.rs", "src/main.rs", "src/node", "src/embed", "src/inline"];
+    &["src/lib.rs", "src/main.rs", "src/node", "src/embed", "src/inline", "src/cli/served"];
 
 /// A name that may not be written in some part of the tree, and what to write instead.
 struct Banned {
