@@ -22,6 +22,11 @@ impl<L: Logic, S: Storage> Inline<L, S> {
         Self { processor, taker }
     }
 
+    /// The processor, whose machine is what is saved.
+    pub fn processor(&self) -> &Processor<L> {
+        &self.processor
+    }
+
     /// Asks for snapshots, and shows what became of them.
     pub fn handle(&self) -> Handle {
         self.taker.handle()
