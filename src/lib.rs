@@ -73,6 +73,7 @@ pub mod shadow;
 pub mod slot;
 pub mod snapshot;
 pub mod stage;
+mod sync;
 pub mod streams;
 pub mod types;
 pub mod upkeep;
