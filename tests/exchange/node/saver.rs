@@ -10,24 +10,21 @@ use ringframe::journal::{
 };
 use ringframe::node::{Node, Stores};
 use ringframe::shadow::Shadow;
-use ringframe::snapshot;
 use ringframe::snapshot::schedule::{Handle, Triggers};
 use ringframe::snapshot::taker::Taker;
+use ringframe::snapshot::{self, Info};
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::Nanos;
 use tempfile::TempDir;
 
 /// Saves, archives and prunes.
 pub(super) struct Saver {
-    who: Who,
+    /// Nobody where the processor saves its state itself.
+    shadow: Option<Shadow<Exchange, SimulatedStorage>>,
     handle: Handle,
+    /// The last snapshot that was seen to count.
+    last: Option<Info>,
     pub(super) kept: Kept,
-}
-
-enum Who {
-    Shadow(Box<Shadow<Exchange, SimulatedStorage>>),
-    /// The processor's owner polls it between two polls of the processor.
-    Inline(Box<Taker<SimulatedStorage>>),
 }
 
 /// What outlives the node.
@@ -36,15 +33,17 @@ pub(super) struct Kept {
     _directory: TempDir,
     /// Segments that were deleted.
     pruned: BTreeMap<String, Vec<u8>>,
-    /// How many snapshots counted.
+    /// How many snapshots counted, of the shadow …
     pub(super) taken: usize,
+    /// … and of the processor.
+    pub(super) taken_inline: usize,
 }
 
 impl Kept {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let home = ArchiveHome::create(directory.path().to_str().unwrap()).unwrap();
-        Self { home, _directory: directory, pruned: BTreeMap::new(), taken: 0 }
+        Self { home, _directory: directory, pruned: BTreeMap::new(), taken: 0, taken_inline: 0 }
     }
 
     pub(super) fn segments_pruned(&self) -> usize {
@@ -65,36 +64,36 @@ impl Kept {
 }
 
 impl Saver {
+    /// Either the shadow takes snapshots, or the processor is to get what takes them.
     pub(super) fn open(
         node: &Node<Exchange, SimulatedStorage>,
         stores: &Stores<SimulatedStorage>,
         rng: &mut Rng,
         kept: Kept,
-    ) -> Self {
+    ) -> (Self, Option<Taker<SimulatedStorage>>) {
         let every_commands = rng.bool().then(|| rng.u64(20..500));
         let triggers = Triggers { every_commands, ..Triggers::default() };
         let taker = node.taker(stores, triggers, rng.usize(1..4)).unwrap();
         let handle = taker.handle();
-        let who = if rng.bool() {
-            Who::Shadow(Box::new(node.shadow(stores, taker).unwrap()))
+        let (shadow, taker) = if rng.bool() {
+            (Some(node.shadow(stores, taker).unwrap()), None)
         } else {
-            Who::Inline(Box::new(taker))
+            (None, Some(taker))
         };
-        Self { who, handle, kept }
+        (Self { shadow, handle, last: None, kept }, taker)
     }
 
-    pub(super) fn poll(
-        &mut self,
-        node: &Node<Exchange, SimulatedStorage>,
-        now: Nanos,
-    ) -> Result<(), Fault> {
-        let taken = |handle: &Handle| handle.status().taken.map(|taken| taken.info);
-        let before = taken(&self.handle);
-        match &mut self.who {
-            Who::Shadow(shadow) => drop(shadow.poll(now)?),
-            Who::Inline(taker) => drop(taker.poll(node.processor.machine(), now)),
+    pub(super) fn poll(&mut self, now: Nanos) -> Result<(), Fault> {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.poll(now)?;
         }
-        self.kept.taken += usize::from(taken(&self.handle) != before);
+        let last = self.handle.status().taken.map(|taken| taken.info);
+        if last != self.last {
+            let inline = self.shadow.is_none();
+            let Kept { taken, taken_inline, .. } = &mut self.kept;
+            *(if inline { taken_inline } else { taken }) += 1;
+            self.last = last;
+        }
         Ok(())
     }
 
