@@ -10,7 +10,7 @@ use ringframe::digest::Digest;
 use ringframe::journal::{SimulatedStorage, Survival, survey, verify};
 use ringframe::node::Start;
 use ringframe::release::ReleasePolicy;
-use ringframe::snapshot;
+use ringframe::snapshot::{self, Info};
 use ringframe::types::Sequence;
 
 use life::{Disks, Life, Plan, after_crash, are_off, each, frames, map};
@@ -120,7 +120,7 @@ impl Story {
             let (before, after) = (newest(&base), newest(&disks));
             assert!((0..3).all(|disk| before[disk] < after[disk]), "{before:?} {after:?}");
         }
-        let steps = each(&disks).map(|disk| disk.steps());
+        let steps = each(&disks).map(SimulatedStorage::steps);
         Self { plan, base, log, end, steps, found: Found::default() }
     }
 
@@ -211,7 +211,7 @@ impl Story {
                 let when = format!("disk {disk}, step {step}, {loss:?}");
                 drop(self.recover(&opened, self.promised(&[loss], heard), &when));
                 for (second, steps) in
-                    each(&opened).map(|disk| disk.steps()).into_iter().enumerate()
+                    each(&opened).map(SimulatedStorage::steps).into_iter().enumerate()
                 {
                     for at in (0..=steps).filter(|at| all() || (at + step).is_multiple_of(3)) {
                         let when = format!("{when}, then disk {second}, step {at}");
@@ -257,11 +257,11 @@ impl Story {
 fn newest(disks: &Disks) -> [u64; 3] {
     let segment = |disk| {
         let segments = survey(disk).expect("a journal");
-        let begun = segments.iter().filter(|info| info.header.good().is_some());
-        begun.last().map_or(0, |info| info.number)
+        let mut begun = segments.iter().rev().filter(|info| info.header.good().is_some());
+        begun.next().map_or(0, |info| info.number)
     };
     let snapshots = snapshot::list(&disks.snapshots).expect("a directory");
-    let snapshot = snapshots.first().and_then(|info| info.sequence());
+    let snapshot = snapshots.first().and_then(Info::sequence);
     [segment(&disks.journal), segment(&disks.events), snapshot.map_or(0, |sequence| sequence.0)]
 }
 
