@@ -11,6 +11,7 @@ use ringframe_journal::Error;
 mod against;
 mod apply;
 mod check_config;
+mod client;
 mod demo;
 mod doctor;
 mod journal;
@@ -19,6 +20,8 @@ mod progress;
 mod replay;
 mod serve;
 mod served;
+mod user;
+mod watch;
 
 #[derive(Debug, Parser)]
 #[command(name = "ringframe", version, about, max_term_width = 100)]
@@ -37,6 +40,11 @@ enum Command {
     Apply(apply::ApplyArgs),
     Replay(replay::ReplayArgs),
     Demo(demo::DemoArgs),
+    Client(client::ClientArgs),
+    Watch(watch::WatchArgs),
+    /// Say who may log in
+    #[command(subcommand)]
+    User(user::UserCommand),
     CheckConfig(check_config::CheckConfigArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -124,6 +132,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Apply(args) => apply::run(&args, &mut out),
         Command::Replay(args) => replay::run(&args, &mut out),
         Command::Demo(args) => demo::run(&args, &mut out),
+        Command::Client(args) => client::run(&args, &mut out),
+        Command::Watch(args) => watch::run(&args, &mut out),
+        Command::User(command) => user::run(&command, &mut out),
         Command::CheckConfig(args) => check_config::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
     };

@@ -1,5 +1,5 @@
-//! A client in a few lines: orders by way of [`Client`], market data by way of [`Feed`], and below
-//! both [`Soup`], one session of numbered messages over one TCP connection after the other. It
+//! A client in a few lines: orders by way of [`Client`], market data by way of [`Feed`] (and a
+//! [`Book`] made of it), and below both [`Soup`], one session of numbered messages over one TCP connection after the other. It
 //! blocks, has no thread of its own, and needs nothing but the standard library's sockets.
 //!
 //! ```no_run
@@ -39,12 +39,14 @@
 use std::fmt;
 use std::time::Duration;
 
+mod book;
 mod connection;
 mod error;
 mod feed;
 mod orders;
 mod soup;
 
+pub use book::{Book, Level, Trade};
 pub use error::ClientError;
 pub use feed::Feed;
 pub use orders::{Client, limit_order};

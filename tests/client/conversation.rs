@@ -164,7 +164,7 @@ fn the_second_address_is_tried_and_a_lost_server_waited_for() {
     server.end();
 
     let server = Server::start(|listener| {
-        let _ = Peer::accept(listener).accept_login(1);
+        Peer::accept(listener).accept_login(1);
     });
     let timing = Timing { give_up: Duration::from_millis(20), ..server.login().timing };
     let mut soup = Soup::connect(Login { timing, ..server.login() }).unwrap();

@@ -2,7 +2,9 @@
 //! once, in order, and each order is executed once.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe::client::{Client, ClientError, Received};
 use ringframe::wire::ouch::{Inbound, Outbound};
@@ -20,17 +22,17 @@ struct Venue {
 }
 
 impl Venue {
-    /// Serves a connection; `true` when the client has said good-bye.
-    fn serve(&mut self, peer: &mut Peer) -> bool {
-        let Said::Login(login) = peer.next() else { return false };
+    /// Serves a connection until it is cut, or the client goes.
+    fn serve(&mut self, peer: &mut Peer) {
+        let Said::Login(login) = peer.next() else { return };
         let mut told = login.sequence as usize - 1;
         if !peer.send(accepted(login.sequence)) {
-            return false;
+            return;
         }
         loop {
             for message in &self.log[told..] {
                 if !peer.send(FromServer::Heartbeat) || !peer.say(message) {
-                    return false;
+                    return;
                 }
             }
             told = self.log.len();
@@ -40,25 +42,25 @@ impl Venue {
                         self.log.push(taken(&enter));
                     }
                 }
-                Said::Logout => return true,
-                Said::Gone => return false,
+                Said::Logout | Said::Gone => return,
                 other => panic!("{other:?}"),
             }
         }
     }
 }
 
-/// Cuts the first connections so, in turn, and serves the rest whole.
-fn venue(listener: &TcpListener, cuts: &[(usize, usize)]) {
+/// Cuts the first connections so, in turn, and serves the rest whole, until a client is the last.
+fn venue(listener: &TcpListener, cuts: &[(usize, usize)], is_over: &AtomicBool) {
     let mut venue = Venue::default();
     let mut cuts = cuts.iter();
     loop {
         let mut peer = Peer::accept(listener);
-        (peer.read_left, peer.write_left) = *cuts.next().unwrap_or(&(usize::MAX, usize::MAX));
-        if venue.serve(&mut peer) {
+        if is_over.load(Ordering::SeqCst) {
             assert_eq!(venue.log.len() as u64, ORDERS, "each order once");
             return;
         }
+        (peer.read_left, peer.write_left) = *cuts.next().unwrap_or(&(usize::MAX, usize::MAX));
+        venue.serve(&mut peer);
     }
 }
 
@@ -74,7 +76,9 @@ fn come_back(client: &mut Client) {
 
 fn a_cut_conversation_is_whole(cuts: Vec<(usize, usize)>) {
     let text = format!("{cuts:?}");
-    let server = Server::start(move |listener| venue(listener, &cuts));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_over);
+    let server = Server::start(move |listener| venue(listener, &cuts, &told));
     let mut client = loop {
         match Client::connect(server.login()) {
             Ok(client) => break client,
@@ -100,7 +104,9 @@ fn a_cut_conversation_is_whole(cuts: Vec<(usize, usize)>) {
     let expected = (1..=ORDERS).map(|number| Received { number, message: taken(&order(number)) });
     assert_eq!(received, expected.collect::<Vec<_>>(), "{text}");
     assert_eq!(client.unanswered().len(), 0, "{text}");
-    client.logout().unwrap();
+    drop(client);
+    is_over.store(true, Ordering::SeqCst);
+    TcpStream::connect(&server.address).unwrap();
     server.end();
 }
 

@@ -106,6 +106,7 @@ const THREADS: &[&str] = &[
     "src/recovery.rs",
     // Standard input blocks.
     "src/cli/apply.rs",
+    "src/cli/client",
     "journal/src/helpers.rs",
     "journal/src/verify.rs",
     "loadgen/src",

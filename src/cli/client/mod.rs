@@ -1,0 +1,286 @@
+//! `ringframe client`: orders by hand, or from a script, and what comes back.
+#![expect(clippy::disallowed_methods, reason = "standard input blocks, so a thread reads it")]
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::Args;
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use ringframe::client::{Client, ClientError, Login};
+use ringframe::clock::Clock;
+use ringframe::wire::layout::Alpha;
+use ringframe::wire::ouch::{Inbound, Token};
+use rustyline::{DefaultEditor, ExternalPrinter};
+
+use super::{Answer, Failure};
+use line::Line;
+
+pub(super) mod line;
+mod show;
+
+/// So long it waits for an answer before it looks for the next line.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Send orders and show what comes back
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ringframe client
+  echo 'buy 100 AAPL 230.00' | ringframe client --user TRDR07
+
+Each line is a message or a word; `help` lists them. On a terminal lines can be edited and have a
+history. Lines from a file or a pipe are sent one after the other; after the last one it stays until
+nothing has come for --linger, and ends with code 1 when an order has no answer.")]
+pub(crate) struct ClientArgs {
+    #[command(flatten)]
+    login: LoginArgs,
+    /// Where order entry is; a second one is tried when the first is gone
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
+    target: Vec<String>,
+    /// The first message to be shown: 1 for all of the session, 0 for only new ones
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    sequence: u64,
+    /// From a script: end when nothing has come for so long
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000)]
+    linger: u64,
+}
+
+/// Who logs in.
+#[derive(Debug, Args)]
+pub(super) struct LoginArgs {
+    /// The user; the password is asked for, or taken from RINGFRAME_PASSWORD
+    #[arg(long, value_name = "NAME", default_value = "TRDR01")]
+    user: String,
+    /// The session, when it is not the user's current one
+    #[arg(long, value_name = "NAME", default_value = "")]
+    session: String,
+}
+
+impl LoginArgs {
+    pub(super) fn login(&self, targets: &[String], sequence: u64) -> Result<Login, Failure> {
+        let is_demo = self.user.to_ascii_uppercase().starts_with("TRDR");
+        let password = match std::env::var("RINGFRAME_PASSWORD") {
+            Ok(password) => password,
+            Err(_) if is_demo => "secret".to_owned(),
+            Err(_) if io::stdin().is_terminal() => super::user::ask("Password: ")?,
+            Err(_) => {
+                let why = "set RINGFRAME_PASSWORD: standard input is for lines";
+                return Err(Failure::Usage(why.into()));
+            }
+        };
+        let login = Login::new("", &self.user, &password);
+        Ok(Login { addresses: targets.to_vec(), session: self.session.clone(), sequence, ..login })
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Login { .. } => Self::Usage(error.to_string()),
+            _ => Self::Fault(error.to_string()),
+        }
+    }
+}
+
+pub(crate) fn run(args: &ClientArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let client = Client::connect(args.login.login(&args.target, args.sequence)?)?;
+    let is_script = !(io::stdin().is_terminal() && io::stdout().is_terminal());
+    let (sender, lines) = bounded(64);
+    let soup = client.soup();
+    let hello = format!("# session {}, next message {}", soup.session(), soup.next());
+    let linger = Duration::from_millis(args.linger);
+    let talk = Talk { client, is_script, linger, tokens: Tokens::new(), number: 0 };
+    if is_script {
+        std::thread::spawn(move || read_lines(&sender));
+        let mut say = |text: &str| -> io::Result<()> {
+            writeln!(out, "{text}")?;
+            out.flush()
+        };
+        say(&hello)?;
+        return talk.run(&lines, &mut say);
+    }
+    let (ready, printer) = bounded(1);
+    let editing = std::thread::spawn(move || edit_lines(&sender, &ready));
+    let Ok(mut printer) = printer.recv() else {
+        let end = editing.join().expect("editing does not panic");
+        return end.map(|()| Answer::Yes);
+    };
+    let mut say = |text: &str| printer(format!("{text}\n"));
+    say(&format!("{hello}; `help` lists what can be said"))?;
+    let answer = talk.run(&lines, &mut say);
+    drop(lines);
+    if let Err(failure) = &answer {
+        say(&format!("# {failure}\n# press Enter to end"))?;
+    }
+    // It gives the terminal back as it was.
+    editing.join().expect("editing does not panic")?;
+    answer
+}
+
+type Say<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
+
+struct Talk {
+    client: Client,
+    is_script: bool,
+    linger: Duration,
+    tokens: Tokens,
+    /// Of the last line.
+    number: usize,
+}
+
+impl Talk {
+    fn run(mut self, lines: &Receiver<String>, say: Say<'_>) -> Result<Answer, Failure> {
+        let mut is_open = true;
+        while is_open {
+            let wait = match lines.try_recv() {
+                Ok(line) => {
+                    is_open = self.on_line(&line, say)?;
+                    Duration::ZERO
+                }
+                Err(TryRecvError::Empty) => LOOK,
+                Err(TryRecvError::Disconnected) => break,
+            };
+            self.receive(wait, say)?;
+        }
+        if self.is_script {
+            while self.receive(self.linger, say)? {}
+        }
+        let orders = |sent: &&Inbound| matches!(sent, Inbound::Enter(_));
+        let answer = match self.client.unanswered().filter(orders).count() {
+            0 => Answer::Yes,
+            _ => Answer::No,
+        };
+        for sent in self.client.unanswered() {
+            say(&format!("# unanswered: {}", show::inbound(sent)))?;
+        }
+        // A server that is gone needs no good-bye.
+        let _ = self.client.logout();
+        Ok(answer)
+    }
+
+    /// `false` when nothing came.
+    fn receive(&mut self, wait: Duration, say: Say<'_>) -> Result<bool, Failure> {
+        match self.client.receive(wait) {
+            Ok(Some(received)) => say(&show::received(&received))?,
+            Ok(None) => return Ok(false),
+            Err(error @ ClientError::Malformed { .. }) => say(&format!("# {error}"))?,
+            Err(error) if error.is_lost() => self.come_back(&error, say)?,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
+    /// A script wants all of its orders executed; at a terminal somebody decides.
+    fn come_back(&mut self, lost: &ClientError, say: Say<'_>) -> Result<(), Failure> {
+        say(&format!("# {lost}"))?;
+        loop {
+            let in_doubt = self.client.reconnect()?;
+            say(&format!("# back, from message {}", self.client.soup().next()))?;
+            for sent in self.client.unanswered() {
+                say(&format!("# unanswered: {}", show::inbound(sent)))?;
+            }
+            if !self.is_script {
+                if in_doubt > 0 {
+                    say("# `resend` or `forget` these before anything else")?;
+                }
+                return Ok(());
+            }
+            match self.client.resend() {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_lost() => say(&format!("# {error}"))?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// `false` when it was the last one.
+    fn on_line(&mut self, line: &str, say: Say<'_>) -> Result<bool, Failure> {
+        self.number += 1;
+        let parsed = match line::parse(line, &mut || self.tokens.next()) {
+            Ok(parsed) => parsed,
+            Err(why) if self.is_script => {
+                let number = self.number;
+                return Err(Failure::Usage(format!("line {number}: {why}; those before are sent")));
+            }
+            Err(why) => {
+                say(&why)?;
+                return Ok(true);
+            }
+        };
+        let done = match parsed {
+            Line::Message(message) => {
+                say(&format!("> {}", show::inbound(&message)))?;
+                self.client.send(message)
+            }
+            Line::Resend => self.client.resend().map(drop),
+            Line::Forget => {
+                self.client.forget();
+                Ok(())
+            }
+            Line::Unanswered => {
+                for sent in self.client.unanswered() {
+                    say(&format!("# unanswered: {}", show::inbound(sent)))?;
+                }
+                Ok(())
+            }
+            Line::Help => return Ok(say(line::HELP).map(|()| true)?),
+            Line::Quit => return Ok(false),
+            Line::Nothing => Ok(()),
+        };
+        match done {
+            Ok(()) => {}
+            Err(error) if error.is_lost() => self.come_back(&error, say)?,
+            Err(error @ ClientError::InDoubt { .. }) => say(&format!("# {error}"))?,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+}
+
+/// Tokens that nobody has used today: the time, counted up.
+struct Tokens(u64);
+
+impl Tokens {
+    fn new() -> Self {
+        Self(Clock::new().now().0 / 1_000)
+    }
+
+    fn next(&mut self) -> Token {
+        self.0 += 1;
+        let mut letters = Vec::new();
+        let mut rest = self.0;
+        while rest > 0 {
+            letters.push(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(rest % 36) as usize]);
+            rest /= 36;
+        }
+        letters.reverse();
+        let text = String::from_utf8(letters).expect("letters and digits");
+        Alpha::new(&text).expect("64 bits are 13 letters")
+    }
+}
+
+fn read_lines(lines: &Sender<String>) {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
+        if lines.send(line).is_err() {
+            return;
+        }
+    }
+}
+
+type Printer = Box<dyn FnMut(String) -> io::Result<()> + Send>;
+
+/// Reads lines with editing and a history; gives away what prints above the line being edited.
+fn edit_lines(lines: &Sender<String>, ready: &Sender<Printer>) -> Result<(), Failure> {
+    let failed = |error| Failure::Fault(format!("the terminal: {error}"));
+    let mut editor = DefaultEditor::new().map_err(failed)?;
+    let mut printer = editor.create_external_printer().map_err(failed)?;
+    let print = move |text| printer.print(text).map_err(io::Error::other);
+    let _ = ready.send(Box::new(print));
+    // The end of the input, and an interrupt, are the end.
+    while let Ok(line) = editor.readline("> ") {
+        let _ = editor.add_history_entry(line.as_str());
+        if lines.send(line).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

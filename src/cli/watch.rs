@@ -1,0 +1,166 @@
+//! `ringframe watch`: the live book of one stock, built from the market's feed.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::Args;
+use ringframe::client::{Book, ClientError, Feed, Level};
+use ringframe::clock::Clock;
+use ringframe::types::Nanos;
+use ringframe::wire::itch::{State, Stock};
+use ringframe::wire::layout::Alpha;
+
+use super::client::LoginArgs;
+use super::client::line::decimal;
+use super::{Answer, Failure};
+
+/// It is drawn at most so often.
+const DRAW_NANOS: u64 = Nanos::SECOND / 10;
+const LOOK: Duration = Duration::from_millis(20);
+/// With `--once`, all is there when nothing came for so long, or after this time at the latest.
+const QUIET: Duration = Duration::from_millis(500);
+const ONCE_NANOS_MAX: u64 = 10 * Nanos::SECOND;
+
+/// Show the live book of one stock
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ringframe watch AAPL
+  ringframe watch AAPL --once --depth 3
+
+It reads the feed from its first message on. On a terminal it draws; elsewhere it writes a line
+whenever the best prices or the last trade have changed.")]
+pub(crate) struct WatchArgs {
+    /// Which stock
+    symbol: String,
+    #[command(flatten)]
+    login: LoginArgs,
+    /// Where market data is; a second one is tried when the first is gone
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9002")]
+    target: Vec<String>,
+    /// How many prices of each side
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    depth: usize,
+    /// Show it once, as it is now
+    #[arg(long)]
+    once: bool,
+}
+
+pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let symbol = args.symbol.to_ascii_uppercase();
+    let stock: Stock = Alpha::new(&symbol)
+        .ok_or_else(|| Failure::Usage(format!("'{symbol}' has more than 8 letters")))?;
+    let mut feed = Feed::connect(args.login.login(&args.target, 1)?)?;
+    let mut book = Book::new(stock);
+    if args.once {
+        read_all(&mut feed, &mut book)?;
+        feed.logout()?;
+        if !book.is_listed() {
+            writeln!(out, "{symbol} is not listed")?;
+            return Ok(Answer::No);
+        }
+        write!(out, "{}", table(&symbol, &book, args.depth))?;
+        return Ok(Answer::Yes);
+    }
+    let is_terminal = io::stdout().is_terminal();
+    let clock = Clock::new();
+    let mut drawn_at = Nanos::default();
+    let mut drawn = String::new();
+    loop {
+        let wait = if is_due(&clock, drawn_at) { LOOK } else { LOOK / 4 };
+        receive(&mut feed, &mut book, wait)?;
+        if !is_due(&clock, drawn_at) {
+            continue;
+        }
+        drawn_at = clock.now();
+        let picture = match is_terminal {
+            true => format!("\x1b[H\x1b[J{}", table(&symbol, &book, args.depth)),
+            false => format!("{}\n", best(&symbol, &book)),
+        };
+        if picture != drawn {
+            out.write_all(picture.as_bytes())?;
+            out.flush()?;
+            drawn = picture;
+        }
+    }
+}
+
+fn is_due(clock: &Clock, drawn_at: Nanos) -> bool {
+    clock.now() >= drawn_at.after(DRAW_NANOS)
+}
+
+fn read_all(feed: &mut Feed, book: &mut Book) -> Result<(), Failure> {
+    let clock = Clock::new();
+    let latest = clock.now().after(ONCE_NANOS_MAX);
+    while receive(feed, book, QUIET)? && clock.now() < latest {}
+    Ok(())
+}
+
+/// `false` when nothing came in this time.
+fn receive(feed: &mut Feed, book: &mut Book, wait: Duration) -> Result<bool, Failure> {
+    match feed.receive(wait) {
+        Ok(Some(received)) => {
+            let number = received.number;
+            let applied = book.apply(&received.message);
+            applied.map_err(|why| Failure::Fault(format!("message {number}: {why}")))?;
+        }
+        Ok(None) => return Ok(false),
+        Err(error @ ClientError::Malformed { .. }) => eprintln!("ringframe: {error}"),
+        Err(error) if error.is_lost() => {
+            eprintln!("ringframe: {error}");
+            feed.reconnect()?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(true)
+}
+
+fn state(book: &Book) -> &'static str {
+    match book.state() {
+        _ if !book.is_listed() => "not listed",
+        Some(State::HALTED) => "halted",
+        Some(State::PAUSED) => "paused",
+        Some(State::QUOTING) => "collecting",
+        Some(State::TRADING) => "trading",
+        _ => "listed",
+    }
+}
+
+fn last(book: &Book) -> String {
+    book.last().map_or_else(
+        || "no trade".to_owned(),
+        |trade| format!("last {} @ {}", trade.shares, decimal(trade.price)),
+    )
+}
+
+/// The best prices, in one line.
+fn best(symbol: &str, book: &Book) -> String {
+    let of = |level: Option<(u32, Level)>| match level {
+        Some((price, level)) => format!("{} @ {}", level.shares, decimal(price)),
+        None => "none".to_owned(),
+    };
+    let (bid, ask) = (of(book.bids().next()), of(book.asks().next()));
+    format!("{symbol} {}, bid {bid}, ask {ask}, {}", state(book), last(book))
+}
+
+/// The best prices of both sides, side by side.
+fn table(symbol: &str, book: &Book, depth: usize) -> String {
+    let mut text = format!("{symbol}  {}  {}\n", state(book), last(book));
+    let heading = ["orders", "shares", "bid", "ask", "shares", "orders"];
+    let [a, b, c, d, e, f] = heading;
+    let _ = writeln!(text, "{a:>7} {b:>10} {c:>12} | {d:<12} {e:<10} {f}");
+    let bids: Vec<_> = book.bids().take(depth).collect();
+    let asks: Vec<_> = book.asks().take(depth).collect();
+    for row in 0..bids.len().max(asks.len()) {
+        let cells = |level: Option<&(u32, Level)>| match level {
+            Some((price, it)) => [decimal(*price), it.shares.to_string(), it.orders.to_string()],
+            None => [const { String::new() }; 3],
+        };
+        let [bid, shares, orders] = cells(bids.get(row));
+        let _ = write!(text, "{orders:>7} {shares:>10} {bid:>12} | ");
+        let [ask, shares, orders] = cells(asks.get(row));
+        let line = format!("{ask:<12} {shares:<10} {orders}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
