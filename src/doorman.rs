@@ -93,7 +93,7 @@ impl Stage for Doorman {
         let Request { ticket, from, username, password } = request;
         let mut user = None;
         if !self.failed.is_too_often(from, now) {
-            user = self.proven.verify(&self.users, &username, &password);
+            user = self.proven.verify(&self.users, username, &password);
             if user.is_none() {
                 self.failed.note(from, now);
             }
@@ -104,8 +104,8 @@ impl Stage for Doorman {
     }
 }
 
-/// Passwords that were right, as hashes that cost nothing: after a fail-over a thousand clients come
-/// back at once, and would otherwise wait for each other for as many slow hashes. Only this process
+/// Passwords that were right, as hashes that cost nothing: after a lost network a thousand clients
+/// come back at once, and would otherwise wait for each other for as many slow hashes. Only this process
 /// knows the key, and its memory only has what a login has brought into it anyway.
 struct Proven {
     key: [u8; blake3::KEY_LEN],
@@ -120,13 +120,13 @@ impl Proven {
         Self { key: *blake3::hash(&generate_salt()).as_bytes(), users: BTreeMap::new() }
     }
 
-    fn verify(&mut self, users: &Users, name: &[u8; 6], password: &[u8; 10]) -> Option<User> {
+    fn verify(&mut self, users: &Users, name: [u8; 6], password: &[u8; 10]) -> Option<User> {
         let both = [&name[..], &password[..]].concat();
         let proof = *blake3::keyed_hash(&self.key, &both).as_bytes();
         if let Some(user) = self.users.get(&proof) {
             return Some(*user);
         }
-        let user = users.verify(name, password)?;
+        let user = users.verify(&name, password)?;
         if self.users.len() >= Self::USERS_MAX {
             self.users.clear();
         }
@@ -254,13 +254,14 @@ mod tests {
     fn a_password_is_proven_once_for_its_user_alone() {
         let users = Users::demo();
         let mut proven = Proven::new();
-        let mut verify = |name, users| proven.verify(users, name, RIGHT).map(|user| user.session);
+        let mut verify =
+            |name: &[u8; 6], users| proven.verify(users, *name, RIGHT).map(|user| user.session);
         assert_eq!(verify(b"TRDR05", &users), Some(5));
         assert_eq!(verify(b"TRDR06", &users), Some(6));
         let nobody = Users::default();
         assert_eq!(verify(b"TRDR05", &nobody), Some(5), "it is known");
         assert_eq!(verify(b"TRDR07", &nobody), None);
-        assert_eq!(proven.verify(&users, b"TRDR05", WRONG), None);
+        assert_eq!(proven.verify(&users, *b"TRDR05", WRONG), None);
         assert_eq!(proven.users.len(), 2);
     }
 

@@ -18,8 +18,7 @@ use super::{Answer, Failure};
 /// It is drawn at most so often.
 const DRAW_NANOS: u64 = Nanos::SECOND / 10;
 const LOOK: Duration = Duration::from_millis(20);
-/// With `--once`, all is there when nothing came for so long, or after this time at the latest.
-const QUIET: Duration = Duration::from_millis(500);
+/// With `--once`, what is there after this time is all.
 const ONCE_NANOS_MAX: u64 = 10 * Nanos::SECOND;
 
 /// Show the live book of one stock
@@ -44,6 +43,9 @@ pub(crate) struct WatchArgs {
     /// Show it once, as it is now
     #[arg(long)]
     once: bool,
+    /// With --once: all is there when nothing came for so long
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 500)]
+    quiet: u64,
 }
 
 pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
@@ -53,8 +55,9 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let mut feed = Feed::connect(args.login.login(&args.target, 1)?)?;
     let mut book = Book::new(stock);
     if args.once {
-        read_all(&mut feed, &mut book)?;
-        feed.logout()?;
+        read_all(&mut feed, &mut book, Duration::from_millis(args.quiet))?;
+        // A server that is gone needs no good-bye.
+        let _ = feed.logout();
         if !book.is_listed() {
             writeln!(out, "{symbol} is not listed")?;
             return Ok(Answer::No);
@@ -89,20 +92,52 @@ fn is_due(clock: &Clock, drawn_at: Nanos) -> bool {
     clock.now() >= drawn_at.after(DRAW_NANOS)
 }
 
-fn read_all(feed: &mut Feed, book: &mut Book) -> Result<(), Failure> {
+fn read_all(feed: &mut Feed, book: &mut Book, quiet: Duration) -> Result<(), Failure> {
     let clock = Clock::new();
     let latest = clock.now().after(ONCE_NANOS_MAX);
-    while receive(feed, book, QUIET)? && clock.now() < latest {}
-    Ok(())
+    loop {
+        match receive(feed, book, quiet) {
+            Ok(true) if clock.now() < latest => {}
+            // All there will ever be.
+            Ok(_) | Err(Stop::Ended(_)) => return Ok(()),
+            Err(stop) => return Err(stop.into()),
+        }
+    }
+}
+
+/// Why no more messages come.
+enum Stop {
+    /// The session is over.
+    Ended(ClientError),
+    Failed(Failure),
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Ended { .. } => Self::Ended(error),
+            _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Ended(error) => error.into(),
+            Stop::Failed(failure) => failure,
+        }
+    }
 }
 
 /// `false` when nothing came in this time.
-fn receive(feed: &mut Feed, book: &mut Book, wait: Duration) -> Result<bool, Failure> {
+fn receive(feed: &mut Feed, book: &mut Book, wait: Duration) -> Result<bool, Stop> {
     match feed.receive(wait) {
         Ok(Some(received)) => {
             let number = received.number;
             let applied = book.apply(&received.message);
-            applied.map_err(|why| Failure::Fault(format!("message {number}: {why}")))?;
+            applied
+                .map_err(|why| Stop::Failed(Failure::Fault(format!("message {number}: {why}"))))?;
         }
         Ok(None) => return Ok(false),
         Err(error @ ClientError::Malformed { .. }) => eprintln!("ringframe: {error}"),
@@ -146,9 +181,8 @@ fn best(symbol: &str, book: &Book) -> String {
 /// The best prices of both sides, side by side.
 fn table(symbol: &str, book: &Book, depth: usize) -> String {
     let mut text = format!("{symbol}  {}  {}\n", state(book), last(book));
-    let heading = ["orders", "shares", "bid", "ask", "shares", "orders"];
-    let [a, b, c, d, e, f] = heading;
-    let _ = writeln!(text, "{a:>7} {b:>10} {c:>12} | {d:<12} {e:<10} {f}");
+    let [orders, shares, bid, ask] = ["orders", "shares", "bid", "ask"];
+    let _ = writeln!(text, "{orders:>7} {shares:>10} {bid:>12} | {ask:<12} {shares:<10} {orders}");
     let bids: Vec<_> = book.bids().take(depth).collect();
     let asks: Vec<_> = book.asks().take(depth).collect();
     for row in 0..bids.len().max(asks.len()) {

@@ -108,8 +108,12 @@ impl Book {
                     self.last = Some(Trade { shares, price: it.price.get() });
                 }
             }
-            Message::Reduced(it) => drop(self.reduce(it.reference.get(), it.shares.get())?),
-            Message::Deleted(it) => drop(self.remove(it.reference.get())?),
+            Message::Reduced(it) => {
+                self.reduce(it.reference.get(), it.shares.get())?;
+            }
+            Message::Deleted(it) => {
+                self.remove(it.reference.get())?;
+            }
             Message::Replaced(it) => {
                 let side = self.remove(it.old.get())?.side;
                 let order = Order { side, price: it.price.get(), shares: it.shares.get() };

@@ -34,6 +34,8 @@ pub(super) struct Connection {
     start: usize,
     end: usize,
     output: Box<[u8]>,
+    /// Whether the login was answered: until then the caller says how long to wait.
+    is_in: bool,
     /// When something was last said …
     said: Nanos,
     /// … and heard.
@@ -57,6 +59,7 @@ impl Connection {
             start: 0,
             end: 0,
             output: vec![0; PACKET_BYTES_MAX].into(),
+            is_in: false,
             said: now,
             heard: now,
         })
@@ -88,7 +91,8 @@ impl Connection {
                 self.send(FromClient::Heartbeat)?;
                 continue;
             }
-            let lost = after(self.heard, self.timing.silence);
+            let silence = if self.is_in { self.timing.silence } else { Duration::MAX };
+            let lost = after(self.heard, silence);
             let wake = until.min(beat).min(lost);
             // Silence is judged by what could be read, not by how long nobody called.
             if self.read(wake.0.saturating_sub(now.0))? {
@@ -97,7 +101,7 @@ impl Connection {
             }
             let now = self.clock.now();
             if now >= lost {
-                return Err(format!("the server said nothing for {:?}", self.timing.silence));
+                return Err(format!("the server said nothing for {silence:?}"));
             }
             if now >= until {
                 return Ok(None);
@@ -119,7 +123,10 @@ impl Connection {
             self.start += bytes;
             return Ok(Some(match packet {
                 FromServer::Data(_) => Arrived::Message(at),
-                FromServer::Accepted(accepted) => Arrived::Accepted(accepted),
+                FromServer::Accepted(accepted) => {
+                    self.is_in = true;
+                    Arrived::Accepted(accepted)
+                }
                 FromServer::Rejected(reject) => Arrived::Rejected(reject),
                 FromServer::End => Arrived::End,
                 FromServer::Debug(_) | FromServer::Heartbeat => continue,

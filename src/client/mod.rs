@@ -1,6 +1,7 @@
 //! A client in a few lines: orders by way of [`Client`], market data by way of [`Feed`] (and a
-//! [`Book`] made of it), and below both [`Soup`], one session of numbered messages over one TCP connection after the other. It
-//! blocks, has no thread of its own, and needs nothing but the standard library's sockets.
+//! [`Book`] made of it), and below both [`Soup`], one session of numbered messages over one TCP
+//! connection after the other. It blocks, has no thread of its own, and needs nothing but the
+//! standard library's sockets.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -30,7 +30,9 @@ fn venue() -> Server {
         assert_eq!(peer.accept_login(1).sequence, 0);
         loop {
             match peer.next_said() {
-                Said::Message(Inbound::Enter(enter)) => drop(peer.say(&taken(&enter))),
+                Said::Message(Inbound::Enter(enter)) => {
+                    peer.say(&taken(&enter));
+                }
                 Said::Message(Inbound::Cancel(Cancel { token, .. })) => {
                     let (time, decrement) = (1.into(), 100.into());
                     let reason = CancelReason::USER;
@@ -71,7 +73,7 @@ fn a_script_that_stays_unanswered_or_is_wrong_says_so() {
         peer.accept_login(1);
         peer.hear_it_go();
     });
-    let arguments = ["client", "--target", &server.address, "--linger", "50"];
+    let arguments = ["client", "--target", &server.address, "--wait", "0", "--linger", "50"];
     let (code, out, err) = run(&arguments, "buy 100 AAPL 1 token=a1\ncancel zz");
     assert_eq!(code, 1, "{out}{err}");
     assert!(out.contains("# unanswered: buy 100 AAPL 1.0000 token=a1\n"), "{out}");
@@ -118,8 +120,8 @@ fn a_script_goes_on_after_a_lost_connection() {
     assert!(out.contains("1 accepted a1"), "{out}");
 }
 
-/// A feed of these messages, ended when `is_over`.
-fn feed(messages: Vec<Message>, is_over: bool) -> Server {
+/// A feed of these messages, and no more.
+fn feed(messages: Vec<Message>) -> Server {
     Server::start(move |listener| {
         let mut peer = Peer::accept(listener);
         assert_eq!(peer.accept_login(1).sequence, 1);
@@ -128,9 +130,7 @@ fn feed(messages: Vec<Message>, is_over: bool) -> Server {
             let length = message.encode(&mut bytes).unwrap();
             peer.send(FromServer::Data(&bytes[..length]));
         }
-        if is_over {
-            peer.send(FromServer::End);
-        }
+        peer.send(FromServer::End);
         peer.hear_it_go();
     })
 }
@@ -156,18 +156,19 @@ AAPL  trading  last 20 @ 230.0000
 
 #[test]
 fn watch_shows_a_book() {
-    let server = feed(messages(), false);
-    let arguments = ["watch", "aapl", "--once", "--target", &server.address];
+    let once = ["--once", "--quiet", "30000", "--target"];
+    let server = feed(messages());
+    let arguments = [&["watch", "aapl"], &once[..], &[&server.address]].concat();
     let (code, out, err) = run(&arguments, "");
     server.end();
     assert_eq!((code, out.as_str()), (0, TABLE), "{err}");
 
-    let server = feed(messages(), false);
-    let arguments = ["watch", "XYZ", "--once", "--target", &server.address];
+    let server = feed(messages());
+    let arguments = [&["watch", "XYZ"], &once[..], &[&server.address]].concat();
     assert_eq!(run(&arguments, "").0, 1);
     server.end();
 
-    let server = feed(messages(), true);
+    let server = feed(messages());
     let (code, out, err) = run(&["watch", "AAPL", "--target", &server.address], "");
     server.end();
     assert_eq!(code, 3, "{out}{err}");

@@ -8,6 +8,7 @@ use clap::Args;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use ringframe::client::{Client, ClientError, Login};
 use ringframe::clock::Clock;
+use ringframe::types::Nanos;
 use ringframe::wire::layout::Alpha;
 use ringframe::wire::ouch::{Inbound, Token};
 use rustyline::{DefaultEditor, ExternalPrinter};
@@ -28,8 +29,8 @@ const LOOK: Duration = Duration::from_millis(10);
   echo 'buy 100 AAPL 230.00' | ringframe client --user TRDR07
 
 Each line is a message or a word; `help` lists them. On a terminal lines can be edited and have a
-history. Lines from a file or a pipe are sent one after the other; after the last one it stays until
-nothing has come for --linger, and ends with code 1 when an order has no answer.")]
+history. Lines from a file or a pipe are sent one after the other; after the last one it waits for answers
+to all orders, then until nothing has come for --linger, and ends with code 1 when one has none.")]
 pub(crate) struct ClientArgs {
     #[command(flatten)]
     login: LoginArgs,
@@ -39,15 +40,18 @@ pub(crate) struct ClientArgs {
     /// The first message to be shown: 1 for all of the session, 0 for only new ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     sequence: u64,
-    /// From a script: end when nothing has come for so long
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000)]
+    /// From a script: wait at most so long for answers
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+    /// From a script: then end when nothing has come for so long
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 500)]
     linger: u64,
 }
 
 /// Who logs in.
 #[derive(Debug, Args)]
 pub(super) struct LoginArgs {
-    /// The user; the password is asked for, or taken from RINGFRAME_PASSWORD
+    /// The user; the password is asked for, or stands in `RINGFRAME_PASSWORD`
     #[arg(long, value_name = "NAME", default_value = "TRDR01")]
     user: String,
     /// The session, when it is not the user's current one
@@ -87,16 +91,16 @@ pub(crate) fn run(args: &ClientArgs, out: &mut dyn Write) -> Result<Answer, Fail
     let (sender, lines) = bounded(64);
     let soup = client.soup();
     let hello = format!("# session {}, next message {}", soup.session(), soup.next());
-    let linger = Duration::from_millis(args.linger);
-    let talk = Talk { client, is_script, linger, tokens: Tokens::new(), number: 0 };
+    let talk = Talk { client, is_script, tokens: Tokens::new(), number: 0 };
     if is_script {
+        let patience = (args.wait, Duration::from_millis(args.linger));
         std::thread::spawn(move || read_lines(&sender));
         let mut say = |text: &str| -> io::Result<()> {
             writeln!(out, "{text}")?;
             out.flush()
         };
         say(&hello)?;
-        return talk.run(&lines, &mut say);
+        return talk.run(&lines, patience, &mut say);
     }
     let (ready, printer) = bounded(1);
     let editing = std::thread::spawn(move || edit_lines(&sender, &ready));
@@ -106,7 +110,7 @@ pub(crate) fn run(args: &ClientArgs, out: &mut dyn Write) -> Result<Answer, Fail
     };
     let mut say = |text: &str| printer(format!("{text}\n"));
     say(&format!("{hello}; `help` lists what can be said"))?;
-    let answer = talk.run(&lines, &mut say);
+    let answer = talk.run(&lines, Default::default(), &mut say);
     drop(lines);
     if let Err(failure) = &answer {
         say(&format!("# {failure}\n# press Enter to end"))?;
@@ -121,14 +125,19 @@ type Say<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
 struct Talk {
     client: Client,
     is_script: bool,
-    linger: Duration,
     tokens: Tokens,
     /// Of the last line.
     number: usize,
 }
 
 impl Talk {
-    fn run(mut self, lines: &Receiver<String>, say: Say<'_>) -> Result<Answer, Failure> {
+    /// After the last line it waits so many seconds for answers, and then until so long was quiet.
+    fn run(
+        mut self,
+        lines: &Receiver<String>,
+        (wait, linger): (u64, Duration),
+        say: Say<'_>,
+    ) -> Result<Answer, Failure> {
         let mut is_open = true;
         while is_open {
             let wait = match lines.try_recv() {
@@ -142,19 +151,25 @@ impl Talk {
             self.receive(wait, say)?;
         }
         if self.is_script {
-            while self.receive(self.linger, say)? {}
+            let clock = Clock::new();
+            let end = clock.now().after(wait.saturating_mul(Nanos::SECOND));
+            while self.waits_for_orders() && clock.now() < end {
+                self.receive(LOOK, say)?;
+            }
+            while self.receive(linger, say)? {}
         }
-        let orders = |sent: &&Inbound| matches!(sent, Inbound::Enter(_));
-        let answer = match self.client.unanswered().filter(orders).count() {
-            0 => Answer::Yes,
-            _ => Answer::No,
-        };
+        let answer = if self.waits_for_orders() { Answer::No } else { Answer::Yes };
         for sent in self.client.unanswered() {
             say(&format!("# unanswered: {}", show::inbound(sent)))?;
         }
         // A server that is gone needs no good-bye.
         let _ = self.client.logout();
         Ok(answer)
+    }
+
+    /// Other messages may be met with silence.
+    fn waits_for_orders(&self) -> bool {
+        self.client.unanswered().any(|sent| matches!(sent, Inbound::Enter(_)))
     }
 
     /// `false` when nothing came.
