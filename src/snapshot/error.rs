@@ -70,6 +70,8 @@ pub enum SnapshotError {
         /// Where the state stands.
         sequence: Sequence,
     },
+    /// The node ended while it was written.
+    GivenUp,
     /// What it tells of did not become durable in time, so it does not count.
     NotSynced {
         /// Where its state stands.
@@ -116,6 +118,11 @@ impl fmt::Display for SnapshotError {
                  so no snapshot was kept: its Serialize and Deserialize disagree, which \
                  `kit::survives_snapshots` shows",
                 sequence.0
+            ),
+            Self::GivenUp => f.write_str(
+                "the snapshot was not done when the node ended: what was written of it is removed, \
+                 older ones are as they were, and the next start replays the journal after them; \
+                 give it more drain_seconds, or take snapshots more often",
             ),
             Self::NotSynced { applied, commands, events } => write!(
                 f,

@@ -20,6 +20,7 @@ mod write;
 
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe_journal::storage::{Access, Storage, StorageFile};
 
@@ -38,6 +39,16 @@ const SCRATCH: &str = "snapshot.tmp";
 const LOCK: &str = "lock";
 /// Files are read and written in pieces of this size.
 const PIECE_BYTES: usize = 1 << 20;
+/// For those who have time.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Where bytes go by: work on a big state ends soon after it is given up.
+fn go_on(given_up: &AtomicBool) -> io::Result<()> {
+    match given_up.load(Ordering::Relaxed) {
+        true => Err(io::Error::other("given up")),
+        false => Ok(()),
+    }
+}
 
 /// A file in the directory of snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,11 +159,16 @@ pub fn candidates<S: Storage>(
 pub fn check<S: Storage>(storage: &S, info: &Info) -> Result<(), SnapshotError> {
     let header = info.header()?;
     let file = storage.open(&info.name, Access::Read).context("open", info.path.clone())?;
-    check_state(&file, header, info)
+    check_state(&file, header, info, &NEVER)
 }
 
-fn check_state(file: &impl StorageFile, header: &Header, info: &Info) -> Result<(), SnapshotError> {
-    let mut state = StateReader::new(file, header);
+fn check_state(
+    file: &impl StorageFile,
+    header: &Header,
+    info: &Info,
+    given_up: &AtomicBool,
+) -> Result<(), SnapshotError> {
+    let mut state = StateReader::new(file, header, given_up);
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -171,7 +187,7 @@ fn check_state(file: &impl StorageFile, header: &Header, info: &Info) -> Result<
 /// The machine as it stood then, to go on from there.
 pub fn load<L: Logic, S: Storage>(storage: &S, info: &Info) -> Result<Machine<L>, SnapshotError> {
     let header = info.header()?;
-    let mut logic = load_state::<L, S>(storage, info)?;
+    let mut logic = load_state::<L, S>(storage, info, &NEVER)?;
     let version = header.applied.version;
     // A state of another build may not know which version is active: there was only one perhaps.
     if version != 0 && (header.version, header.schema) != (L::VERSION, L::SCHEMA) {
@@ -180,12 +196,17 @@ pub fn load<L: Logic, S: Storage>(storage: &S, info: &Info) -> Result<Machine<L>
     Ok(Machine::resume(logic, header.applied, header.digest))
 }
 
-fn load_state<L: Logic, S: Storage>(storage: &S, info: &Info) -> Result<L, SnapshotError> {
+fn load_state<L: Logic, S: Storage>(
+    storage: &S,
+    info: &Info,
+    given_up: &AtomicBool,
+) -> Result<L, SnapshotError> {
     let header = info.header()?;
     admit::<L>(header, info)?;
     let file = storage.open(&info.name, Access::Read).context("open", info.path.clone())?;
-    check_state(&file, header, info)?;
-    let mut state = BufReader::with_capacity(PIECE_BYTES, StateReader::new(&file, header));
+    check_state(&file, header, info, given_up)?;
+    let state = StateReader::new(&file, header, given_up);
+    let mut state = BufReader::with_capacity(PIECE_BYTES, state);
     let bytes = usize::try_from(header.state_bytes).unwrap_or(usize::MAX);
     codec::load_from(&mut state, bytes)
         .map_err(|error| SnapshotError::State { path: info.path.clone(), error })
@@ -219,6 +240,16 @@ pub fn retain<L: Logic, S: Storage>(
     keep: usize,
     needed: Option<Sequence>,
 ) -> Result<Vec<Info>, SnapshotError> {
+    retain_unless::<L, S>(storage, keep, needed, &NEVER)
+}
+
+/// As [`retain`]; once it is given up, nothing more is looked at or deleted.
+fn retain_unless<L: Logic, S: Storage>(
+    storage: &S,
+    keep: usize,
+    needed: Option<Sequence>,
+    given_up: &AtomicBool,
+) -> Result<Vec<Info>, SnapshotError> {
     let keep = keep.max(1);
     let mut kept = 0;
     let mut needed = needed;
@@ -226,11 +257,14 @@ pub fn retain<L: Logic, S: Storage>(
     for info in list(storage)? {
         // What is no snapshot by its name is none of our business.
         let Some(sequence) = parse_name(&info.name) else { continue };
+        if given_up.load(Ordering::Relaxed) {
+            break;
+        }
         let serves = needed.is_some_and(|needed| sequence <= needed);
         if kept >= keep && !serves {
             storage.remove(&info.name).context("remove", info.path.clone())?;
             deleted.push(info);
-        } else if is_good::<L, S>(storage, &info) {
+        } else if is_good::<L, S>(storage, &info, given_up) {
             kept += 1;
             needed = needed.filter(|_| !serves);
         }
@@ -241,11 +275,14 @@ pub fn retain<L: Logic, S: Storage>(
     Ok(deleted)
 }
 
-fn is_good<L: Logic, S: Storage>(storage: &S, info: &Info) -> bool {
+fn is_good<L: Logic, S: Storage>(storage: &S, info: &Info, given_up: &AtomicBool) -> bool {
     let as_it_is = |header: &Header| (header.version, header.schema) == (L::VERSION, L::SCHEMA);
-    info.header.as_ref().is_ok_and(as_it_is)
-        && info.header().and_then(|header| admit::<L>(header, info)).is_ok()
-        && check(storage, info).is_ok()
+    let Ok(header) = &info.header else { return false };
+    as_it_is(header)
+        && admit::<L>(header, info).is_ok()
+        && storage
+            .open(&info.name, Access::Read)
+            .is_ok_and(|file| check_state(&file, header, info, given_up).is_ok())
 }
 
 /// The bytes of a state in an open file.
@@ -253,17 +290,19 @@ struct StateReader<'a, F> {
     file: &'a F,
     at: u64,
     end: u64,
+    given_up: &'a AtomicBool,
 }
 
 impl<'a, F: StorageFile> StateReader<'a, F> {
-    fn new(file: &'a F, header: &Header) -> Self {
+    fn new(file: &'a F, header: &Header, given_up: &'a AtomicBool) -> Self {
         let at = HEADER_BYTES as u64;
-        Self { file, at, end: at.saturating_add(header.state_bytes) }
+        Self { file, at, end: at.saturating_add(header.state_bytes), given_up }
     }
 }
 
 impl<F: StorageFile> Read for StateReader<'_, F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        go_on(self.given_up)?;
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let want = into.len().min(left);
         let read = self.file.read_at(self.at, &mut into[..want])?;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -101,7 +102,8 @@ pub struct Taken {
     pub due: Due,
     /// When it began to count.
     pub at: Nanos,
-    /// How many nanoseconds writing and verifying it took: in-line, the processor's pause.
+    /// How many nanoseconds writing and verifying it took, and then giving it its name and deleting
+    /// old ones: in-line, all that the processor stood still for.
     pub took_nanos: u64,
 }
 
@@ -122,6 +124,7 @@ pub type Outcome = Result<Info, SnapshotError>;
 pub struct Handle {
     requests: Sender<Sender<Outcome>>,
     status: Arc<Mutex<Status>>,
+    given_up: Arc<AtomicBool>,
 }
 
 impl Handle {
@@ -130,6 +133,12 @@ impl Handle {
     pub fn request(&self) -> Option<Receiver<Outcome>> {
         let (tell, outcome) = bounded(1);
         self.requests.try_send(tell).ok().map(|()| outcome)
+    }
+
+    /// From here on no snapshot is taken, and one that is being written is given up soon: what was
+    /// written of it is removed, and whoever waits for it is told. For a node that ends.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// What is known now.
@@ -175,7 +184,7 @@ impl Schedule {
     /// `newest` is the sequence of the newest snapshot there is, or 0.
     pub fn new(triggers: Triggers, newest: Sequence) -> Self {
         let (sender, requests) = bounded(REQUESTS);
-        let handle = Handle { requests: sender, status: Arc::default() };
+        let handle = Handle { requests: sender, status: Arc::default(), given_up: Arc::default() };
         let rate = Rate::default();
         Self { triggers, handle, requests, asked: Vec::new(), newest, clock: None, rate }
     }
@@ -183,6 +192,11 @@ impl Schedule {
     /// For those who ask.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Whether no snapshot is wanted any more.
+    pub(super) fn given_up(&self) -> &AtomicBool {
+        &self.handle.given_up
     }
 
     /// Notes what a poll applied: from which sequence to which, and whether there was more to do.
@@ -212,6 +226,10 @@ impl Schedule {
             });
         }
         self.asked.extend(self.requests.try_iter());
+        if self.handle.given_up.load(Ordering::Relaxed) {
+            self.answer(&Err(SnapshotError::GivenUp));
+            return None;
+        }
         if !self.asked.is_empty() {
             return Some(Due::Requested);
         }
@@ -264,7 +282,7 @@ impl Schedule {
         });
     }
 
-    fn answer(&mut self, outcome: &Outcome) {
+    pub(super) fn answer(&mut self, outcome: &Outcome) {
         for tell in self.asked.drain(..) {
             // Who asked may have gone away.
             let _ = tell.try_send(outcome.clone());

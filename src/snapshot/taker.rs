@@ -2,12 +2,13 @@
 //! its own.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ringframe_journal::Positions;
 use ringframe_journal::storage::Storage;
 
 use super::schedule::{Due, Handle, Schedule, Triggers};
-use super::{Info, Prepared, SnapshotError, clean, list, prepare, retain};
+use super::{Info, Prepared, SnapshotError, clean, list, prepare, retain_unless};
 use crate::logic::Logic;
 use crate::machine::Machine;
 use crate::stage::Fault;
@@ -43,8 +44,10 @@ enum Phase<S: Storage> {
     Nearing { target: Sequence, due: Due },
     /// … it was written and verified in the last poll, …
     Written { prepared: Prepared<S>, due: Due, began: Nanos },
-    /// … and waits.
+    /// … waits, …
     Waiting { prepared: Prepared<S>, due: Due, took_nanos: u64, since: Nanos },
+    /// … and was given its name in the last poll.
+    Published { info: Info, due: Due, took_nanos: u64, began: Nanos },
 }
 
 impl<S: Storage> Taker<S> {
@@ -106,21 +109,29 @@ impl<S: Storage> Taker<S> {
                 1
             }
             Phase::Waiting { prepared, due, took_nanos, since } => {
-                if self.is_durable(&prepared) {
+                if self.schedule.given_up().load(Ordering::Relaxed) {
+                    self.drop_it(prepared, SnapshotError::GivenUp, now);
+                } else if self.is_durable(&prepared) {
                     self.publish::<L>(prepared, due, took_nanos, now);
                 } else if now >= since.after(PATIENCE_NANOS) {
-                    self.give_up(prepared, now);
+                    let error = self.not_synced(&prepared);
+                    self.drop_it(prepared, error, now);
                 } else {
                     self.phase = Phase::Waiting { prepared, due, took_nanos, since };
                     return 0;
                 }
                 1
             }
+            Phase::Published { info, due, took_nanos, began } => {
+                let took_nanos = took_nanos + now.0.saturating_sub(began.0);
+                self.schedule.done(&info, due, took_nanos, now);
+                1
+            }
         }
     }
 
     fn prepare<L: Logic>(&mut self, machine: &Machine<L>, due: Due, now: Nanos) {
-        match prepare(&self.snapshots, machine) {
+        match prepare(&self.snapshots, machine, self.schedule.given_up()) {
             Ok(prepared) => self.phase = Phase::Written { prepared, due, began: now },
             Err(error) => self.schedule.failed(error, now),
         }
@@ -132,24 +143,30 @@ impl<S: Storage> Taker<S> {
             && self.durable.events.synced() >= applied.events
     }
 
-    fn publish<L: Logic>(&mut self, prepared: Prepared<S>, due: Due, took: u64, now: Nanos) {
+    fn publish<L: Logic>(&mut self, prepared: Prepared<S>, due: Due, took_nanos: u64, now: Nanos) {
         match prepared.publish() {
             Ok(info) => {
-                self.schedule.done(&info, due, took, now);
-                if let Err(error) = retain::<L, S>(&self.snapshots, self.keep, None) {
+                let given_up = self.schedule.given_up();
+                let retained = retain_unless::<L, S>(&self.snapshots, self.keep, None, given_up);
+                if let Err(error) = retained {
                     self.schedule.complain(error, now);
                 }
+                self.schedule.answer(&Ok(info.clone()));
+                self.phase = Phase::Published { info, due, took_nanos, began: now };
             }
             Err(error) => self.schedule.failed(error, now),
         }
     }
 
-    fn give_up(&mut self, prepared: Prepared<S>, now: Nanos) {
-        let error = SnapshotError::NotSynced {
+    fn not_synced(&self, prepared: &Prepared<S>) -> SnapshotError {
+        SnapshotError::NotSynced {
             applied: prepared.applied(),
             commands: self.durable.commands.synced(),
             events: self.durable.events.synced(),
-        };
+        }
+    }
+
+    fn drop_it(&mut self, prepared: Prepared<S>, error: SnapshotError, now: Nanos) {
         self.schedule.failed(error, now);
         if let Err(error) = prepared.discard() {
             self.schedule.complain(error, now);

@@ -1,12 +1,14 @@
 //! Writing a snapshot: aside, verified, and then by its name.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe_journal::storage::{Access, Storage, StorageFile};
 
 use super::error::Context;
 use super::header::{HEADER_BYTES, Header};
-use super::{Info, LOCK, PIECE_BYTES, SCRATCH, SnapshotError, file_name, load_state, read_header};
+use super::{Info, LOCK, NEVER, PIECE_BYTES, SCRATCH, SnapshotError};
+use super::{file_name, go_on, load_state, read_header};
 use crate::codec;
 use crate::logic::Logic;
 use crate::machine::Machine;
@@ -26,15 +28,17 @@ pub struct Prepared<S: Storage> {
 
 /// Writes the state of a machine aside and verifies it: reads it back, loads it into a second
 /// state for as long as that takes, and compares digests. Commands that the machine has taken and
-/// not applied are not in it. The directory is made if there is none.
+/// not applied are not in it. The directory is made if there is none. Once it is `given_up` this
+/// ends soon, and leaves nothing.
 pub fn prepare<L: Logic, S: Storage>(
     storage: &S,
     machine: &Machine<L>,
+    given_up: &AtomicBool,
 ) -> Result<Prepared<S>, SnapshotError> {
     let lock = lock(storage)?;
     remove_scratch(storage)?;
-    let written = write_scratch(storage, machine).and_then(|info| {
-        verify(storage, machine, &info)?;
+    let written = write_scratch(storage, machine, given_up).and_then(|info| {
+        verify(storage, machine, &info, given_up)?;
         Ok(info)
     });
     match written {
@@ -44,7 +48,7 @@ pub fn prepare<L: Logic, S: Storage>(
         Err(error) => {
             // A full disk needs the room; where even this fails, the next start does it.
             let _ = storage.remove(SCRATCH);
-            Err(error)
+            Err(if given_up.load(Ordering::Relaxed) { SnapshotError::GivenUp } else { error })
         }
     }
 }
@@ -55,7 +59,7 @@ pub fn write<L: Logic, S: Storage>(
     storage: &S,
     machine: &Machine<L>,
 ) -> Result<Info, SnapshotError> {
-    prepare(storage, machine)?.publish()
+    prepare(storage, machine, &NEVER)?.publish()
 }
 
 impl<S: Storage> Prepared<S> {
@@ -103,17 +107,22 @@ fn remove_scratch<S: Storage>(storage: &S) -> Result<(), SnapshotError> {
 fn write_scratch<L: Logic, S: Storage>(
     storage: &S,
     machine: &Machine<L>,
+    given_up: &AtomicBool,
 ) -> Result<Info, SnapshotError> {
     let path = storage.path(SCRATCH);
     let file = storage.create(SCRATCH).context("create", path.clone())?;
-    let header = write_file(&file, machine).context("write", path.clone())?;
+    let header = write_file(&file, machine, given_up).context("write", path.clone())?;
     let bytes = file.bytes().context("read", path.clone())?;
     Ok(Info { name: SCRATCH.to_owned(), path, bytes, header: Ok(header) })
 }
 
 /// The header comes last: until then the file does not begin as a snapshot does.
-fn write_file<L: Logic>(file: &impl StorageFile, machine: &Machine<L>) -> io::Result<Header> {
-    let mut state = StateWriter::new(file);
+fn write_file<L: Logic>(
+    file: &impl StorageFile,
+    machine: &Machine<L>,
+    given_up: &AtomicBool,
+) -> io::Result<Header> {
+    let mut state = StateWriter::new(file, given_up);
     codec::save(machine.logic(), &mut state)?;
     let header = Header::of(machine, state.bytes(), state.hasher.finalize().into());
     file.write_at(0, &header.to_bytes())?;
@@ -126,6 +135,7 @@ fn verify<L: Logic, S: Storage>(
     storage: &S,
     machine: &Machine<L>,
     info: &Info,
+    given_up: &AtomicBool,
 ) -> Result<(), SnapshotError> {
     let header = info.header()?;
     let file = storage.open(&info.name, Access::Read).context("open", info.path.clone())?;
@@ -133,12 +143,32 @@ fn verify<L: Logic, S: Storage>(
     if read != *header {
         return Err(info.damaged("its header reads otherwise than it was written"));
     }
-    let again = load_state::<L, S>(storage, info)?;
-    if codec::state_digest(&again) == header.state_digest {
+    let again = load_state::<L, S>(storage, info, given_up)?;
+    let mut digest = Digesting { hasher: blake3::Hasher::new(), given_up };
+    codec::save(&again, &mut digest).context("verify", info.path.clone())?;
+    if digest.hasher.finalize() == header.state_digest {
         Ok(())
     } else {
         let sequence = machine.applied().sequence;
         Err(SnapshotError::Differs { name: L::NAME, sequence })
+    }
+}
+
+/// As [`codec::state_digest`], and can be given up.
+struct Digesting<'a> {
+    hasher: blake3::Hasher,
+    given_up: &'a AtomicBool,
+}
+
+impl Write for Digesting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        go_on(self.given_up)?;
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -150,12 +180,13 @@ struct StateWriter<'a, F> {
     /// Where the piece goes.
     at: u64,
     unsynced: u64,
+    given_up: &'a AtomicBool,
 }
 
 impl<'a, F: StorageFile> StateWriter<'a, F> {
-    fn new(file: &'a F) -> Self {
+    fn new(file: &'a F, given_up: &'a AtomicBool) -> Self {
         let (hasher, piece) = (blake3::Hasher::new(), Vec::with_capacity(PIECE_BYTES));
-        Self { file, hasher, piece, at: HEADER_BYTES as u64, unsynced: 0 }
+        Self { file, hasher, piece, at: HEADER_BYTES as u64, unsynced: 0, given_up }
     }
 
     /// How long the state is that was written.
@@ -179,6 +210,7 @@ impl<'a, F: StorageFile> StateWriter<'a, F> {
 
 impl<F: StorageFile> Write for StateWriter<'_, F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        go_on(self.given_up)?;
         self.hasher.update(bytes);
         if self.piece.len() + bytes.len() > PIECE_BYTES {
             self.flush()?;

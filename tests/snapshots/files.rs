@@ -1,6 +1,7 @@
 //! One file: its bytes, its damages, whose it is, and how long it stays.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 
 use ringframe::codec::StateError;
 use ringframe::control::Control;
@@ -246,13 +247,24 @@ fn a_full_or_broken_disk_costs_nothing_but_the_new_one() {
 fn two_do_not_write_at_once() {
     let disk = SimulatedStorage::new();
     let machine: Machine<Counter1> = counted(3);
-    let prepared = snapshot::prepare(&disk, &machine).expect("room");
+    let prepared = snapshot::prepare(&disk, &machine, &AtomicBool::new(false)).expect("room");
     let busy = snapshot::write(&disk, &machine).expect_err("the first is not done");
     assert!(matches!(busy, SnapshotError::Busy { .. }), "{busy:?}");
     assert_eq!(snapshot::list(&disk).expect("a directory"), [], "it does not count yet");
     prepared.discard().expect("removed");
     assert_eq!(disk.list().expect("a directory"), Vec::<String>::new());
     written(&disk, &machine);
+}
+
+#[test]
+fn one_that_is_given_up_leaves_nothing() {
+    let disk = SimulatedStorage::new();
+    let older = written(&disk, &counted::<1, 1, 1>(3));
+    let machine: Machine<Counter1> = counted(5);
+    let given_up = snapshot::prepare(&disk, &machine, &AtomicBool::new(true)).err();
+    assert!(matches!(given_up, Some(SnapshotError::GivenUp)), "{given_up:?}");
+    assert_eq!(disk.list().expect("a directory"), [older.name]);
+    assert_eq!(written(&disk, &machine).sequence(), Some(Sequence(5)));
 }
 
 #[test]

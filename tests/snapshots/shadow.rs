@@ -138,6 +138,7 @@ fn a_snapshot_counts_when_all_that_it_tells_of_is_durable() {
     assert_eq!(primary.snapshots(), [25]);
     let found = newest::<Counter1>(&primary.disks[2]).expect("a good one");
     assert_eq!((found.digest(), found.applied()), (digest, applied));
+    settle(&mut shadow, primary.now);
     let taken = shadow.handle().status().taken.expect("it is told");
     assert_eq!((taken.due, taken.info.sequence()), (Due::Commands, Some(Sequence(25))));
 
@@ -199,6 +200,44 @@ fn what_never_becomes_durable_is_dropped_and_tried_again() {
     assert_eq!(primary.snapshots(), NONE);
     settle(&mut shadow, late.after(RETRY_NANOS));
     assert_eq!(primary.snapshots(), [11]);
+}
+
+#[test]
+fn all_that_it_takes_is_told_and_waiting_is_not() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), every(10));
+    primary.commands(10);
+    let at = |nanos| primary.now.after(nanos);
+    // The clock stands still within a poll: each is as long as the next one is late.
+    assert_eq!(poll(&mut shadow, at(0)), 11, "written and verified");
+    assert_eq!(poll(&mut shadow, at(5)), 1);
+    assert_eq!(poll(&mut shadow, at(60)), 0, "nothing is durable");
+    primary.sync();
+    let at = |nanos| primary.now.after(nanos);
+    assert_eq!(poll(&mut shadow, at(100)), 1, "named, and old ones deleted");
+    assert_eq!(poll(&mut shadow, at(117)), 1);
+    let taken = shadow.handle().status().taken.expect("it is told");
+    assert_eq!((taken.took_nanos, taken.at), (5 + 17, at(117)));
+}
+
+#[test]
+fn one_that_waits_is_given_up_at_the_end() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), Triggers::default());
+    primary.commands(10);
+    let handle = shadow.handle();
+    let asked = handle.request().expect("room");
+    settle(&mut shadow, primary.now);
+    assert!(primary.disks[2].contents("snapshot.tmp").is_some());
+    handle.give_up();
+    settle(&mut shadow, primary.now);
+    assert_eq!(primary.disks[2].contents("snapshot.tmp"), None);
+    assert!(matches!(asked.try_recv(), Ok(Err(SnapshotError::GivenUp))));
+    let later = handle.request().expect("room");
+    primary.sync();
+    settle(&mut shadow, primary.now);
+    assert!(matches!(later.try_recv(), Ok(Err(SnapshotError::GivenUp))));
+    assert_eq!(primary.snapshots(), NONE);
 }
 
 #[test]
