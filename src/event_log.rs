@@ -1,11 +1,14 @@
 //! Opening the log of events. It is derived: what is missing at its end is produced again by
 //! replay, byte for byte, and what it holds of commands that are gone is cut.
 
+use ringframe_journal::frame::{Decoded, decode};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
     Append, Error, Frame, Journal, Options, Reader, Truncation, survey, truncate,
 };
 
+use crate::logic::{Logic, REJECT};
+use crate::record::Record;
 use crate::recovery::Watch;
 use crate::stage::Fault;
 use crate::types::{Nanos, Sequence};
@@ -36,8 +39,11 @@ pub fn extent<S: Storage>(storage: &S, last: Sequence) -> Result<Extent, Error> 
     let mut extent = Extent::default();
     for header in segments.iter().rev().filter_map(|info| info.header.good()) {
         let mut reader = match Reader::open(storage.clone(), header.first_sequence) {
-            // A torn one that has no whole frame.
-            Err(Error::OutOfRange { .. }) => continue,
+            // A torn one, or one that was just begun: it has no whole frame.
+            Err(Error::OutOfRange { .. }) => {
+                extent.last = header.first_sequence - 1;
+                continue;
+            }
             other => other?,
         };
         extent.last = header.first_sequence - 1;
@@ -74,13 +80,33 @@ pub fn open<S: Storage>(storage: &S, options: Options, extent: Extent) -> Result
     Ok(Opened { log: Journal::open(storage.clone(), options)?, cut })
 }
 
-/// The frame of an event that the log has, or nothing for event 0.
+/// The frame of an event, or nothing where the log begins after it.
 pub fn newest<S: Storage>(storage: &S, number: u64) -> Result<Option<Vec<u8>>, Error> {
-    if number == 0 {
-        return Ok(None);
-    }
-    let mut reader = Reader::open(storage.clone(), number)?;
+    let mut reader = match Reader::open(storage.clone(), number) {
+        Err(Error::OutOfRange { .. }) => return Ok(None),
+        other => other?,
+    };
     Ok(reader.next_frame()?.map(|event| event.bytes().to_vec()))
+}
+
+/// Refuses to go on behind an event that this build would write in other bytes.
+pub fn check_schema<L: Logic>(newest: Option<&[u8]>) -> Result<(), Fault> {
+    let Some(Decoded::Frame(newest)) = newest.map(decode) else { return Ok(()) };
+    same_schema::<L>(&newest.frame())
+}
+
+/// Whether this build would write an event of this kind in the schema version that it has.
+pub fn same_schema<L: Logic>(event: &Frame<'_>) -> Result<(), Fault> {
+    let (name, written) = match event.kind & REJECT {
+        0 => (L::Event::NAME, L::Event::VERSION),
+        _ => (L::Reject::NAME, L::Reject::VERSION),
+    };
+    match event.schema == written {
+        true => Ok(()),
+        false => {
+            Err(Fault::EventSchema { number: event.sequence, name, logged: event.schema, written })
+        }
+    }
 }
 
 /// The fault of a log that is not this journal's.

@@ -74,8 +74,8 @@ impl<L: Logic> Machine<L> {
         }
     }
 
-    /// Takes the memory now that this many commands of a batch and this many emitted bytes need, so
-    /// that none is asked for later.
+    /// Takes the memory now that this many commands of a batch and this many emitted bytes need,
+    /// and a quarter more of these, so that none is asked for later.
     pub fn reserve(&mut self, commands: usize, bytes: usize) {
         self.window.reserve(commands);
         self.moments.reserve(commands);
@@ -83,7 +83,7 @@ impl<L: Logic> Machine<L> {
         let none = Applied::default();
         let cause =
             Cause { sequence: none.sequence, time: none.time, epoch: none.epoch, records: 0 };
-        self.causes.resize(bytes / 32, cause);
+        self.causes.resize((bytes + bytes / 4) / 32, cause);
         self.causes.clear();
         self.outbox.reserve(bytes);
     }
@@ -303,8 +303,8 @@ impl Marks {
             return Err(Fault::Diverged {
                 agreed: self.agreed,
                 differs: sequence,
-                journaled: format!("{value:032x}"),
-                ours: format!("{ours:032x}"),
+                journaled: value,
+                ours,
             });
         }
         self.agreed = sequence;

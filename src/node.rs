@@ -64,6 +64,9 @@ pub struct NodeOptions {
     pub event_sync: SyncPolicy,
     /// Whether this build's version of the logic becomes the active one now.
     pub activate: bool,
+    /// Where the journal lost its beginning and the event log is empty: whether the log begins
+    /// anew, behind the newest snapshot, without the events before it.
+    pub begin_event_log: bool,
     /// How many threads replay may use.
     pub cores: Cores,
 }
@@ -78,6 +81,7 @@ impl Default for NodeOptions {
             sync: SyncPolicy::Always,
             event_sync: SyncPolicy::Every(std::time::Duration::from_millis(500)),
             activate: false,
+            begin_event_log: false,
             cores: Cores::Two,
         }
     }
@@ -145,13 +149,20 @@ impl<L: Logic, S: Storage> Node<L, S> {
         let last = Sequence(journal.recovery.next - 1);
         let extent = event_log::extent(&stores.events, last).map_err(Fault::EventLog)?;
         one_history::<S>(stores, options, last, extent)?;
+        let newest = event_log::newest(&stores.events, extent.last).map_err(Fault::EventLog)?;
+        event_log::check_schema::<L>(newest.as_deref())?;
         let first = journal.recovery.first.map_or(Sequence(1), Sequence);
-        let (mut machine, from) = newest_state::<L, S>(stores, first, last, extent.last)?;
-        let opened = event_log::open(&stores.events, log_options::<L>(options), extent)
-            .map_err(Fault::EventLog)?;
+        let anew = options.begin_event_log;
+        if anew {
+            may_begin_anew(first, extent)?;
+        }
+        let logged = if anew { u64::MAX } else { extent.last };
+        let (mut machine, from) = newest_state::<L, S>(stores, first, last, logged)?;
+        let begin = if anew { machine.applied().events + 1 } else { 1 };
+        let log = Options { first_sequence: begin, ..log_options::<L>(options) };
+        let opened = event_log::open(&stores.events, log, extent).map_err(Fault::EventLog)?;
         let mut log = opened.log;
         let before = log.writer.next_sequence();
-        let newest = event_log::newest(&stores.events, extent.last).map_err(Fault::EventLog)?;
         recovery::replay(
             &stores.journal,
             &mut machine,
@@ -307,6 +318,25 @@ fn one_history<S: Storage>(
     Ok(())
 }
 
+/// A log begins anew only where nothing else helps: what could be there is not thrown away.
+fn may_begin_anew(first: Sequence, extent: event_log::Extent) -> Result<(), Fault> {
+    if extent != event_log::Extent::default() {
+        return Err(Fault::Node(format!(
+            "the event log holds events up to {}: start without beginning it anew; where that is \
+             refused, move events/ away first",
+            extent.last
+        )));
+    }
+    if first == Sequence(1) {
+        return Err(Fault::Node(
+            "the journal has its beginning, so every event can be written again: start without \
+             beginning the event log anew"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
 /// The newest snapshot that can be used, or the beginning: of a journal from `first` to `last`, and
 /// an event log that ends with `events`.
 pub fn newest_state<L: Logic, S: Storage>(
@@ -315,12 +345,13 @@ pub fn newest_state<L: Logic, S: Storage>(
     last: Sequence,
     events: u64,
 ) -> Result<(Machine<L>, Origin), Fault> {
-    let mut refused = Vec::new();
+    let (mut refused, mut ahead) = (Vec::new(), false);
     let candidates = snapshot::candidates(&stores.snapshots, last.0, u64::MAX)
         .map_err(|error| Fault::Snapshot(error.to_string()))?;
     for info in candidates {
         let told = info.header.as_ref().map_or(0, |header| header.applied.events);
         if told > events {
+            ahead = true;
             refused.push(format!(
                 "{}: it tells of event {told}, the event log ends with {events}, and what lies \
                  between cannot be written again from there",
@@ -341,10 +372,17 @@ pub fn newest_state<L: Logic, S: Storage>(
         }
     }
     if first > Sequence(1) {
+        let or_anew = if ahead {
+            "; or restore events/ from a backup or a standby; or, where it is lost for good, move \
+             what is left of it away and start once with --begin-event-log: it then begins behind \
+             the newest snapshot"
+        } else {
+            ""
+        };
         return Err(Fault::Snapshot(format!(
             "the journal begins with command {}, and no snapshot can be used to start from: \
              restore the older segments with `ringframe journal repair`, or take a snapshot from \
-             a standby\n  {}",
+             a standby{or_anew}\n  {}",
             first.0,
             refused.join("\n  ")
         )));

@@ -61,6 +61,27 @@ pub enum Fault {
         /// What is wrong with it.
         error: RecordError,
     },
+    /// The event log holds events of another schema version than this build writes, so that events
+    /// which are derived again would get other bytes.
+    EventSchema {
+        /// The newest event's number.
+        number: u64,
+        /// What it is.
+        name: &'static str,
+        /// The version in the log …
+        logged: u16,
+        /// … and the one that this build writes.
+        written: u16,
+    },
+    /// The event log says something else than replay.
+    OtherEvent {
+        /// The event's number.
+        number: u64,
+        /// What the log has.
+        logged: String,
+        /// What replay gives.
+        ours: String,
+    },
     /// The journal asks for a version of the logic that this build does not have.
     Version {
         /// The logic.
@@ -81,9 +102,9 @@ pub enum Fault {
         /// The first where they are known to differ.
         differs: Sequence,
         /// The digest in the journal.
-        journaled: String,
+        journaled: u128,
         /// Ours.
-        ours: String,
+        ours: u128,
     },
     /// A snapshot could not be written, read or trusted.
     Snapshot(String),
@@ -110,6 +131,20 @@ impl fmt::Display for Fault {
             Self::EventLog(error) => write!(f, "event log: {error}"),
             Self::Record { sequence, error } => write!(f, "command {}: {error}", sequence.0),
             Self::Event { number, error } => write!(f, "event {number}: {error}"),
+            Self::EventSchema { number, name, logged, written } => write!(
+                f,
+                "event {number} of the log is {name} of schema version {logged}, this build \
+                 writes {written}: events that are derived again would get other bytes. Start the \
+                 build that wrote them; what an event says in another way needs a kind of its own, \
+                 see docs/FORMATS.md, Event log"
+            ),
+            Self::OtherEvent { number, logged, ours } => write!(
+                f,
+                "event {number} of the log is not what replay gives: the log has {logged}, replay \
+                 {ours}. Another build wrote it, which `ringframe replay --against` with that \
+                 build shows, or its bytes were changed: keep events/, and let a start write it \
+                 anew"
+            ),
             Self::Version { name, sequence, wanted, oldest, newest } => write!(
                 f,
                 "command {} activates version {wanted} of '{name}', this build has {oldest} to \
@@ -119,8 +154,9 @@ impl fmt::Display for Fault {
             Self::Diverged { agreed, differs, journaled, ours } => write!(
                 f,
                 "this node diverged after command {} and no later than {}: the journal says \
-                 digest {journaled}, ours is {ours}; keep this data directory, and find the first \
-                 difference with `ringframe replay --against` and `ringframe journal diff`",
+                 digest {journaled:032x}, ours is {ours:032x}; keep this data directory, and find \
+                 the first difference with `ringframe replay --against` and `ringframe journal \
+                 diff`",
                 agreed.0, differs.0
             ),
             Self::Snapshot(why) | Self::Node(why) => f.write_str(why),

@@ -243,11 +243,23 @@ fn events_of_a_range_are_those_of_its_commands() {
     assert!(done.expect(0, &[]).out.lines().count() <= 8);
 }
 
+/// As `| head -1` does it.
+#[test]
+fn whoever_has_seen_enough_events_is_not_told_of_a_fault() {
+    let mut command = ringframe(&["replay", "--events", "1..20000"], &MADE);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdout.take().unwrap().read_exact(&mut [0; 100]).unwrap();
+    Done::new(&child.wait_with_output().unwrap()).expect(0, &[]);
+}
+
 #[test]
 fn verify_finds_what_is_otherwise_and_says_where() {
     let whole = replay(&["--verify"], &MADE).expect(0, &["1 digests of the journal compared"]);
     assert!(whole.out.contains("events are as in the log, 0 are not in it yet"), "{whole:#?}");
-    assert_eq!(json(&["--verify"], &MADE)["digests_compared"], 1);
+    let whole = json(&["--verify"], &MADE);
+    assert_eq!((&whole["digests_compared"], &whole["agrees"]), (&1.into(), &true.into()));
+    let counts = (&whole["events_compared"], &whole["events_missing"]);
+    assert_eq!(counts, (&whole["events"], &0.into()));
 
     // A flipped bit.
     let copied_ = copied();
@@ -265,7 +277,13 @@ fn verify_finds_what_is_otherwise_and_says_where() {
     let log = copied_.path().join("events");
     let new = with_another_byte(&old, 20);
     overwrite(&log, &old, &new);
-    replay(&["--verify"], copied_.path()).expect(1, &["event 9000 of the log"]);
+    let said = ["event 9000 of the log is not what replay gives: the log has {\"number\":9000"];
+    let done = replay(&["--verify"], copied_.path()).expect(1, &said);
+    assert!(!done.out.contains("digest"), "no digest was compared: {done:#?}");
+    let done = replay(&["--verify", "--json"], copied_.path());
+    let found: Value = serde_json::from_str(&done.expect(1, &[]).out).unwrap();
+    assert_eq!(found["agrees"], false);
+    assert!(found["differs"].as_str().unwrap().starts_with(said[0]), "{found}");
 
     // Another digest.
     let copied_ = copied();
@@ -274,7 +292,7 @@ fn verify_finds_what_is_otherwise_and_says_where() {
     let new = with_another_byte(&old, 8);
     overwrite(&journal, &old, &new);
     for arguments in [&["--verify"][..], &["--verify", "--json"]] {
-        replay(arguments, copied_.path()).expect(1, &["diverged", "16384"]);
+        replay(arguments, copied_.path()).expect(1, &["diverged", "16384", "says digest "]);
     }
 }
 
@@ -296,7 +314,36 @@ fn a_log_that_ends_too_early_is_told_and_one_that_has_more_is_a_difference() {
     replay(&["--verify"], data).expect(1, &[&format!("event {number} of the log is of command")]);
 
     fs::remove_dir_all(&log).unwrap();
+    let anew = ["--begin-event-log"];
+    apply(&anew, data, "").expect(3, &["the journal has its beginning"]);
     replay(&["--verify"], data).expect(0, &["0 events are as in the log"]);
+    let missing = json(&["--verify"], data);
+    assert_eq!(
+        (&missing["events_compared"], &missing["events_missing"]),
+        (&0.into(), &(number - 1).into())
+    );
+}
+
+#[test]
+fn files_of_another_build_are_refused_with_2_whichever_part_says_so() {
+    let frame = |data: &Path, kind, schema| {
+        let options = Options::new("ringframe exchange", 1);
+        let mut journal = Journal::open(MappedStorage::new(data.join("journal")), options).unwrap();
+        let (sequence, timestamp) = (sequence(data) + 1, journal.writer.last_timestamp());
+        let payload = &99_u32.to_le_bytes();
+        let frame = Frame { sequence, timestamp, epoch: 0, kind, schema, payload };
+        assert_eq!(journal.writer.append(&frame).unwrap(), Append::Done);
+        journal.writer.publish().unwrap();
+    };
+    for (kind, schema, said) in
+        [(0x4000, 1, "activates version 99 of"), (1, 99, "of schema version 99")]
+    {
+        let copied = copied();
+        let data = copied.path();
+        frame(data, kind, schema);
+        replay(&["--verify"], data).expect(2, &[said, "use "]);
+        apply(&SMALL, data, "").expect(2, &[said, "use "]);
+    }
 }
 
 #[test]
@@ -360,6 +407,22 @@ fn a_journal_that_lost_its_beginning_is_replayed_from_a_snapshot_or_refused() {
     replay(&["--until", "2020-01-01T00:00:00Z"], data).expect(2, &["begins with command"]);
     // And a node starts from it.
     apply(&SMALL, data, &orders(24_000..24_010)).expect(0, &["from the snapshot at"]);
+    // Without its event log only when it is told to begin another.
+    let anew = [&SMALL[..], &["--begin-event-log"]].concat();
+    let refused = ["the event log holds events up to", "move events/ away"];
+    apply(&anew, data, "").expect(3, &refused);
+    fs::remove_dir_all(data.join("events")).unwrap();
+    let advice = ["begins with command", "the event log ends with 0", "--begin-event-log"];
+    apply(&SMALL, data, "").expect(3, &advice);
+    apply(&anew, data, &orders(24_010..24_020)).expect(0, &["from the snapshot at"]);
+    apply(&SMALL, data, &orders(24_020..24_030)).expect(0, &["from the snapshot at"]);
+    let last = json(&["--verify"], data);
+    assert_eq!(last["events_missing"], 0);
+    assert!(last["events_compared"].as_u64().unwrap() > 1_000, "{last}");
+    // One that was lost again before it had an event.
+    fs::remove_dir_all(data.join("events")).unwrap();
+    apply(&anew, data, "").expect(0, &[]);
+    apply(&SMALL, data, "").expect(0, &["from the snapshot at"]);
     fs::remove_dir_all(data.join("snapshots")).unwrap();
     replay(&[], data).expect(2, &["begins with command", "from an archive"]);
     apply(&SMALL, data, "").expect(3, &["begins with command", "journal repair"]);

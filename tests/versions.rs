@@ -343,6 +343,57 @@ fn a_build_that_forgot_the_old_version_refuses_it_by_name() {
     assert!(replayed::<Tally2<2>>(&new).is_err(), "but not to begin from the beginning");
 }
 
+/// The first version in all it does, but it says its events otherwise.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Reshaped {
+    sum: u64,
+}
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Sum2(u64);
+impl SerdeRecord for Sum2 {
+    const NAME: &'static str = "sum";
+    const VERSION: u16 = 2;
+    const BYTES_MAX: usize = 8;
+}
+
+impl Logic for Reshaped {
+    const NAME: &'static str = "tally";
+    const VERSION: u32 = 1;
+    type Command = Add1;
+    type Event = Sum2;
+    type Reject = Zero;
+    type Checked = u64;
+
+    fn check(&self, command: &Add1, _at: &Moment) -> Result<u64, Zero> {
+        if command.amount == 0 { Err(Zero) } else { Ok(command.amount.into()) }
+    }
+
+    fn apply(&mut self, checked: u64, _at: &Moment, emit: &mut Emit<'_, Sum2>) {
+        self.sum += checked;
+        emit.event(&Sum2(self.sum));
+    }
+}
+
+/// Also where nothing is replayed over the last event, because a snapshot stands behind it.
+#[test]
+fn a_build_that_says_events_otherwise_is_refused_before_it_changes_anything() {
+    let old = ran::<Tally1>(&empty(), false, &adds1(100));
+    let without = Stores { snapshots: SimulatedStorage::new(), ..copy(&old) };
+    for stores in [&old, &without] {
+        let tried = copy(stores);
+        let fault = open::<Reshaped>(&tried, false).err().expect("it is refused");
+        assert!(matches!(fault, Fault::EventSchema { logged: 1, written: 2, .. }), "{fault}");
+        let said = fault.to_string();
+        assert!(
+            said.starts_with("event 100 of the log is sum of schema version 1, this"),
+            "{said}"
+        );
+        assert!(said.contains("needs a kind of its own"), "{said}");
+        assert!(frames(&tried.events) == frames(&old.events));
+        assert!(open::<Tally1>(&tried, false).is_ok());
+    }
+}
+
 #[test]
 fn the_bytes_of_the_first_schema_are_read_for_good() {
     let encoded = |amount| {

@@ -5,15 +5,12 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use ringframe::embed::Outcome;
-use ringframe::event_log;
-use ringframe::exchange::Exchange;
 use ringframe::recovery::Watch;
 use ringframe::stage::Fault;
 use ringframe_journal::Frame;
 use ringframe_journal::frame::{Decoded, decode};
 
-use super::replay::{Task, line};
+use super::replay::{Task, show};
 use super::{Answer, Failure};
 
 /// As much as a frame of the event log ever takes.
@@ -72,21 +69,6 @@ impl Watch for Compare {
             self.first = Some(Difference { ours: show(ours), theirs });
         }
         Ok(())
-    }
-}
-
-/// As JSON where this build can read it.
-fn show(event: &Frame<'_>) -> String {
-    match Outcome::<Exchange>::decode(event) {
-        Ok(outcome) => line(&outcome),
-        Err(_) => format!(
-            "event {} of command {}: kind {}, schema version {}, {} bytes",
-            event.sequence,
-            event_log::cause(event).unwrap_or_default().0,
-            event.kind,
-            event.schema,
-            event_log::payload(event).len()
-        ),
     }
 }
 

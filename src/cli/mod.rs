@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ringframe::record::RecordError;
 use ringframe::stage::Fault;
 use ringframe_journal::Error;
 
@@ -20,6 +21,7 @@ mod progress;
 mod replay;
 mod serve;
 mod served;
+mod settings;
 mod user;
 mod watch;
 
@@ -109,16 +111,33 @@ impl fmt::Display for Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
+            // For the last ones it is the wrong build, whichever part of its files says so.
             Self::Usage(_)
-            | Self::Journal(
-                Error::Options(_)
-                | Error::OtherLogic { .. }
-                | Error::NewerLogic { .. }
-                | Error::OutOfRange { .. },
+            | Self::Node(
+                Fault::Version { .. }
+                | Fault::EventSchema { .. }
+                | Fault::Record { error: RecordError::UnknownVersion { .. }, .. }
+                | Fault::Event { error: RecordError::UnknownVersion { .. }, .. },
             ) => 2,
+            Self::Journal(error) | Self::Node(Fault::EventLog(error))
+                if is_asked_wrongly(error) =>
+            {
+                2
+            }
             Self::Journal(_) | Self::Node(_) | Self::Fault(_) | Self::Output(_) => 3,
         }
     }
+}
+
+/// Nothing is wrong with the journal: it is another one, or another build's, or has no such frame.
+fn is_asked_wrongly(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Options(_)
+            | Error::OtherLogic { .. }
+            | Error::NewerLogic { .. }
+            | Error::OutOfRange { .. }
+    )
 }
 
 /// Runs the program.
@@ -138,9 +157,10 @@ pub(crate) fn run() -> ExitCode {
         Command::CheckConfig(args) => check_config::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
     };
-    let result = result.and_then(|answer| {
-        out.flush()?;
-        Ok(answer)
+    let result = result.and_then(|answer| match out.flush() {
+        // The answer is known, whoever reads the words.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(answer),
     });
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,

@@ -118,24 +118,39 @@ fn verify(task: &Task, args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer,
     let mut against = Logged { log, compared: 0, missing: 0 };
     match task.replay(&mut machine, &mut against) {
         Err(
-            found @ (Failure::Node(Fault::Diverged { .. } | Fault::EventLog(Error::Damaged(_)))
+            found @ (Failure::Node(
+                Fault::Diverged { .. }
+                | Fault::OtherEvent { .. }
+                | Fault::EventLog(Error::Damaged(_)),
+            )
             | Failure::Journal(Error::Damaged(_))),
-        ) => {
-            writeln!(out, "{found}")?;
-            return Ok(Answer::No);
-        }
+        ) => return differs(&found.to_string(), args, out),
         other => other?,
     }
     if let Some(surplus) = against.surplus(task.until)? {
-        writeln!(out, "{surplus}")?;
-        return Ok(Answer::No);
+        return differs(&surplus, args, out);
+    }
+    let Logged { compared, missing, .. } = against;
+    if args.json {
+        let mut facts = facts(&machine);
+        facts["agrees"] = true.into();
+        facts["events_compared"] = compared.into();
+        facts["events_missing"] = missing.into();
+        writeln!(out, "{facts}")?;
+        return Ok(Answer::Yes);
     }
     say(&machine, args, out)?;
-    if !args.json {
-        let Logged { compared, missing, .. } = against;
-        writeln!(out, "{compared} events are as in the log, {missing} are not in it yet")?;
-    }
+    writeln!(out, "{compared} events are as in the log, {missing} are not in it yet")?;
     Ok(Answer::Yes)
+}
+
+fn differs(what: &str, args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "agrees": false, "differs": what }))?;
+    } else {
+        writeln!(out, "{what}")?;
+    }
+    Ok(Answer::No)
 }
 
 /// Compares what replay emits with the event log.
@@ -177,11 +192,12 @@ impl Watch for Logged {
         match self.log.next_frame().map_err(Fault::EventLog)? {
             Some(logged) if logged.frame() == *ours => self.compared += 1,
             Some(logged) => {
-                return Err(Fault::Diverged {
-                    agreed: Sequence(event_log::cause(ours).unwrap_or_default().0 - 1),
-                    differs: event_log::cause(&logged.frame()).unwrap_or_default(),
-                    journaled: format!("event {} of the log", logged.sequence()),
-                    ours: format!("event {}", ours.sequence),
+                let logged = logged.frame();
+                event_log::same_schema::<Exchange>(&logged)?;
+                return Err(Fault::OtherEvent {
+                    number: ours.sequence,
+                    logged: show(&logged),
+                    ours: show(ours),
                 });
             }
             None => self.missing += 1,
@@ -193,15 +209,7 @@ impl Watch for Logged {
 fn say(machine: &Machine<Exchange>, args: &ReplayArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let applied = machine.applied();
     if args.json {
-        let facts = serde_json::json!({
-            "sequence": applied.sequence.0,
-            "digest": machine.digest().to_string(),
-            "events": applied.events,
-            "time": applied.time.0,
-            "logic_version": applied.version,
-            "digests_compared": machine.compared(),
-        });
-        writeln!(out, "{facts}")?;
+        writeln!(out, "{}", facts(machine))?;
         return Ok(());
     }
     writeln!(
@@ -214,6 +222,18 @@ fn say(machine: &Machine<Exchange>, args: &ReplayArgs, out: &mut dyn Write) -> R
         machine.digest()
     )?;
     Ok(())
+}
+
+fn facts(machine: &Machine<Exchange>) -> serde_json::Value {
+    let applied = machine.applied();
+    serde_json::json!({
+        "sequence": applied.sequence.0,
+        "digest": machine.digest().to_string(),
+        "events": applied.events,
+        "time": applied.time.0,
+        "logic_version": applied.version,
+        "digests_compared": machine.compared(),
+    })
 }
 
 fn events(
@@ -233,9 +253,11 @@ fn events(
     let before = Task { until: Sequence(range.start() - 1), ..task.clone() };
     let mut machine = if args.from_start { before.beginning()? } else { before.newest()? };
     let until = Sequence(*range.end()).min(task.until);
-    let mut shown = Shown { range, out };
-    Task { until, ..task.clone() }.replay(&mut machine, &mut shown)?;
-    Ok(Answer::Yes)
+    let mut shown = Shown { range, out, written: Ok(()) };
+    let replayed = Task { until, ..task.clone() }.replay(&mut machine, &mut shown);
+    // Why it cannot be written says more than that it cannot.
+    shown.written?;
+    replayed.map(|()| Answer::Yes)
 }
 
 fn parse_range(text: &str) -> Result<RangeInclusive<u64>, Failure> {
@@ -255,13 +277,17 @@ fn parse_range(text: &str) -> Result<RangeInclusive<u64>, Failure> {
 struct Shown<'a> {
     range: RangeInclusive<u64>,
     out: &'a mut dyn Write,
+    written: std::io::Result<()>,
 }
 
 impl Watch for Shown<'_> {
     fn event(&mut self, event: &Frame<'_>) -> Result<(), Fault> {
         let outcome = Outcome::<Exchange>::decode(event)?;
         if self.range.contains(&outcome.cause.0) {
-            writeln!(self.out, "{}", line(&outcome)).map_err(output)?;
+            self.written = writeln!(self.out, "{}", line(&outcome));
+            if self.written.is_err() {
+                return Err(Fault::Node("standard output is closed".into()));
+            }
         }
         Ok(())
     }
@@ -273,6 +299,21 @@ pub(super) fn line(outcome: &Outcome<Exchange>) -> String {
     let Outcome { number, cause, time, result } = outcome;
     write_event(&mut line, *number, *cause, *time, result.as_ref());
     line
+}
+
+/// As JSON where this build can read it.
+pub(super) fn show(event: &Frame<'_>) -> String {
+    match Outcome::<Exchange>::decode(event) {
+        Ok(outcome) => line(&outcome),
+        Err(_) => format!(
+            "event {} of command {}: kind {}, schema version {}, {} bytes",
+            event.sequence,
+            event_log::cause(event).unwrap_or_default().0,
+            event.kind,
+            event.schema,
+            event_log::payload(event).len()
+        ),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
