@@ -66,6 +66,8 @@ pub struct Snapshots {
     pub recovery_target_seconds: Option<u64>,
     /// So many are kept.
     pub keep: u64,
+    /// Once more when the node is told to end.
+    pub at_drain: bool,
 }
 
 /// Who takes snapshots.
@@ -191,6 +193,8 @@ pub const SETTINGS: &[Setting] = &[
         "save when a restart would take longer than this, or off"),
     setting!("snapshots.keep", "keep", "3", keep, shown, snapshots.keep,
         "how many snapshots are kept, at least 1"),
+    setting!("snapshots.at_drain", "snapshot-at-drain", "false", truth, shown, snapshots.at_drain,
+        "asked to stop, save once more when all is released, within drain_seconds: true or false"),
     setting!("drain_seconds", "drain-seconds", "10", drain_seconds, shown, drain_seconds,
         "asked to stop, release everything and end within this time: 1 to 3600"),
     setting!("activate", "activate", "manual", parsed, shown, activate,
@@ -271,6 +275,7 @@ impl Config {
                 let text = match value.get_ref() {
                     DeValue::String(text) => text.to_string(),
                     DeValue::Integer(number) if number.radix() == 10 => number.to_string(),
+                    DeValue::Boolean(truth) => truth.to_string(),
                     DeValue::Table(entries) if is_table(&name) => {
                         waiting.push((format!("{name}."), entries));
                         continue;
@@ -326,6 +331,12 @@ impl Config {
                      FILE` and set users to FILE"
                 )));
             }
+        }
+        if self.snapshots.at_drain && self.snapshots.mode == SnapshotMode::Off {
+            return Err(ConfigError(
+                "snapshots.at_drain asks for a snapshot that nobody takes: snapshots.mode is off"
+                    .into(),
+            ));
         }
         Ok(())
     }
@@ -438,6 +449,10 @@ fn time_of_day(text: &str) -> Result<Option<TimeOfDay>, String> {
         "off" => Ok(None),
         _ => text.parse().map(Some),
     }
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    one_of(text, &[("true", true), ("false", false)])
 }
 
 fn keep(text: &str) -> Result<u64, String> {

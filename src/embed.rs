@@ -1,7 +1,7 @@
 //! A node inside another program: commands come in by one queue, events go out by another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, never};
@@ -9,6 +9,7 @@ use ringframe_journal::Frame;
 use ringframe_journal::storage::Storage;
 
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::counters::Counters;
 use crate::event_log;
 use crate::inline::Inline;
@@ -22,6 +23,7 @@ use crate::sequencer::Sequencer;
 use crate::shadow::Shadow;
 use crate::snapshot::schedule::Handle;
 use crate::snapshot::taker::Taker;
+use crate::snapshot::{self, SnapshotError};
 use crate::stage::{Fault, Stage};
 use crate::types::{Nanos, Sequence};
 
@@ -31,28 +33,39 @@ const BATCH: usize = 64;
 const QUEUE: usize = 4096;
 /// So often a program that waits looks whether the node still runs.
 const LOOK: Duration = Duration::from_millis(20);
+/// What comes from the node itself while it waits for a last snapshot has this long to be done.
+const GRACE: u64 = Nanos::SECOND;
 
 /// The stages that a layout places, in the order they are polled in.
 pub const STAGES: [&str; 5] = ["intake", "journaler", "processor", "event_log", "egress"];
 
+/// What a program hands over.
+pub enum Input<L: Logic> {
+    /// For logic.
+    Command(L::Command),
+    /// For the node: from here on logic behaves as this version.
+    Activate {
+        /// One that this build has.
+        version: u32,
+        /// Who wants to know from which command on.
+        tell: Sender<Sequence>,
+    },
+}
+
 /// The stage that takes commands from a queue.
 pub struct Intake<L: Logic> {
-    commands: Receiver<L::Command>,
+    queue: Receiver<Input<L>>,
     sequencer: Sequencer<L>,
     /// One that had no room in the ring yet.
-    waiting: Option<L::Command>,
+    waiting: Option<Input<L>>,
     /// Nobody can submit any more, and everything that was submitted is published.
     ended: Arc<AtomicBool>,
 }
 
 impl<L: Logic> Intake<L> {
     /// Publishes what comes from the queue; `ended` is set once all is published that ever will be.
-    pub fn new(
-        commands: Receiver<L::Command>,
-        sequencer: Sequencer<L>,
-        ended: Arc<AtomicBool>,
-    ) -> Self {
-        Self { commands, sequencer, waiting: None, ended }
+    pub fn new(queue: Receiver<Input<L>>, sequencer: Sequencer<L>, ended: Arc<AtomicBool>) -> Self {
+        Self { queue, sequencer, waiting: None, ended }
     }
 
     /// For who publishes commands of his own beside the queue's.
@@ -65,17 +78,32 @@ impl<L: Logic> Intake<L> {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// The next command, if there is one.
-    fn next(&mut self) -> Option<L::Command> {
-        if let Some(command) = self.waiting.take() {
-            return Some(command);
+    /// What comes next, if there is something.
+    fn next(&mut self) -> Option<Input<L>> {
+        if let Some(input) = self.waiting.take() {
+            return Some(input);
         }
-        match self.commands.try_recv() {
-            Ok(command) => Some(command),
+        match self.queue.try_recv() {
+            Ok(input) => Some(input),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
                 self.ended.store(true, Ordering::Release);
                 None
+            }
+        }
+    }
+
+    /// Gives it its place; none where the ring has no room.
+    #[inline]
+    fn publish(&mut self, input: &Input<L>, now: Nanos) -> Option<Sequence> {
+        match input {
+            Input::Command(command) => self.sequencer.offer(command, now),
+            Input::Activate { version, tell } => {
+                let activate = Control::Activate { version: *version };
+                let sequence = self.sequencer.control(&activate, now)?;
+                // Who asked may have gone away.
+                let _ = tell.try_send(sequence);
+                Some(sequence)
             }
         }
     }
@@ -89,9 +117,9 @@ impl<L: Logic> Stage for Intake<L> {
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
         let mut work = self.sequencer.poll(now);
         for _ in 0..BATCH {
-            let Some(command) = self.next() else { break };
-            if self.sequencer.offer(&command, now).is_none() {
-                self.waiting = Some(command);
+            let Some(input) = self.next() else { break };
+            if self.publish(&input, now).is_none() {
+                self.waiting = Some(input);
                 break;
             }
             work += 1;
@@ -131,13 +159,18 @@ impl<L: Logic> Outcome<L> {
 pub struct Egress<L: Logic> {
     events: SlotReader,
     outcomes: Sender<Outcome<L>>,
+    positions: Arc<Positions>,
 }
 
 impl<L: Logic> Egress<L> {
     /// Fills the queue, which is bounded.
-    pub fn new(events: SlotReader, outcomes: Sender<Outcome<L>>) -> Self {
+    pub fn new(
+        events: SlotReader,
+        outcomes: Sender<Outcome<L>>,
+        positions: Arc<Positions>,
+    ) -> Self {
         assert!(outcomes.capacity().is_some(), "a bounded queue");
-        Self { events, outcomes }
+        Self { events, outcomes, positions }
     }
 }
 
@@ -153,32 +186,55 @@ impl<L: Logic> Stage for Egress<L> {
             return Ok(0);
         }
         let Ok(mut events) = self.events.take(room as u64) else { return Ok(0) };
-        let mut work = 0;
+        let (mut work, mut last) = (0, 0);
         for slot in &mut events {
-            work += 1;
+            let event = slot.frame();
+            (work, last) = (work + 1, event.sequence);
             // A receiver that is gone wants nothing more.
-            let _ = self.outcomes.try_send(Outcome::decode(&slot.frame())?);
+            let _ = self.outcomes.try_send(Outcome::decode(&event)?);
         }
+        self.positions.set_left(last);
         Ok(work)
     }
 }
 
 /// Hands commands to a running node, from any thread.
 pub struct Submitter<L: Logic> {
-    commands: Sender<L::Command>,
+    queue: Sender<Input<L>>,
     waker: Waker,
 }
 
 impl<L: Logic> Clone for Submitter<L> {
     fn clone(&self) -> Self {
-        Self { commands: self.commands.clone(), waker: self.waker.clone() }
+        Self { queue: self.queue.clone(), waker: self.waker.clone() }
     }
 }
 
 impl<L: Logic> Submitter<L> {
     /// Hands over a command; waits while the node is busy. False if the node has stopped.
     pub fn submit(&self, command: L::Command) -> bool {
-        let sent = self.commands.send(command).is_ok();
+        self.hand_over(Input::Command(command))
+    }
+
+    /// Lets logic behave as another version from the next free place in the order on, and says
+    /// which that is. Every command before it stays with the version that it had, also on replay.
+    pub fn activate(&self, version: u32) -> Result<Sequence, Fault> {
+        if !(L::OLDEST..=L::VERSION).contains(&version) {
+            return Err(Fault::Node(format!(
+                "version {version} of '{}' cannot be activated: this build has {} to {}; first \
+                 start one that has it, on every node",
+                L::NAME,
+                L::OLDEST,
+                L::VERSION
+            )));
+        }
+        let (tell, told) = bounded(1);
+        self.hand_over(Input::Activate { version, tell });
+        told.recv().map_err(|_| Fault::Node("the node was stopped".into()))
+    }
+
+    fn hand_over(&self, input: Input<L>) -> bool {
+        let sent = self.queue.send(input).is_ok();
         self.waker.wake();
         sent
     }
@@ -190,10 +246,11 @@ pub struct Embedded<L: Logic> {
     submitter: Option<Submitter<L>>,
     outcomes: Receiver<Outcome<L>>,
     ended: Arc<AtomicBool>,
-    /// The last event that the program got, or the world.
-    told: Arc<AtomicU64>,
+    /// The last event that the program got, if it gets them.
+    heard: Option<u64>,
     positions: Arc<Positions>,
-    snapshots: Option<Handle>,
+    /// Goes before the threads do: none of them writes on for long.
+    snapshots: Snapshots,
     counters: Vec<Arc<Counters>>,
     start: Start,
     running: Running,
@@ -207,8 +264,44 @@ pub struct Front<L: Logic> {
     pub intake: Intake<L>,
     /// Where released events come from.
     pub events: SlotReader,
-    /// The last event that was told to the world, for its stages to keep.
-    pub told: Arc<AtomicU64>,
+    /// Where its stages say how far events have left.
+    pub positions: Arc<Positions>,
+}
+
+/// Whoever takes snapshots gives up the one that it is at when this goes.
+struct Snapshots(Option<Handle>);
+
+impl Snapshots {
+    fn give_up(&self) {
+        if let Some(handle) = &self.0 {
+            handle.give_up();
+        }
+    }
+}
+
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// What an orderly end has to do besides what was submitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AtEnd {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Saving the state.
+    Snapshot,
+}
+
+/// What an orderly end did.
+#[derive(Debug)]
+pub struct Finished {
+    /// The last command.
+    pub last: Sequence,
+    /// What became of the snapshot; none where nobody asked for one, or nobody takes any.
+    pub snapshot: Option<snapshot::schedule::Outcome>,
 }
 
 /// Who takes a node's snapshots.
@@ -233,10 +326,13 @@ impl<L: Logic> Embedded<L> {
     ) -> Result<Self, Fault> {
         let (sender, outcomes) = bounded(QUEUE);
         let front = |front: Front<L>| -> Result<Vec<Box<dyn Stage>>, Fault> {
-            Ok(vec![Box::new(front.intake), Box::new(Egress::new(front.events, sender))])
+            let Front { intake, events, positions } = front;
+            Ok(vec![Box::new(intake), Box::new(Egress::new(events, sender, positions))])
         };
-        let embedded = Self::start_behind(front, node, saving, groups, idle, clock)?;
-        Ok(Self { outcomes, ..embedded })
+        let mut embedded = Self::start_behind(front, node, saving, groups, idle, clock)?;
+        embedded.outcomes = outcomes;
+        embedded.heard = Some(embedded.start.applied.events);
+        Ok(embedded)
     }
 
     /// As [`Self::start`], behind stages that take commands in and tell events themselves: the
@@ -252,11 +348,10 @@ impl<L: Logic> Embedded<L> {
         let (positions, start) = (Arc::clone(&node.positions), node.start.clone());
         let (commands, queue) = bounded(QUEUE);
         let ended = Arc::new(AtomicBool::new(false));
-        let told = Arc::new(AtomicU64::new(start.applied.events));
         let mut stages = front(Front {
             intake: Intake::new(queue, node.sequencer, Arc::clone(&ended)),
             events: node.egress,
-            told: Arc::clone(&told),
+            positions: Arc::clone(&positions),
         })?;
         let mut helpers: Vec<Box<dyn Stage>> = vec![
             Box::new(node.syncer),
@@ -271,15 +366,15 @@ impl<L: Logic> Embedded<L> {
         stages.extend(helpers);
         let runner = Runner::new(groups(stages)?, idle, clock);
         let (waker, counters) = (runner.waker(), runner.counters());
-        let submitter = Some(Submitter { commands, waker: waker.clone() });
+        let submitter = Some(Submitter { queue: commands, waker: waker.clone() });
         let (outcomes, running) = (never(), runner.start()?);
         Ok(Self {
             submitter,
             outcomes,
             ended,
-            told,
+            heard: None,
             positions,
-            snapshots,
+            snapshots: Snapshots(snapshots),
             counters,
             start,
             running,
@@ -295,7 +390,7 @@ impl<L: Logic> Embedded<L> {
 
     /// Asks for snapshots, and shows what became of them; none where nobody takes any.
     pub fn snapshots(&self) -> Option<&Handle> {
-        self.snapshots.as_ref()
+        self.snapshots.0.as_ref()
     }
 
     /// What each stage has done so far.
@@ -328,7 +423,7 @@ impl<L: Logic> Embedded<L> {
                     // Whoever waits for room may be asleep.
                     self.waker.wake();
                 }
-                self.told.store(outcome.number, Ordering::Release);
+                self.heard = Some(outcome.number);
                 Ok(Some(outcome))
             }
             Err(RecvTimeoutError::Timeout) => self.running.fault().map_or(Ok(None), Err),
@@ -343,18 +438,48 @@ impl<L: Logic> Embedded<L> {
     /// Whether everything that was published is done and told.
     pub fn is_quiet(&self) -> bool {
         self.positions.is_quiet()
-            && self.told.load(Ordering::Acquire) == self.positions.progress().emitted
+            && self.heard.unwrap_or(self.positions.left()) == self.positions.progress().emitted
     }
 
     /// Takes no more commands, lets everything that was submitted come to its end, makes it
-    /// durable, and stops. What is not done after `longest` is a fault; nothing is lost by it.
+    /// durable, and stops. What is not done after `longest` is a fault; nothing is lost by it. A
+    /// snapshot that is being written when it ends, or after `longest` the one that was asked for,
+    /// is given up: what was written of it is removed.
     pub fn finish(
         mut self,
         longest: Duration,
+        at_end: AtEnd,
         mut told: impl FnMut(Outcome<L>),
-    ) -> Result<Sequence, Fault> {
+    ) -> Result<Finished, Fault> {
         self.submitter = None;
         let end = self.clock.now().after(longest.as_nanos() as u64);
+        self.finish_all(longest, end, &mut told)?;
+        let handle = self.snapshots().filter(|_| at_end == AtEnd::Snapshot);
+        let asked = handle.map(Handle::request);
+        if let Some(Some(asked)) = &asked {
+            while asked.is_empty() && self.clock.now() <= end {
+                if let Some(outcome) = self.next(LOOK)? {
+                    told(outcome);
+                }
+            }
+        }
+        self.snapshots.give_up();
+        // The time may have been told meanwhile.
+        self.finish_all(longest, end.max(self.clock.now().after(GRACE)), &mut told)?;
+        self.running.stop();
+        close(self.running.join()?, self.clock.now())?;
+        let outcome = |asked: Option<Receiver<_>>| {
+            asked.and_then(|asked| asked.try_recv().ok()).unwrap_or(Err(SnapshotError::GivenUp))
+        };
+        Ok(Finished { last: self.positions.published(), snapshot: asked.map(outcome) })
+    }
+
+    fn finish_all(
+        &mut self,
+        longest: Duration,
+        end: Nanos,
+        told: &mut impl FnMut(Outcome<L>),
+    ) -> Result<(), Fault> {
         while !self.ended.load(Ordering::Acquire) || !self.is_quiet() {
             self.waker.wake();
             if let Some(outcome) = self.next(LOOK)? {
@@ -372,9 +497,7 @@ impl<L: Logic> Embedded<L> {
                 )));
             }
         }
-        self.running.stop();
-        close(self.running.join()?, self.clock.now())?;
-        Ok(self.positions.published())
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use disruptor::{
     SingleProducerBarrier, build_single_producer,
 };
 
-pub use positions::{Positions, Progress};
+pub use positions::{Positions, Progress, Waiting};
 
 use crate::slot::Slot;
 

@@ -9,8 +9,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use program::{Serving, apply, orders, ringframe, run};
+use ringframe::config::SETTINGS;
 use ringframe::exchange::demo;
 use ringframe::exchange_json::write_command;
+use ringframe::journal::MappedStorage;
+use ringframe::journal::storage::Storage;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -110,6 +113,53 @@ fn a_snapshot_is_taken_on_request_and_the_next_start_uses_it() {
         }
         assert_eq!(replayed(data)["digest"], digest);
         is_whole(data);
+    }
+}
+
+#[test]
+fn every_setting_is_a_flag_of_serve_and_apply() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = |command: &str| run(&[command, "--help"], directory.path()).expect(0, &[]).out;
+    let helps = [help("serve"), help("apply")];
+    for setting in SETTINGS {
+        let flag = format!("--{}", setting.flag);
+        assert!(helps.iter().all(|help| help.contains(&flag)), "{flag}");
+    }
+    for (flags, said) in [
+        (["--at", "25:00"], "at: '25:00' is no time of day"),
+        (["--every-commands", "0"], "every-commands: 0 is not between 1 and"),
+        (["--every-seconds", "soon"], "every-seconds: 'soon' is no whole number"),
+        (["--snapshot-at-drain=perhaps", "--empty"], "'perhaps' is not one of true, false"),
+        (["--snapshot-at-drain", "--snapshots=off"], "snapshots.mode is off"),
+    ] {
+        run(&[&["serve"], &flags[..]].concat(), directory.path()).expect(2, &[said]);
+    }
+    let data = directory.path();
+    apply(&["--every-commands", "500", "--snapshots", "inline"], data, &orders(1..2000))
+        .expect(0, &[]);
+    assert!(fs::read_dir(data.join("snapshots")).unwrap().count() > 1, "a lock and more");
+}
+
+#[test]
+fn the_state_is_saved_at_drain_where_that_is_asked_for() {
+    for mode in ["shadow", "inline"] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let saving = ["--snapshots", mode, "--snapshot-at-drain"];
+        let done = Serving::start(&saving, data).drain();
+        let name = format!("{OPENING:020}.snapshot");
+        done.expect(0, &[&name, "drained", "rings of 16384 slots: 0 commands and 0 events wait"]);
+        let from = format!("from the snapshot at {OPENING};");
+        let mut serving = Serving::start(&saving, data);
+        // What was asked for and not done is told, also by the exit code; the rest is done.
+        let other = MappedStorage::new(data.join("snapshots"));
+        let lock = other.lock("lock").unwrap().expect("nobody writes one");
+        serving.signal(Signal::TERM);
+        serving.wait_for("not saved: ");
+        serving.end().expect(1, &[&from, "another process writes a snapshot", "drained"]);
+        drop(lock);
+        is_whole(data);
+        apply(&["--snapshot-at-drain"], data, &orders(1..3)).expect(0, &[".snapshot ("]);
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ringframe::clock::Clock;
-use ringframe::embed::{Embedded, Outcome, Saving};
+use ringframe::embed::{AtEnd, Embedded, Outcome, Saving};
 use ringframe::host::Host;
 use ringframe::layout::{Layout, groups};
 use ringframe::machine::Machine;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Fault> {
     let saved = node.snapshots().and_then(Handle::request).expect("the shadow is there");
     let saved = saved.recv_timeout(PATIENCE).map_err(|error| Fault::Node(error.to_string()))?;
     let saved = saved.map_err(|error| Fault::Snapshot(error.to_string()))?;
-    node.finish(PATIENCE, |_| ())?;
+    node.finish(PATIENCE, AtEnd::Nothing, |_| ())?;
     println!("saved: {} bytes", saved.bytes);
     let mut node = start(data)?;
     let origin = node.started().from.snapshot;
@@ -59,7 +59,7 @@ fn main() -> Result<(), Fault> {
     for command in second_day() {
         tell(&mut node, command)?;
     }
-    node.finish(PATIENCE, |_| ())?;
+    node.finish(PATIENCE, AtEnd::Nothing, |_| ())?;
 
     println!("\naccount  version  debits (pending)  credits (pending)");
     let end = replayed(data)?;

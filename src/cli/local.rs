@@ -8,12 +8,13 @@ use std::time::Duration;
 use ringframe::clock::Clock;
 use ringframe::config::{Activate, Config, SnapshotMode};
 use ringframe::control;
-use ringframe::embed::{Embedded, Outcome, STAGES, Saving};
+use ringframe::embed::{AtEnd, Embedded, Outcome, STAGES, Saving};
 use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
 use ringframe::layout;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
+use ringframe::pipeline::Waiting;
 use ringframe::record::Record;
 use ringframe::recovery::Cores;
 use ringframe::snapshot::schedule::Triggers;
@@ -22,10 +23,10 @@ use ringframe::types::{Nanos, Sequence};
 use ringframe_journal::{MappedStorage, Reader};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use super::Failure;
 use super::progress::Progress;
 use super::serve::NodeArgs;
 use super::served::{self, Served};
+use super::{Answer, Failure};
 
 /// So often it looks whether what the node begins with is done.
 const LOOK: Duration = Duration::from_millis(1);
@@ -62,7 +63,8 @@ impl Local {
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
         let stores = Stores::mapped(&config.data);
-        let options = options(&config, &host);
+        let options =
+            NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
         let mut bar = None;
         let mut told = |applied: Sequence, last: Sequence| {
             let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", last.0));
@@ -152,13 +154,30 @@ impl Local {
                 counts.busy_nanos as f64 / 1e9
             );
         }
+        let Waiting { commands, events } = self.embedded.positions().waiting();
+        let slots = self.config.ring_slots;
+        eprintln!(
+            "ringframe: rings of {slots} slots: {commands} commands and {events} events wait in \
+             them"
+        );
     }
 
-    /// Lets everything that was accepted come to its end, and stops.
-    pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<(), Failure> {
+    /// Lets everything that was accepted come to its end, takes a snapshot if that is asked for,
+    /// and stops. No, where the snapshot is missing; the rest is done then, too.
+    pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<Answer, Failure> {
         let longest = Duration::from_secs(self.config.drain_seconds);
-        self.embedded.finish(longest, told)?;
-        Ok(())
+        let at_end = if self.config.snapshots.at_drain { AtEnd::Snapshot } else { AtEnd::Nothing };
+        match self.embedded.finish(longest, at_end, told)?.snapshot {
+            None => {}
+            Some(Ok(info)) => {
+                eprintln!("ringframe: snapshot {} ({} bytes)", info.path.display(), info.bytes);
+            }
+            Some(Err(error)) => {
+                eprintln!("ringframe: all is done and released, but not saved: {error}");
+                return Ok(Answer::No);
+            }
+        }
+        Ok(Answer::Yes)
     }
 }
 
@@ -207,13 +226,7 @@ fn opening(stores: &Stores<MappedStorage>, start: &Start) -> Result<Vec<Exchange
 }
 
 fn load(args: &NodeArgs) -> Result<Config, Failure> {
-    let mut flags = Vec::new();
-    let named = [("data", &args.data), ("release", &args.release), ("layout", &args.layout)];
-    for (name, value) in named {
-        if let Some(value) = value {
-            flags.push((name, value.as_str()));
-        }
-    }
+    let mut flags: Vec<(&str, &str)> = args.settings.given().collect();
     for setting in &args.set {
         flags.push(setting.split_once('=').ok_or_else(|| {
             Failure::Usage(format!("--set {setting}: give a name and a value, as idle=spin"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::local::{Local, Signals, Talk};
+use super::settings::Settings;
 use super::{Answer, Failure};
 
 /// So often it looks for signals and faults.
@@ -18,9 +19,12 @@ const LOOK: Duration = Duration::from_millis(50);
   ringframe serve
   ringframe serve --config ringframe.toml
   ringframe serve --data data --release journaled --layout 2
+  ringframe serve --data data --at 23:30 --every-commands 5_000_000 --snapshot-at-drain
 
-SIGTERM drains it: what was accepted is finished, released and made durable. A second SIGTERM ends
-it at once, which loses nothing that was released. SIGUSR1 asks for a snapshot.")]
+SIGTERM drains it: what was accepted is finished, released and made durable, and with
+--snapshot-at-drain the state is saved, all within --drain-seconds; a snapshot that is not whole by
+then is removed, which exit code 1 tells. A second SIGTERM ends it at once, which loses nothing that
+was released. SIGUSR1 asks for a snapshot.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     node: NodeArgs,
@@ -32,21 +36,18 @@ pub(crate) struct NodeArgs {
     /// Settings in TOML; `ringframe check-config` explains them
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The data directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<String>,
-    /// What a reply means: journaled or synced
-    #[arg(long, value_name = "POLICY")]
-    pub(crate) release: Option<String>,
-    /// Which stages share a thread: auto, 1, 2, 4, or groups
-    #[arg(long, value_name = "LAYOUT")]
-    pub(crate) layout: Option<String>,
-    /// Another setting, as NAME=VALUE; may be repeated
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// A setting by the name that files use, as snapshots.keep=5; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
     /// Begin an empty journal without the demo exchange
     #[arg(long)]
     pub(crate) empty: bool,
+    /// Where the journal was pruned and events/ was lost, begin a new log of events behind the
+    /// newest snapshot: the events before it are in no log any more
+    #[arg(long)]
+    pub(crate) begin_event_log: bool,
 }
 
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
     }
     eprintln!("ringframe: draining; a second signal ends it at once");
     node.report_stages();
-    node.finish(|_| ())?;
+    let answer = node.finish(|_| ())?;
     writeln!(out, "drained")?;
-    Ok(Answer::Yes)
+    Ok(answer)
 }

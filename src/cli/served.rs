@@ -49,7 +49,7 @@ pub(super) fn front(
 ) -> Result<(Vec<Box<dyn Stage>>, Served), Fault> {
     let store = MappedStorage::new(config.data.join("sessions"));
     let log = MappedStorage::new(config.data.join("events"));
-    let last = front.told.load(std::sync::atomic::Ordering::Acquire);
+    let last = front.positions.left();
     let mut bar = None;
     let mut told = |event| {
         bar.get_or_insert_with(|| Progress::new("events counted", last)).reached(event);
@@ -71,8 +71,7 @@ pub(super) fn front(
         GatewayOptions { orders: config.listen, market: config.market_data, ..Default::default() };
     let helpers = Helpers { requests, verdicts, remarks, answers, notes };
     let tally = opened.checkpoint.tally.clone();
-    let Front { intake, events, told } = front;
-    let gateway = Gateway::new(options, intake, events, tally, helpers, told)?;
+    let gateway = Gateway::new(options, front, tally, helpers)?;
     let broken = |error: std::io::Error| Fault::Node(format!("cannot listen: {error}"));
     let served = Served {
         addresses: gateway.addresses().map_err(broken)?,

@@ -47,6 +47,7 @@ mode = "inline"
 every_commands = 1_000_000
 at = "23:05"
 recovery_target_seconds = "off"
+at_drain = true
 "#;
 
 #[test]
@@ -70,6 +71,7 @@ fn a_file_comes_before_the_defaults_and_a_flag_before_the_file() {
         at: Some("23:05".parse().unwrap()),
         recovery_target_seconds: None,
         keep: 9,
+        at_drain: true,
     };
     assert_eq!(config.snapshots, snapshots);
     let of = |name| config.values().find(|(setting, ..)| setting.name == name).unwrap();
@@ -119,6 +121,9 @@ fn wrong_values_say_where_and_what_is_right() {
         ("[snapshots]\nkeep = 0", "snapshots.keep: 0 is not between 1 and"),
         ("[snapshots]\nevery_seconds = 0", "0 is not between 1 and 10000000000: or use off"),
         ("drain_seconds = 4000", "4000 is not between 1 and 3600"),
+        ("drain_seconds = true", "drain_seconds: 'true' is no whole number"),
+        ("[snapshots]\nat_drain = 1", "node.toml:2: snapshots.at_drain: '1' is not one of true, f"),
+        ("[snapshots]\nat_drain = true\nmode = \"off\"", "nobody takes: snapshots.mode is off"),
         ("data = \"a\"\ndata = \"b\"", "node.toml:2: this is no TOML: duplicate key"),
         ("\nlisten", "node.toml:2: this is no TOML: "),
         ("users = \"\"", "users: it is empty: name a file, or write demo"),

@@ -6,16 +6,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::doorman::{Request, Verdict};
-use crate::embed::Intake;
+use crate::embed::{Front, Intake};
 use crate::exchange::Exchange;
 use crate::exchange::command::{Command, Disconnected};
 use crate::history::{Answer, Remark};
-use crate::pipeline::SlotReader;
+use crate::pipeline::{Positions, SlotReader};
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Stream, Tally, Window};
 use crate::types::Nanos;
@@ -120,7 +119,7 @@ pub struct Gateway {
     options: GatewayOptions,
     intake: Intake<Exchange>,
     events: SlotReader,
-    told: Arc<AtomicU64>,
+    positions: Arc<Positions>,
     helpers: Helpers,
     traffic: Arc<Traffic>,
     poller: Poller,
@@ -144,14 +143,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens; nothing is taken before the first poll. `told` says how far events were told.
+    /// Listens; nothing is taken before the first poll. `tally` has counted all events there are.
     pub fn new(
         options: GatewayOptions,
-        intake: Intake<Exchange>,
-        events: SlotReader,
+        front: Front<Exchange>,
         tally: Tally,
         helpers: Helpers,
-        told: Arc<AtomicU64>,
     ) -> Result<Self, Fault> {
         let broken = |error: io::Error| Fault::Node(format!("cannot watch sockets: {error}"));
         let poller = Poller::new().map_err(broken)?;
@@ -161,14 +158,14 @@ impl Gateway {
             poller.add(listener, DOORS - index as u64, Interest::READ).map_err(broken)?;
         }
         let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
-        told.store(tally.event(), Ordering::Release);
+        let Front { intake, events, positions } = front;
         Ok(Self {
             rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
             tallied: (Nanos::default(), tally.event()),
             options,
             intake,
             events,
-            told,
+            positions,
             helpers,
             traffic: Arc::default(),
             poller,
@@ -211,7 +208,7 @@ impl Gateway {
         }
         if work > 0 {
             self.send_dirty(now);
-            self.told.store(self.tally.event(), Ordering::Release);
+            self.positions.set_left(self.tally.event());
         }
         Ok(work)
     }

@@ -18,6 +18,17 @@ pub struct Positions {
     pub events: Arc<journal::Positions>,
     published: CachePadded<AtomicU64>,
     processor: CachePadded<Processed>,
+    /// The last event that left by the egress.
+    left: CachePadded<AtomicU64>,
+}
+
+/// What stands in the rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Commands that are published and not applied yet.
+    pub commands: u64,
+    /// Events that one of their readers, the log or the egress, does not have yet.
+    pub events: u64,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +67,7 @@ impl Positions {
             journal,
             events,
             processor: CachePadded::default(),
+            left: CachePadded::new(AtomicU64::new(progress.handed_on)),
         };
         positions.set_progress(progress);
         positions
@@ -108,6 +120,29 @@ impl Positions {
         let published = self.published();
         let progress = self.progress();
         progress.released == published && self.events.journaled() == progress.emitted
+    }
+
+    /// How full the rings are: from the positions, so nobody counts for it. They are read one by
+    /// one, and may be a poll apart.
+    pub fn waiting(&self) -> Waiting {
+        let slowest = self.events.journaled().min(self.left());
+        let Progress { applied, handed_on, .. } = self.progress();
+        Waiting {
+            commands: self.published().0.saturating_sub(applied.0),
+            events: handed_on.saturating_sub(slowest),
+        }
+    }
+
+    /// The last event that left by the egress.
+    #[inline]
+    pub fn left(&self) -> u64 {
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// The egress let events out, up to this one.
+    #[inline]
+    pub fn set_left(&self, number: u64) {
+        self.left.store(number, Ordering::Release);
     }
 
     #[inline]
