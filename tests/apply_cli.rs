@@ -2,7 +2,7 @@
 //! journal they leave says the same as what was told.
 #![expect(clippy::disallowed_methods, reason = "a pipe is fed while it is drained")]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -94,4 +94,34 @@ fn a_line_that_is_no_command_ends_it_after_the_ones_before() {
     assert!(said.contains("line 2: \"cancle\" is no command"), "{said}");
     let output = ringframe(&["replay", "--json"], directory.path(), "");
     assert!(text(&output.stdout).contains("\"sequence\":2"), "{}", text(&output.stdout));
+}
+
+/// As `| head -1` does it.
+#[test]
+fn when_nobody_reads_its_output_it_ends_what_it_took_and_says_no() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringframe"))
+        .args(["apply", "--data"])
+        .arg(directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let lines = orders();
+    let (first, more) = lines.split_at(lines.len() / 2);
+    stdin.write_all(first.as_bytes()).unwrap();
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    // It may have seen that by now. The input does not end: nobody waits for it.
+    let _ = stdin.write_all(more.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("pipe"), "{}", text(&output.stderr));
+    let verified = ringframe(&["replay", "--verify"], directory.path(), "");
+    assert!(verified.status.success(), "{}", text(&verified.stdout));
+    assert!(text(&verified.stdout).contains(" 0 are not in it yet"), "it was no orderly end");
 }
