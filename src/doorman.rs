@@ -105,8 +105,8 @@ impl Stage for Doorman {
 }
 
 /// Passwords that were right, as hashes that cost nothing: after a lost network a thousand clients
-/// come back at once, and would otherwise wait for each other for as many slow hashes. Only this process
-/// knows the key, and its memory only has what a login has brought into it anyway.
+/// come back at once, and would otherwise wait for each other for as many slow hashes. Only this
+/// process knows the key, and its memory only has what a login has brought into it anyway.
 struct Proven {
     key: [u8; blake3::KEY_LEN],
     users: BTreeMap<[u8; blake3::OUT_LEN], User>,

@@ -29,8 +29,8 @@ struct List {
   ringframe user add ALICE --users users
   echo \"$PASSWORD\" | ringframe user add ALICE --session 7 --users users
 
-Names have at most 6 letters and digits, passwords at most 10 letters; case does not matter. A server
-that runs goes on with the list that it has read.")]
+Names have at most 6 letters and digits, passwords at most 10 letters; case does not matter. A
+server that runs goes on with the list that it has read.")]
 pub(crate) struct AddArgs {
     name: String,
     /// The session of the exchange [default: the lowest that nobody has]

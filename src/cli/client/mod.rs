@@ -29,8 +29,9 @@ const LOOK: Duration = Duration::from_millis(10);
   echo 'buy 100 AAPL 230.00' | ringframe client --user TRDR07
 
 Each line is a message or a word; `help` lists them. On a terminal lines can be edited and have a
-history. Lines from a file or a pipe are sent one after the other; after the last one it waits for answers
-to all orders, then until nothing has come for --linger, and ends with code 1 when one has none.")]
+history. Lines from a file or a pipe are sent one after the other; after the last one it waits for
+answers to all orders, then until nothing has come for --linger, and ends with code 1 when an order
+has none.")]
 pub(crate) struct ClientArgs {
     #[command(flatten)]
     login: LoginArgs,
