@@ -10,6 +10,7 @@
 //! use ringframe::wire::layout::Alpha;
 //! use ringframe::wire::ouch::Side;
 //!
+//! # fn main() -> Result<(), ClientError> {
 //! let mut client = Client::connect(Login::new("127.0.0.1:9001", "TRDR01", "secret"))?;
 //! let token = Alpha::new("FIRST").expect("at most 14 letters and digits");
 //! let stock = Alpha::new("AAPL").expect("at most 8 letters");
@@ -26,8 +27,7 @@
 //!         Err(error) => return Err(error),
 //!     }
 //! }
-//! # #[allow(unreachable_code)]
-//! # Ok::<(), ClientError>(())
+//! # }
 //! ```
 //!
 //! **Heartbeats** go out when a call finds them due, so something must be called: a client that
