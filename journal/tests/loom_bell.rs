@@ -84,3 +84,26 @@ fn two_who_ring_each_other_never_sleep_both() {
         other.join().unwrap();
     });
 }
+
+/// One sleeps where the bell only has a way to wake him, as on sockets.
+#[test]
+fn no_call_is_missed_by_one_who_sleeps_elsewhere() {
+    loom::model(|| {
+        let bed = Arc::new(loom::sync::Notify::new());
+        let waker = Arc::clone(&bed);
+        let bell = Bell::waking(Box::new(move || waker.notify()));
+        let shared = Arc::new((bell, AtomicU64::new(0)));
+        let caller = Arc::clone(&shared);
+        let caller = thread::spawn(move || {
+            for sequence in 1..=2 {
+                caller.1.store(sequence, Ordering::Release);
+                caller.0.ring();
+            }
+        });
+        let (bell, position) = &*shared;
+        while position.load(Ordering::Acquire) < 2 {
+            bell.sleep_elsewhere(|| position.load(Ordering::Acquire) >= 2, || bed.wait());
+        }
+        caller.join().unwrap();
+    });
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test may have threads")]
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -21,6 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn ringframe(arguments: &[&str], data: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).arg("--data").arg(data).stdin(Stdio::null());
+    if arguments.first() == Some(&"serve") && !arguments.contains(&"--listen") {
+        // Several run at a time: see `Serving::addresses`.
+        command.args(["--listen", "127.0.0.1:0", "--market-data", "127.0.0.1:0"]);
+    }
     command
 }
 
@@ -104,12 +109,17 @@ pub(crate) struct Serving {
     pub(crate) child: Child,
     lines: Receiver<String>,
     said: String,
+    /// Where order entry and market data are.
+    pub(crate) addresses: [SocketAddr; 2],
 }
 
 impl Serving {
     /// Starts `serve` and waits until it says that it is ready.
     pub(crate) fn start(settings: &[&str], data: &Path) -> Self {
         let mut serving = Self::spawn(&mut ringframe(&[&["serve"], settings].concat(), data));
+        let line = serving.wait_for("order entry on ");
+        let mut addresses = line.split([' ', ',']).filter_map(|word| word.parse().ok());
+        serving.addresses = [(); 2].map(|()| addresses.next().expect("two addresses"));
         serving.wait_for("ready");
         serving
     }
@@ -129,7 +139,8 @@ impl Serving {
                 }
             });
         }
-        Self { child, lines, said: String::new() }
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        Self { child, lines, said: String::new(), addresses: [nowhere; 2] }
     }
 
     /// The next line that holds `what`.
