@@ -1,7 +1,7 @@
 //! The bell in every order that the memory model allows: loom's atomics stand in for std's.
 
-use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use std::time::Duration;
 
@@ -89,9 +89,19 @@ fn two_who_ring_each_other_never_sleep_both() {
 #[test]
 fn no_call_is_missed_by_one_who_sleeps_elsewhere() {
     loom::model(|| {
-        let bed = Arc::new(loom::sync::Notify::new());
+        let bed = Arc::new((Mutex::new(false), Condvar::new()));
         let waker = Arc::clone(&bed);
-        let bell = Bell::waking(Box::new(move || waker.notify()));
+        let bell = Bell::waking(Box::new(move || {
+            *waker.0.lock().unwrap() = true;
+            waker.1.notify_one();
+        }));
+        let sleep = || {
+            let mut called = bed.0.lock().unwrap();
+            while !*called {
+                called = bed.1.wait(called).unwrap();
+            }
+            *called = false;
+        };
         let shared = Arc::new((bell, AtomicU64::new(0)));
         let caller = Arc::clone(&shared);
         let caller = thread::spawn(move || {
@@ -102,7 +112,7 @@ fn no_call_is_missed_by_one_who_sleeps_elsewhere() {
         });
         let (bell, position) = &*shared;
         while position.load(Ordering::Acquire) < 2 {
-            bell.sleep_elsewhere(|| position.load(Ordering::Acquire) >= 2, || bed.wait());
+            bell.sleep_elsewhere(|| position.load(Ordering::Acquire) >= 2, sleep);
         }
         caller.join().unwrap();
     });
