@@ -24,6 +24,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where market data is.
     pub market_data: SocketAddr,
+    /// Where market data goes in datagrams.
+    pub mold: Option<SocketAddr>,
+    /// Where datagrams that got lost are asked for.
+    pub mold_requests: SocketAddr,
     /// Where a standby follows.
     pub replication: SocketAddr,
     /// Where operators ask.
@@ -161,6 +165,11 @@ pub const SETTINGS: &[Setting] = &[
         "where order entry listens (SoupBinTCP, OUCH): IP:PORT, port 0 for any"),
     setting!("market_data", "market-data", "127.0.0.1:9002", address, shown, market_data,
         "where market data is (SoupBinTCP, ITCH): IP:PORT"),
+    setting!("mold", "mold", "off", optional_address, show_optional, mold,
+        "where market data goes in MoldUDP64 datagrams: IP:PORT, a multicast group or one \
+         receiver, or off"),
+    setting!("mold_requests", "mold-requests", "127.0.0.1:9002", address, shown, mold_requests,
+        "where requests for lost datagrams are taken, by UDP: IP:PORT"),
     setting!("replication", "replication", "127.0.0.1:9003", address, shown, replication,
         "where a standby will follow: IP:PORT; not served yet"),
     setting!("admin", "admin", "127.0.0.1:9000", address, shown, admin,
@@ -209,6 +218,8 @@ impl Default for Config {
             data: PathBuf::new(),
             listen: nowhere,
             market_data: nowhere,
+            mold: None,
+            mold_requests: nowhere,
             replication: nowhere,
             admin: nowhere,
             users: UserList::default(),
@@ -392,6 +403,13 @@ fn path(text: &str) -> Result<PathBuf, String> {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("'{text}' is no address: write IP:PORT, as 127.0.0.1:9001"))
+}
+
+fn optional_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    address(text).map(Some).map_err(|why| format!("{why}; or use off"))
 }
 
 fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {

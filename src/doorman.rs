@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use argon2::password_hash::generate_salt;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::stage::{Fault, Stage};
+use crate::queue;
+use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::Nanos;
 use crate::users::{User, Users};
 
@@ -82,6 +83,10 @@ impl Doorman {
 impl Stage for Doorman {
     fn name(&self) -> &'static str {
         "doorman"
+    }
+
+    fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
+        Some(queue::sleeper(&self.requests))
     }
 
     /// At most one request, because one hash is much.

@@ -10,7 +10,8 @@ use ringframe_journal::storage::Storage;
 
 use crate::dialect::Names;
 use crate::dialect::itch::Market;
-use crate::stage::{Fault, Stage};
+use crate::queue;
+use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Checkpoint, Day, Mark, Past, Piece, Stream, Tally};
 use crate::types::Nanos;
 
@@ -66,7 +67,7 @@ pub struct History<S: Storage> {
 }
 
 impl<S: Storage> History<S> {
-    /// Reads `log` and keeps the counts in `store`; `answers` must have room for whoever may ask.
+    /// Reads `log` and keeps the counts in `store`; while `answers` is full, whoever asks waits.
     pub fn new(
         remarks: Receiver<Remark>,
         answers: Sender<Answer>,
@@ -97,12 +98,15 @@ impl<S: Storage> History<S> {
     }
 
     fn answer(&mut self) -> bool {
+        if self.answers.is_full() {
+            return false;
+        }
         let Some(Ask { token, stream, number, names }) = self.asks.pop_front() else {
             return false;
         };
         let read = self.past.read(&self.checkpoint.index, &names, stream, number);
         let piece = read.map_err(|error| error.to_string());
-        // Each has asked for one piece and waits for it: there is room, or nobody is there.
+        // There is room, or nobody is there any more.
         let _ = self.answers.try_send(Answer { token, stream, piece });
         true
     }
@@ -115,6 +119,10 @@ impl<S: Storage> Stage for History<S> {
 
     fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
         Ok(self.listen() + usize::from(self.answer()))
+    }
+
+    fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
+        Some(queue::sleeper(&self.remarks))
     }
 
     fn close(&mut self, _now: Nanos) -> Result<(), Fault> {

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// keepers.
 const LOOK_SELDOM: Duration = Duration::from_millis(10);
 /// Those that nothing hangs on look more seldom still: an idle node is to take no CPU time.
-const LEISURELY: &[&str] = &["event_syncer", "shadow"];
+const LEISURELY: &[&str] = &["event_syncer", "shadow", "history", "doorman"];
 const LOOK_RARELY: Duration = Duration::from_millis(100);
 /// The helper that gives way to everyone, and how much.
 const YIELDING: (&str, i32) = ("shadow", 19);

@@ -64,6 +64,7 @@ pub mod node;
 pub mod pipeline;
 mod prefetch;
 pub mod processor;
+pub mod queue;
 pub mod record;
 pub mod recovery;
 pub mod release;

@@ -55,8 +55,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let mut node = Local::start(&args.node, &Talk::Clients)?;
     signals.note_ends()?;
     if let Some(served) = &node.served {
-        let [orders, market] = served.addresses;
-        writeln!(out, "order entry on {orders}, market data on {market}")?;
+        writeln!(out, "{}", served.places())?;
     }
     writeln!(out, "ready")?;
     out.flush()?;

@@ -8,7 +8,7 @@ use ringframe::config::Config;
 use ringframe::doorman::{Door, Doorman};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
-use ringframe::gateway::{Count, Gateway, GatewayOptions, Helpers, Traffic};
+use ringframe::gateway::{Count, Gateway, GatewayOptions, Helpers, MoldOptions, Traffic};
 use ringframe::history::History;
 use ringframe::stage::{Fault, Stage};
 use ringframe::streams;
@@ -19,20 +19,32 @@ use super::progress::Progress;
 
 /// The stages that a layout places where clients talk to the node.
 pub(super) const STAGES: [&str; 4] = ["gateway", "journaler", "processor", "event_log"];
-/// Pieces of the past, and lines for the log.
+/// Lines for the log that may wait.
 const QUEUE: usize = 1024;
+/// Pieces of the past that may wait, of 64 KiB and more.
+const PIECES: usize = 64;
 /// Marks and other remarks on their way to the history.
 const REMARKS: usize = 1 << 16;
 
 /// What clients talk to.
 pub(super) struct Served {
-    pub(super) addresses: [SocketAddr; 2],
+    addresses: [SocketAddr; 2],
+    mold: Option<(SocketAddr, SocketAddr)>,
     /// Lines for the log.
     pub(super) notes: Receiver<String>,
     traffic: Arc<Traffic>,
 }
 
 impl Served {
+    /// Where clients find what.
+    pub(super) fn places(&self) -> String {
+        let [orders, market] = self.addresses;
+        let mold = self.mold.map_or_else(String::new, |(to, requests)| {
+            format!(", datagrams to {to} and requests for them at {requests}")
+        });
+        format!("order entry on {orders}, market data on {market}{mold}")
+    }
+
     /// Says what was counted.
     pub(super) fn report(&self) {
         let counts = Count::ALL.iter().map(|count| (self.traffic.get(*count), count.name()));
@@ -65,16 +77,22 @@ pub(super) fn front(
     let users = config.users.load().map_err(|error| Fault::Node(error.to_string()))?;
     let (doorman, Door { requests, verdicts }) = Doorman::new(users);
     let (remarks, remarked) = bounded(REMARKS);
-    let (answered, answers) = bounded(QUEUE);
+    let (answered, answers) = bounded(PIECES);
     let (notes, noted) = bounded(QUEUE);
-    let options =
-        GatewayOptions { orders: config.listen, market: config.market_data, ..Default::default() };
+    let mold = config.mold.map(|to| MoldOptions { to, requests: config.mold_requests });
+    let options = GatewayOptions {
+        orders: config.listen,
+        market: config.market_data,
+        mold,
+        ..GatewayOptions::default()
+    };
     let helpers = Helpers { requests, verdicts, remarks, answers, notes };
     let tally = opened.checkpoint.tally.clone();
     let gateway = Gateway::new(options, front, tally, helpers)?;
     let broken = |error: std::io::Error| Fault::Node(format!("cannot listen: {error}"));
     let served = Served {
         addresses: gateway.addresses().map_err(broken)?,
+        mold: config.mold.zip(gateway.mold_requests_at().map_err(broken)?),
         notes: noted,
         traffic: gateway.traffic(),
     };

@@ -291,6 +291,12 @@ impl Gateway {
     }
 
     fn answer(&mut self, answer: Answer, now: Nanos) {
+        if let Some((from, request)) = self.mold_asks.remove(&answer.token) {
+            if let (Some(mold), Ok(piece)) = (&self.mold, answer.piece) {
+                mold.answer_old(from, &request, &piece.packets);
+            }
+            return;
+        }
         let Some(connection) = self.connections.get(answer.token) else { return };
         let Source::Past(past) = &mut connection.source else { return };
         past.asked = false;

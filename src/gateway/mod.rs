@@ -2,32 +2,36 @@
 //! released events into messages and sends them. It never waits for a socket: one that does not
 //! read is cut off, one that brings too much is not read.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::doorman::{Request, Verdict};
+use crate::doorman;
 use crate::embed::{Front, Intake};
 use crate::exchange::Exchange;
 use crate::exchange::command::{Command, Disconnected};
-use crate::history::{Answer, Remark};
+use crate::history::{Answer, Ask, Remark};
 use crate::pipeline::{Positions, SlotReader};
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Stream, Tally, Window};
 use crate::types::Nanos;
+use crate::wire::mold::Request;
 use crate::wire::soup::FromServer;
 
 use connection::{Connection, Door, End, Phase, Source};
+use mold::Mold;
+pub use mold::MoldOptions;
 use poller::{Interest, Poller};
-use rooms::Rooms;
+use rooms::{Ended, Rooms};
 use slab::Slab;
 pub use traffic::{Count, Traffic};
 
 mod connection;
 mod inbound;
+mod mold;
 mod poller;
 mod rooms;
 mod slab;
@@ -45,6 +49,8 @@ const SWEEP_EVERY: u64 = Nanos::SECOND / 10;
 const TALLY_EVERY: u64 = 60 * Nanos::SECOND;
 /// … or after so many of them.
 const TALLY_EVENTS: u64 = 5_000_000;
+/// So many questions for old datagrams may wait.
+const MOLD_ASKS_MAX: usize = 64;
 /// Remarks that the history did not take yet: beyond, events wait.
 const BACKLOG: usize = 1 << 16;
 
@@ -58,6 +64,8 @@ pub struct GatewayOptions {
     pub orders: SocketAddr,
     /// Where market data is.
     pub market: SocketAddr,
+    /// Market data in datagrams, too.
+    pub mold: Option<MoldOptions>,
     /// More connections than this are closed at once.
     pub connections_max: usize,
     /// Who has not logged in after this is cut off.
@@ -86,6 +94,7 @@ impl Default for GatewayOptions {
         Self {
             orders: SocketAddr::from(([127, 0, 0, 1], 9001)),
             market: SocketAddr::from(([127, 0, 0, 1], 9002)),
+            mold: None,
             connections_max: 4096,
             login_nanos: 10 * Nanos::SECOND,
             heartbeat_nanos: Nanos::SECOND,
@@ -103,9 +112,9 @@ impl Default for GatewayOptions {
 /// What the gateway says to the helpers behind it, and hears from them.
 pub struct Helpers {
     /// To the doorman, who knows the users.
-    pub requests: Sender<Request>,
+    pub requests: Sender<doorman::Request>,
     /// From the doorman.
-    pub verdicts: Receiver<Verdict>,
+    pub verdicts: Receiver<doorman::Verdict>,
     /// To the history, which has old messages.
     pub remarks: Sender<Remark>,
     /// From the history.
@@ -127,6 +136,10 @@ pub struct Gateway {
     connections: Slab,
     tally: Tally,
     rooms: Rooms,
+    mold: Option<Mold>,
+    /// Who asked for messages that are no longer in the window.
+    mold_asks: BTreeMap<u64, (SocketAddr, Request)>,
+    mold_asked: u64,
     /// Commands of our own that the ring had no room for.
     waiting: VecDeque<Command>,
     /// Connections whose bytes wait.
@@ -158,6 +171,21 @@ impl Gateway {
             poller.add(listener, DOORS - index as u64, Interest::READ).map_err(broken)?;
         }
         let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
+        let mold = match options.mold {
+            None => None,
+            Some(mold) => {
+                let next = tally.next(Stream::Feed);
+                let sender = Mold::new(mold, next).map_err(|error| {
+                    Fault::Node(format!(
+                        "cannot send market data to {} with requests at {}: {error}; mold and \
+                         mold_requests choose other addresses, and mold = off does without",
+                        mold.to, mold.requests
+                    ))
+                })?;
+                poller.add(sender.requests(), MOLD, Interest::READ).map_err(broken)?;
+                Some(sender)
+            }
+        };
         let Front { intake, events, positions } = front;
         Ok(Self {
             rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
@@ -172,6 +200,9 @@ impl Gateway {
             doors,
             connections: Slab::default(),
             tally,
+            mold,
+            mold_asks: BTreeMap::new(),
+            mold_asked: 0,
             waiting: VecDeque::new(),
             stalled: Vec::new(),
             behind: Vec::new(),
@@ -213,6 +244,11 @@ impl Gateway {
         Ok(work)
     }
 
+    /// Where requests for datagrams are taken, if any are sent.
+    pub fn mold_requests_at(&self) -> io::Result<Option<SocketAddr>> {
+        self.mold.as_ref().map(|mold| mold.requests().local_addr()).transpose()
+    }
+
     fn hand_over_remarks(&mut self) {
         while let Some(remark) = self.rooms.remarks.pop_front() {
             if let Err(refused) = self.helpers.remarks.try_send(remark) {
@@ -223,9 +259,13 @@ impl Gateway {
     }
 
     fn send_dirty(&mut self, now: Nanos) {
-        for (window, listeners) in self.rooms.take_ended() {
+        for Ended { stream, window, listeners, next } in self.rooms.take_ended() {
             for token in listeners {
                 self.end_of_day(token, &window, now);
+            }
+            if let (Stream::Feed, Some(mold)) = (stream, &mut self.mold) {
+                mold.new_day(&window, next.name(), now);
+                self.mold_asks.clear();
             }
         }
         let mut tokens = std::mem::take(&mut self.tokens);
@@ -329,7 +369,11 @@ impl Gateway {
         let mut work = 0;
         for index in 0..found {
             let ready = self.poller.ready(index);
-            if ready.token > DOORS - self.doors.len() as u64 {
+            if ready.token == MOLD {
+                work += self.mold_requests();
+                continue;
+            }
+            if ready.token > MOLD {
                 work += self.accept((DOORS - ready.token) as usize, now);
                 continue;
             }
@@ -342,6 +386,45 @@ impl Gateway {
             }
         }
         Ok(work)
+    }
+
+    /// Sends datagrams, and says now and then that there is nothing.
+    fn send_datagrams(&mut self, now: Nanos) -> usize {
+        let Some(mold) = &mut self.mold else { return 0 };
+        let Some(window) = self.rooms.window(Stream::Feed) else { return 0 };
+        if self.tally.event() == 0 {
+            return 0;
+        }
+        mold.begin(|| self.tally.day().name());
+        let sent = mold.send(window, now);
+        mold.keep_alive(now);
+        sent
+    }
+
+    /// Answers from the window, or asks the history.
+    fn mold_requests(&mut self) -> usize {
+        let Some(mold) = &mut self.mold else { return 0 };
+        let mut work = 0;
+        while let Some((from, request)) = mold.request() {
+            work += 1;
+            let window = self.rooms.window(Stream::Feed);
+            if window.is_some_and(|window| mold.answer(from, &request, window)) {
+                continue;
+            }
+            // Beyond, they ask again.
+            if self.mold_asks.len() < MOLD_ASKS_MAX {
+                let token = MOLD - 1 - self.mold_asked % MOLD_ASKS_MAX as u64;
+                self.mold_asked += 1;
+                self.mold_asks.insert(token, (from, request));
+                let names = self.tally.names();
+                let ask = Ask { token, stream: Stream::Feed, number: request.sequence, names };
+                self.rooms.remarks.push_back(Remark::Ask(ask));
+            }
+            if work >= EVENTS as usize {
+                break;
+            }
+        }
+        work
     }
 
     fn accept(&mut self, door: usize, now: Nanos) -> usize {
@@ -440,6 +523,7 @@ impl Stage for Gateway {
         work += self.publish_own(now)?;
         work += self.look(now)?;
         work += self.go_on(now);
+        work += self.send_datagrams(now);
         self.sweep(now);
         Ok(work)
     }
@@ -459,6 +543,8 @@ impl Stage for Gateway {
 
 /// The tokens of listeners go down from here.
 const DOORS: u64 = u64::MAX;
+/// The token of the socket that takes requests for datagrams, and of the questions it leads to.
+const MOLD: u64 = DOORS - 2;
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Fault> {
     let listener = TcpListener::bind(address).and_then(|listener| {

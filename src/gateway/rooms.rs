@@ -18,8 +18,18 @@ pub(super) struct Rooms {
     dirty: Vec<u16>,
     /// For the history, in the order of the events.
     pub(super) remarks: VecDeque<Remark>,
-    /// What ended with a day: the windows, and who was listening.
-    ended: Vec<(Window, Vec<u64>)>,
+    ended: Vec<Ended>,
+}
+
+/// What ended with a day.
+pub(super) struct Ended {
+    pub(super) stream: Stream,
+    /// The end of it.
+    pub(super) window: Window,
+    /// Who was listening.
+    pub(super) listeners: Vec<u64>,
+    /// The day that began.
+    pub(super) next: Day,
 }
 
 struct Room {
@@ -108,7 +118,7 @@ impl Rooms {
     }
 
     /// Takes what ended with a day.
-    pub(super) fn take_ended(&mut self) -> Vec<(Window, Vec<u64>)> {
+    pub(super) fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
     }
 }
@@ -140,9 +150,13 @@ impl Listener for Rooms {
     fn new_day(&mut self, day: &Day, market: &Market) {
         self.remarks.push_back(Remark::NewDay(*day, Box::new(market.clone())));
         let feed = std::mem::replace(&mut self.feed, Window::new(1, self.feed_bytes));
-        self.ended.push((feed, std::mem::take(&mut self.feed_listeners)));
-        for room in self.sessions.drain(..).flatten() {
-            self.ended.push((room.window, room.listener.into_iter().collect()));
+        let listeners = std::mem::take(&mut self.feed_listeners);
+        self.ended.push(Ended { stream: Stream::Feed, window: feed, listeners, next: *day });
+        for (session, room) in (0..).zip(self.sessions.drain(..)) {
+            let Some(Room { window, listener, .. }) = room else { continue };
+            let stream = Stream::Session(session);
+            let listeners = listener.into_iter().collect();
+            self.ended.push(Ended { stream, window, listeners, next: *day });
         }
         self.dirty.clear();
         self.feed_is_dirty = false;

@@ -1,10 +1,14 @@
 //! The newest messages of a stream in memory, as they go over the wire. Whoever sends them has a
 //! position of his own here, so that one copy serves every connection, live and catching up.
 
+use std::collections::VecDeque;
+
 use crate::wire::soup;
 
 /// A window begins this small, because most streams stay small.
 const BYTES_MIN: usize = 4 << 10;
+/// The place of one of so many messages is noted.
+const PLACE_EVERY: u64 = 64;
 
 /// The newest messages of a stream, each as a packet of `wire::soup`. Positions count all bytes
 /// that ever went through, so one that was overwritten is known by being too small.
@@ -19,13 +23,23 @@ pub struct Window {
     first: u64,
     /// … and of the one that comes next.
     next: u64,
+    /// Where some of the messages stand, to find the others from.
+    places: VecDeque<(u64, u64)>,
 }
 
 impl Window {
     /// An empty window before message `next`, which may grow to `bytes_max`.
     pub fn new(next: u64, bytes_max: usize) -> Self {
         let bytes_max = bytes_max.next_power_of_two().max(BYTES_MIN);
-        Self { bytes: Vec::new(), bytes_max, start: 0, end: 0, first: next, next }
+        Self {
+            bytes: Vec::new(),
+            bytes_max,
+            start: 0,
+            end: 0,
+            first: next,
+            next,
+            places: VecDeque::new(),
+        }
     }
 
     /// The number of the message that comes next.
@@ -56,6 +70,9 @@ impl Window {
     pub fn push(&mut self, message: &[u8]) {
         let bytes = soup::HEADER_BYTES + message.len();
         self.make_room(bytes);
+        if self.next.is_multiple_of(PLACE_EVERY) {
+            self.places.push_back((self.next, self.end));
+        }
         let length = u16::try_from(1 + message.len()).expect("a message fits a packet");
         let [high, low] = length.to_be_bytes();
         self.put(&[high, low, b'S']);
@@ -71,6 +88,9 @@ impl Window {
                 self.start += self.packet_bytes(self.start);
                 self.first += 1;
             }
+        }
+        while self.places.front().is_some_and(|(number, _)| *number < self.first) {
+            self.places.pop_front();
         }
     }
 
@@ -129,17 +149,41 @@ impl Window {
         if number == self.next {
             return Some(self.end);
         }
-        let mut position = self.start;
-        for _ in self.first..number {
+        let before = self.places.partition_point(|(placed, _)| *placed <= number);
+        let place = before.checked_sub(1).map(|last| self.places[last]);
+        let (placed, mut position) = place.unwrap_or((self.first, self.start));
+        for _ in placed..number {
             position += self.packet_bytes(position);
         }
         Some(position)
     }
 
-    /// Forgets everything: the next message is `next`.
-    pub fn restart(&mut self, next: u64) {
-        // Positions go on, so that an old one is never taken for a new one.
-        (self.start, self.first, self.next) = (self.end, next, next);
+    /// Hands out the messages from a position on that is held, until there are no more or none is
+    /// wanted; says where the next one stands.
+    ///
+    /// # Panics
+    ///
+    /// If a message is longer than 256 bytes.
+    pub fn each(&self, mut position: u64, mut take: impl FnMut(&[u8]) -> bool) -> u64 {
+        let mut copy = [0; 256];
+        while position < self.end {
+            let bytes = self.packet_bytes(position) as usize;
+            let (one, other) = self.from(position);
+            // Where the ring ends in the middle of a packet it has to be put together.
+            let packet = if bytes <= one.len() {
+                &one[..bytes]
+            } else {
+                let (start, end) = copy[..bytes].split_at_mut(one.len());
+                start.copy_from_slice(one);
+                end.copy_from_slice(&other[..bytes - one.len()]);
+                &copy[..bytes]
+            };
+            if !take(&packet[soup::HEADER_BYTES..]) {
+                break;
+            }
+            position += bytes as u64;
+        }
+        position
     }
 }
 
@@ -181,22 +225,21 @@ mod tests {
                     let position = window.position(from).unwrap();
                     let expected: Vec<_> = (from..=number).map(message).collect();
                     assert_eq!(read(&window, position), expected);
+                    let mut each = Vec::new();
+                    let after = window.each(position, |message| {
+                        let goes_on = each.len() < 300;
+                        if goes_on {
+                            each.push(message.to_vec());
+                        }
+                        goes_on
+                    });
+                    assert_eq!(each, expected[..expected.len().min(300)]);
+                    assert_eq!(window.position(from + each.len() as u64), Some(after));
                 }
             }
         }
         assert!(window.first() > 4_500 && window.first() < 4_900, "{}", window.first());
         assert_eq!(window.position(window.first() - 1), None);
         assert!(!window.holds(0));
-    }
-
-    #[test]
-    fn after_a_restart_old_positions_hold_nothing() {
-        let mut window = Window::new(1, 4 << 10);
-        window.push(b"old");
-        let old = window.position(1).unwrap();
-        window.restart(1);
-        window.push(b"new");
-        assert!(!window.holds(old));
-        assert_eq!(read(&window, window.position(1).unwrap()), [b"new"]);
     }
 }

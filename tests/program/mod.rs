@@ -111,6 +111,8 @@ pub(crate) struct Serving {
     said: String,
     /// Where order entry and market data are.
     pub(crate) addresses: [SocketAddr; 2],
+    /// The line that says so.
+    pub(crate) places: String,
 }
 
 impl Serving {
@@ -118,6 +120,7 @@ impl Serving {
     pub(crate) fn start(settings: &[&str], data: &Path) -> Self {
         let mut serving = Self::spawn(&mut ringframe(&[&["serve"], settings].concat(), data));
         let line = serving.wait_for("order entry on ");
+        serving.places.clone_from(&line);
         let mut addresses = line.split([' ', ',']).filter_map(|word| word.parse().ok());
         serving.addresses = [(); 2].map(|()| addresses.next().expect("two addresses"));
         serving.wait_for("ready");
@@ -140,7 +143,7 @@ impl Serving {
             });
         }
         let nowhere = SocketAddr::from(([0; 4], 0));
-        Self { child, lines, said: String::new(), addresses: [nowhere; 2] }
+        Self { child, lines, said: String::new(), addresses: [nowhere; 2], places: String::new() }
     }
 
     /// The next line that holds `what`.
