@@ -29,7 +29,9 @@
 //! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
-//! 9. [`wire`]: the bytes that clients see; [`dialect`]: what they mean to the exchange.
+//! 9. [`gateway`]: the one stage that faces clients. [`wire`]: the bytes that they see;
+//!    [`dialect`]: what those mean to the exchange. [`streams`]: what clients are told, numbered
+//!    from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`].
 //!    [`client`] speaks them from the other side, for programs that trade here.
 //!    [`users`] may log in, when the [`doorman`] finds their passwords right.
 //! 10. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that

@@ -25,7 +25,7 @@ enum Heard {
 }
 
 impl Gateway {
-    /// Reads from a socket once.
+    /// Reads from a socket once; says how many packets were taken, at least one for bytes.
     pub(super) fn read(&mut self, token: u64, now: Nanos) -> usize {
         let mut buffer = std::mem::take(&mut self.buffer);
         let work = self.read_into(token, &mut buffer, now);
@@ -55,32 +55,40 @@ impl Gateway {
             }
             Ok(bytes) => {
                 connection.heard = now;
-                self.take(token, &buffer[..kept + bytes], now);
-                1
+                1 + self.take(token, &buffer[..kept + bytes], now)
             }
         }
     }
 
-    /// Takes what is whole of these bytes, and keeps the rest.
-    fn take(&mut self, token: u64, bytes: &[u8], now: Nanos) {
+    /// Takes what is whole of these bytes, and keeps the rest; says how many packets that were.
+    fn take(&mut self, token: u64, bytes: &[u8], now: Nanos) -> usize {
         let mut rest = bytes;
-        let mut stalls = false;
+        let (mut work, mut stalls) = (0, false);
         loop {
             let (packet, used) = match FromClient::split(rest, PACKET_BYTES_MAX) {
                 Ok(Some(found)) => found,
                 Ok(None) => break,
-                Err(broken) => return self.end(token, &End::Broken(broken.to_string())),
+                Err(broken) => {
+                    self.end(token, &End::Broken(broken.to_string()));
+                    return work;
+                }
             };
             match self.packet(token, &packet, now) {
-                Ok(Heard::Done) => rest = &rest[used..],
+                Ok(Heard::Done) => {
+                    rest = &rest[used..];
+                    work += 1;
+                }
                 Ok(Heard::Later) => {
                     stalls = true;
                     break;
                 }
-                Err(end) => return self.end(token, &end),
+                Err(end) => {
+                    self.end(token, &end);
+                    return work;
+                }
             }
         }
-        let Some(connection) = self.connections.get(token) else { return };
+        let Some(connection) = self.connections.get(token) else { return work };
         connection.inbound.extend_from_slice(rest);
         connection.stalled = stalls;
         if stalls {
@@ -93,6 +101,7 @@ impl Gateway {
             }
             self.watch(token);
         }
+        work
     }
 
     fn packet(&mut self, token: u64, packet: &FromClient<'_>, now: Nanos) -> Result<Heard, End> {
@@ -188,16 +197,16 @@ impl Gateway {
         if !self.stalled.is_empty() && !self.intake.has_ended() {
             let stalled = std::mem::take(&mut self.stalled);
             for token in stalled {
-                self.retry(token, now);
+                work += self.retry(token, now);
             }
         }
         work
     }
 
-    fn retry(&mut self, token: u64, now: Nanos) {
-        let Some(connection) = self.connections.get(token) else { return };
+    fn retry(&mut self, token: u64, now: Nanos) -> usize {
+        let Some(connection) = self.connections.get(token) else { return 0 };
         let bytes = std::mem::take(&mut connection.inbound);
-        self.take(token, &bytes, now);
+        self.take(token, &bytes, now)
     }
 
     fn verdict(&mut self, verdict: &Verdict, now: Nanos) {

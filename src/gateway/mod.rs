@@ -39,6 +39,8 @@ mod traffic;
 
 /// So many events at most per poll.
 const EVENTS: u64 = 256;
+/// After so many packets the sockets wait, so that answers to the first of them leave.
+const PACKETS: usize = 2048;
 /// So many connections at most are taken per poll.
 const ACCEPTS: usize = 16;
 /// All that is read from a socket in one poll.
@@ -368,6 +370,10 @@ impl Gateway {
         let found = found.map_err(|error| Fault::Node(format!("cannot watch sockets: {error}")))?;
         let mut work = 0;
         for index in 0..found {
+            // Who is left out is found again: what is ready stays ready.
+            if work >= PACKETS {
+                break;
+            }
             let ready = self.poller.ready(index);
             if ready.token == MOLD {
                 work += self.mold_requests();

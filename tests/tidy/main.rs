@@ -38,6 +38,10 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("src/exchange_json", &["types", "exchange"]),
     ("src/wire", &["types", "record"]),
     ("src/dialect", &["types", "exchange", "wire"]),
+    (
+        "src/streams",
+        &["types", "exchange", "wire", "dialect", "codec", "event_log", "embed", "stage"],
+    ),
     ("src/client", &["types", "clock", "wire"]),
     ("journal", &[]),
     ("loadgen", &["types", "wire"]),
