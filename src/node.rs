@@ -381,8 +381,8 @@ pub fn newest_state<L: Logic, S: Storage>(
         };
         return Err(Fault::Snapshot(format!(
             "the journal begins with command {}, and no snapshot can be used to start from: \
-             restore the older segments with `ringframe journal repair`, or take a snapshot from \
-             a standby{or_anew}\n  {}",
+             bring the older segments back with `ringframe journal archive --to PLACE --restore \
+             --into DIR`, or take a snapshot from a standby{or_anew}\n  {}",
             first.0,
             refused.join("\n  ")
         )));
