@@ -4,9 +4,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use ringframe_journal::Options;
 use toml::de::{DeTable, DeValue};
 
 use crate::layout::Layout;
@@ -14,6 +12,14 @@ use crate::release::ReleasePolicy;
 use crate::runner::Idle;
 use crate::snapshot::schedule::TimeOfDay;
 use crate::users::UserList;
+
+use values::{
+    address, connections, drain_seconds, keep, optional, optional_address, parsed, path, rate,
+    ring_slots, seconds, segment_bytes, show_bytes, show_optional, show_path, shown, time_of_day,
+    truth, window_bytes,
+};
+
+mod values;
 
 /// The settings of a node, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub struct Config {
     pub mold: Option<SocketAddr>,
     /// Where datagrams that got lost are asked for.
     pub mold_requests: SocketAddr,
+    /// How clients are treated.
+    pub sessions: Sessions,
     /// Where a standby follows.
     pub replication: SocketAddr,
     /// Where operators ask.
@@ -53,6 +61,35 @@ pub struct Config {
     /// When a newer version of the logic takes over.
     pub activate: Activate,
     sources: Vec<Source>,
+}
+
+/// How clients are treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// What a second login to a session does.
+    pub second_login: SecondLogin,
+    /// The most connections at a time.
+    pub connections: u64,
+    /// Messages per second and session, before it is read more slowly.
+    pub rate: Option<u64>,
+    /// How much of a session's newest messages is kept in memory.
+    pub window_bytes: u64,
+    /// Who has not logged in after this is cut off.
+    pub login_seconds: u64,
+    /// A client that said nothing for so long is cut off.
+    pub silence_seconds: u64,
+    /// After a start, so long may clients take to come back before their orders are canceled.
+    pub grace_seconds: u64,
+}
+
+/// What a second login to a session does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondLogin {
+    /// It has the session from then on, and the first connection is closed.
+    #[default]
+    TakesOver,
+    /// Nothing: it is refused while the first connection lives.
+    Refused,
 }
 
 /// When states are saved.
@@ -170,6 +207,23 @@ pub const SETTINGS: &[Setting] = &[
          receiver, or off"),
     setting!("mold_requests", "mold-requests", "127.0.0.1:9002", address, shown, mold_requests,
         "where requests for lost datagrams are taken, by UDP: IP:PORT"),
+    setting!("sessions.second_login", "second-login", "takes-over", parsed, shown,
+        sessions.second_login, "what a second login to a session does: takes-over, or refused"),
+    setting!("sessions.connections", "connections", "4096", connections, shown,
+        sessions.connections, "the most connections at a time: 1 to 1000000"),
+    setting!("sessions.rate", "rate", "off", rate, show_optional, sessions.rate,
+        "messages per second and session, beyond which it is read more slowly, or off"),
+    setting!("sessions.window_bytes", "window-bytes", "256 KiB", window_bytes, show_bytes,
+        sessions.window_bytes,
+        "so much of a session's newest messages is in memory, and so far may its client be \
+         behind: 4 KiB to 1 GiB"),
+    setting!("sessions.login_seconds", "login-seconds", "10", seconds, shown,
+        sessions.login_seconds, "who has not logged in after this is cut off: 1 to 3600"),
+    setting!("sessions.silence_seconds", "silence-seconds", "15", seconds, shown,
+        sessions.silence_seconds, "a client that said nothing for so long is cut off: 1 to 3600"),
+    setting!("sessions.grace_seconds", "grace-seconds", "10", seconds, shown,
+        sessions.grace_seconds,
+        "after a start, sessions that cancel on disconnect have so long to come back: 1 to 3600"),
     setting!("replication", "replication", "127.0.0.1:9003", address, shown, replication,
         "where a standby will follow: IP:PORT; not served yet"),
     setting!("admin", "admin", "127.0.0.1:9000", address, shown, admin,
@@ -220,6 +274,7 @@ impl Default for Config {
             market_data: nowhere,
             mold: None,
             mold_requests: nowhere,
+            sessions: Sessions::default(),
             replication: nowhere,
             admin: nowhere,
             users: UserList::default(),
@@ -394,146 +449,6 @@ fn distance(one: &str, other: &str) -> usize {
     }
     row[other.len()]
 }
-
-// How values are read …
-
-fn path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("it is empty: name a directory".into()) } else { Ok(text.into()) }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("'{text}' is no address: write IP:PORT, as 127.0.0.1:9001"))
-}
-
-fn optional_address(text: &str) -> Result<Option<SocketAddr>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    address(text).map(Some).map_err(|why| format!("{why}; or use off"))
-}
-
-fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
-    text.parse()
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    let digits: String = text.chars().filter(|&letter| letter != '_').collect();
-    digits.parse().map_err(|_| format!("'{text}' is no whole number"))
-}
-
-fn within(text: &str, least: u64, most: u64) -> Result<u64, String> {
-    match number(text)? {
-        number if (least..=most).contains(&number) => Ok(number),
-        number => Err(format!("{number} is not between {least} and {most}")),
-    }
-}
-
-fn ring_slots(text: &str) -> Result<usize, String> {
-    let slots = within(text, 64, 1 << 22)?;
-    match slots.is_power_of_two() {
-        true => Ok(slots as usize),
-        false => Err(format!(
-            "{slots} is no power of two: use {} or {}",
-            slots.next_power_of_two() / 2,
-            slots.next_power_of_two()
-        )),
-    }
-}
-
-/// The units of sizes.
-const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-
-fn segment_bytes(text: &str) -> Result<u64, String> {
-    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
-    let (digits, unit) = unit.unwrap_or((text, 1));
-    let bytes = number(digits.trim())?.saturating_mul(unit);
-    let (least, most) = (Options::SEGMENT_BYTES_MIN, Options::SEGMENT_BYTES_MAX);
-    if (least..=most).contains(&bytes) && bytes.is_multiple_of(4096) {
-        return Ok(bytes);
-    }
-    Err(format!("{bytes} is no multiple of 4096 between {least} and {most}"))
-}
-
-fn optional(text: &str) -> Result<Option<u64>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    // Three hundred years in seconds still count in nanoseconds.
-    within(text, 1, 10_000_000_000).map(Some).map_err(|why| format!("{why}: or use off"))
-}
-
-fn time_of_day(text: &str) -> Result<Option<TimeOfDay>, String> {
-    match text {
-        "off" => Ok(None),
-        _ => text.parse().map(Some),
-    }
-}
-
-fn truth(text: &str) -> Result<bool, String> {
-    one_of(text, &[("true", true), ("false", false)])
-}
-
-fn keep(text: &str) -> Result<u64, String> {
-    within(text, 1, 1 << 20)
-}
-
-fn drain_seconds(text: &str) -> Result<u64, String> {
-    within(text, 1, 3_600)
-}
-
-/// One of several words.
-fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("'{text}' is not one of {}", words.join(", "))
-    })
-}
-
-// … and shown.
-
-fn shown<T: fmt::Display>(value: &T) -> String {
-    value.to_string()
-}
-
-#[expect(clippy::ptr_arg, reason = "as all that show a field's value")]
-fn show_path(path: &PathBuf) -> String {
-    path.display().to_string()
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as all that show a field's value")]
-fn show_bytes(bytes: &u64) -> String {
-    let unit = UNITS.iter().find(|(_, unit)| bytes.is_multiple_of(*unit));
-    unit.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{} {name}", bytes / unit))
-}
-
-#[expect(clippy::ref_option, reason = "as all that show a field's value")]
-fn show_optional<T: fmt::Display>(value: &Option<T>) -> String {
-    value.as_ref().map_or_else(|| "off".to_owned(), T::to_string)
-}
-
-/// Words that are read and shown alike.
-macro_rules! words {
-    ($type:ident: $($word:literal => $value:ident),+) => {
-        impl FromStr for $type {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                one_of(text, &[$(($word, Self::$value)),+])
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$value => $word),+ })
-            }
-        }
-    };
-}
-
-words!(SnapshotMode: "shadow" => Shadow, "inline" => Inline, "off" => Off);
-words!(Activate: "manual" => Manual, "start" => Start);
-words!(Idle: "polite" => Polite, "spin" => Spin);
 
 #[cfg(test)]
 mod tests;

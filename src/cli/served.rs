@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
-use ringframe::config::Config;
+use ringframe::config::{Config, SecondLogin};
 use ringframe::doorman::{Door, Doorman};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
@@ -12,6 +12,7 @@ use ringframe::gateway::{Count, Gateway, GatewayOptions, Helpers, MoldOptions, T
 use ringframe::history::History;
 use ringframe::stage::{Fault, Stage};
 use ringframe::streams;
+use ringframe::types::Nanos;
 use ringframe::users::{DEMO_WARNING, UserList};
 use ringframe_journal::MappedStorage;
 
@@ -80,10 +81,18 @@ pub(super) fn front(
     let (answered, answers) = bounded(PIECES);
     let (notes, noted) = bounded(QUEUE);
     let mold = config.mold.map(|to| MoldOptions { to, requests: config.mold_requests });
+    let sessions = &config.sessions;
     let options = GatewayOptions {
         orders: config.listen,
         market: config.market_data,
         mold,
+        connections_max: sessions.connections as usize,
+        login_nanos: sessions.login_seconds * Nanos::SECOND,
+        silence_nanos: sessions.silence_seconds * Nanos::SECOND,
+        window_bytes: sessions.window_bytes as usize,
+        rate: sessions.rate.unwrap_or(0) as u32,
+        takes_over: sessions.second_login == SecondLogin::TakesOver,
+        grace_nanos: sessions.grace_seconds * Nanos::SECOND,
         ..GatewayOptions::default()
     };
     let helpers = Helpers { requests, verdicts, remarks, answers, notes };
