@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, bounded};
 use ringframe::clock::Clock;
 use ringframe::counters::Counts;
 use ringframe::host::allowed_cores;
+use ringframe::queue;
 use ringframe::runner::{Group, Idle, Runner, Running, install_panic_hook};
-use ringframe::stage::{Fault, Stage};
+use ringframe::stage::{Fault, Sleeper, Stage};
 use ringframe::types::Nanos;
 
 /// A stage made of what it does when polled.
@@ -241,6 +243,49 @@ fn a_group_that_looks_now_and_then_is_not_rung_but_stops_at_once() {
     running.stop();
     running.join().map(drop).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// Takes what comes in its queue, and sleeps there.
+struct Takes {
+    queue: Receiver<u64>,
+    taken: Position,
+}
+
+impl Stage for Takes {
+    fn name(&self) -> &'static str {
+        "takes"
+    }
+
+    fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
+        let Ok(number) = self.queue.try_recv() else { return Ok(0) };
+        self.taken.store(number, Ordering::Release);
+        Ok(1)
+    }
+
+    fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
+        Some(queue::sleeper(&self.queue))
+    }
+}
+
+/// Both as a helper that nobody rings and in a group that is rung: without the queue's call they
+/// would sleep longer than `reaches` waits.
+#[test]
+fn who_sleeps_at_a_queue_is_woken_by_what_comes_and_by_the_end() {
+    let long = Duration::from_mins(10);
+    for helper in [true, false] {
+        let (sender, queue) = bounded(1);
+        let [taken] = positions();
+        let group = alone(Box::new(Takes { queue, taken: Arc::clone(&taken) }));
+        let group = if helper { group.every(long, long) } else { group };
+        let running = runner(vec![group]).sleeps_at_most(long).start().unwrap();
+        for number in 1..100 {
+            std::thread::sleep(Duration::from_micros(number % 7 * 50));
+            sender.send(number).unwrap();
+            reaches(&taken, number);
+        }
+        running.stop();
+        running.join().map(drop).unwrap();
+    }
 }
 
 fn fault_of(started: Result<Running, Fault>) -> String {

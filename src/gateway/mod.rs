@@ -152,6 +152,8 @@ pub struct Gateway {
     tokens: Vec<u64>,
     buffer: Box<[u8]>,
     swept: Nanos,
+    /// Until the next sweep nobody is let in.
+    doors_are_shut: bool,
     tallied: (Nanos, u64),
     /// When sessions whose clients did not come back lose their orders.
     grace_ends: Option<Nanos>,
@@ -211,6 +213,7 @@ impl Gateway {
             tokens: Vec::new(),
             buffer: vec![0; 2 * READ_BYTES].into(),
             swept: Nanos::default(),
+            doors_are_shut: false,
             grace_ends: None,
         })
     }
@@ -442,8 +445,10 @@ impl Gateway {
                 Ok(accepted) => accepted,
                 Err(error) if connection::is_nothing(&error) => break,
                 Err(error) => {
-                    // Too many open files, or one that was gone already.
+                    // Too many open files: whoever waits goes on waiting until there may be room.
                     self.note(format!("a connection could not be taken: {error}"));
+                    self.watch_doors(Interest::default());
+                    self.doors_are_shut = true;
                     break;
                 }
             };
@@ -470,12 +475,22 @@ impl Gateway {
         work
     }
 
+    fn watch_doors(&self, interest: Interest) {
+        for (index, (listener, _)) in self.doors.iter().enumerate() {
+            // Where even this fails they are looked at too often, and nothing is lost.
+            let _ = self.poller.change(listener, DOORS - index as u64, interest);
+        }
+    }
+
     /// Heartbeats, silences, and who did not log in.
     fn sweep(&mut self, now: Nanos) {
         if now < self.swept.after(SWEEP_EVERY) {
             return;
         }
         self.swept = now;
+        if std::mem::take(&mut self.doors_are_shut) {
+            self.watch_doors(Interest::READ);
+        }
         for place in 0..self.connections.places() {
             let Some(token) = self.connections.at(place) else { continue };
             let connection = self.connections.get(token).expect("it is there");
