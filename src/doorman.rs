@@ -4,7 +4,7 @@
 //! Whoever guesses is slowed down: after [`FAILURES_MAX`] failures in a minute, an address gets no
 //! more guesses, and its requests cost nothing, until the minute has passed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
 use argon2::password_hash::generate_salt;
@@ -23,6 +23,8 @@ const MINUTE: u64 = 60 * Nanos::SECOND;
 const ADDRESSES_MAX: usize = 4_096;
 /// So many requests may wait, and as many verdicts: a gateway waits with logins when they are full.
 const REQUESTS: usize = 256;
+/// So many requests may wait for their hash; of more, those that came first are refused.
+const GUESSES_MAX: usize = 1 << 14;
 
 /// Somebody wants in.
 #[derive(Clone)]
@@ -61,6 +63,8 @@ pub struct Doorman {
     proven: Proven,
     requests: Receiver<Request>,
     verdicts: Sender<Verdict>,
+    /// Requests that need a hash.
+    guesses: VecDeque<Request>,
     failed: Failed,
 }
 
@@ -73,6 +77,7 @@ impl Doorman {
             users,
             requests,
             verdicts: verdict,
+            guesses: VecDeque::new(),
             failed: Failed::default(),
             proven: Proven::new(),
         };
@@ -89,23 +94,43 @@ impl Stage for Doorman {
         Some(queue::sleeper(&self.requests))
     }
 
-    /// At most one request, because one hash is much.
+    /// Everything that costs nothing, and at most one request more, because one hash is much.
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
-        if self.verdicts.is_full() {
-            return Ok(0);
-        }
-        let Ok(request) = self.requests.try_recv() else { return Ok(0) };
-        let Request { ticket, from, username, password } = request;
-        let mut user = None;
-        if !self.failed.is_too_often(from, now) {
-            user = self.proven.verify(&self.users, username, &password);
-            if user.is_none() {
-                self.failed.note(from, now);
+        let mut work = 0;
+        while !self.verdicts.is_full()
+            && let Ok(request) = self.requests.try_recv()
+        {
+            work += 1;
+            if self.failed.is_too_often(request.from, now) {
+                self.decide(&request, None);
+            } else if let Some(user) = self.proven.known(&request) {
+                self.decide(&request, Some(user));
+            } else {
+                self.guesses.push_back(request);
             }
         }
+        if self.verdicts.is_full() {
+            return Ok(work);
+        }
+        let Some(request) = self.guesses.pop_front() else { return Ok(work) };
+        let mut user = None;
+        // Of more than can be looked at, those that came first have gone by now.
+        let is_late = self.guesses.len() >= GUESSES_MAX;
+        if !is_late && !self.failed.is_too_often(request.from, now) {
+            user = self.proven.verify(&self.users, &request);
+            if user.is_none() {
+                self.failed.note(request.from, now);
+            }
+        }
+        self.decide(&request, user);
+        Ok(work + 1)
+    }
+}
+
+impl Doorman {
+    fn decide(&self, request: &Request, user: Option<User>) {
         // A gateway that is gone needs no verdict.
-        let _ = self.verdicts.try_send(Verdict { ticket, user });
-        Ok(1)
+        let _ = self.verdicts.try_send(Verdict { ticket: request.ticket, user });
     }
 }
 
@@ -125,17 +150,24 @@ impl Proven {
         Self { key: *blake3::hash(&generate_salt()).as_bytes(), users: BTreeMap::new() }
     }
 
-    fn verify(&mut self, users: &Users, name: [u8; 6], password: &[u8; 10]) -> Option<User> {
-        let both = [&name[..], &password[..]].concat();
-        let proof = *blake3::keyed_hash(&self.key, &both).as_bytes();
-        if let Some(user) = self.users.get(&proof) {
-            return Some(*user);
+    fn proof(&self, request: &Request) -> [u8; blake3::OUT_LEN] {
+        let both = [&request.username[..], &request.password[..]].concat();
+        *blake3::keyed_hash(&self.key, &both).as_bytes()
+    }
+
+    fn known(&self, request: &Request) -> Option<User> {
+        self.users.get(&self.proof(request)).copied()
+    }
+
+    fn verify(&mut self, users: &Users, request: &Request) -> Option<User> {
+        if let Some(user) = self.known(request) {
+            return Some(user);
         }
-        let user = users.verify(&name, password)?;
+        let user = users.verify(&request.username, &request.password)?;
         if self.users.len() >= Self::USERS_MAX {
             self.users.clear();
         }
-        self.users.insert(proof, user);
+        self.users.insert(self.proof(request), user);
         Some(user)
     }
 }

@@ -28,6 +28,8 @@ pub enum Remark {
     Tally(Box<Tally>),
     /// Someone wants old messages.
     Ask(Ask),
+    /// He is gone.
+    Gone(u64),
 }
 
 /// Old messages wanted.
@@ -92,6 +94,7 @@ impl<S: Storage> History<S> {
                     let _ = self.checkpoint.write(&self.store, &self.log);
                 }
                 Remark::Ask(ask) => self.asks.push_back(ask),
+                Remark::Gone(token) => self.asks.retain(|ask| ask.token != token),
             }
         }
         work

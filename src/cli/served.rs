@@ -15,6 +15,7 @@ use ringframe::streams;
 use ringframe::types::Nanos;
 use ringframe::users::{DEMO_WARNING, UserList};
 use ringframe_journal::MappedStorage;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::progress::Progress;
 
@@ -86,7 +87,7 @@ pub(super) fn front(
         orders: config.listen,
         market: config.market_data,
         mold,
-        connections_max: sessions.connections as usize,
+        connections_max: connections(sessions.connections)?,
         login_nanos: sessions.login_seconds * Nanos::SECOND,
         silence_nanos: sessions.silence_seconds * Nanos::SECOND,
         window_bytes: sessions.window_bytes as usize,
@@ -107,4 +108,31 @@ pub(super) fn front(
     };
     let history = History::new(remarked, answered, opened.checkpoint, store, log)?;
     Ok((vec![Box::new(gateway), Box::new(history), Box::new(doorman)], served))
+}
+
+/// Files and sockets that the node itself opens, at most.
+const OWN_DESCRIPTORS: u64 = 128;
+
+/// How many connections there is room for: no client may take the descriptors that the journal
+/// needs.
+fn connections(wanted: u64) -> Result<usize, Fault> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let raised = setrlimit(Resource::Nofile, limit);
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = limit.saturating_sub(OWN_DESCRIPTORS);
+    if room == 0 {
+        return Err(Fault::Node(format!(
+            "this process may open {limit} files, and the node alone needs {OWN_DESCRIPTORS}: \
+             raise `ulimit -n` (LimitNOFILE= in a unit)"
+        )));
+    }
+    if room < wanted {
+        let why = raised.err().map_or_else(String::new, |error| format!(" ({error})"));
+        eprintln!(
+            "ringframe: {room} connections at most, not {wanted}: this process may open {limit} \
+             files{why}; raise `ulimit -n`, or set sessions.connections"
+        );
+    }
+    Ok(wanted.min(room) as usize)
 }

@@ -138,16 +138,20 @@ impl Connection {
         self.own.extend_from_slice(&bytes[..used]);
     }
 
-    /// Takes over what the window still holds for it: the window is about to forget.
-    pub(super) fn keep_rest(&mut self, window: &Window) {
-        if let Source::Window(position) = self.source
-            && window.holds(position)
-        {
-            let (one, other) = window.from(position);
-            self.own.extend_from_slice(one);
-            self.own.extend_from_slice(other);
+    /// Takes over what it has to get of a stream that ends, as far as it is in memory.
+    pub(super) fn keep_rest(&mut self, window: &Window) -> Result<(), End> {
+        match std::mem::replace(&mut self.source, Source::Nowhere) {
+            Source::Nowhere => {}
+            Source::Window(position) if window.holds(position) => {
+                let (one, other) = window.from(position);
+                self.own.extend_from_slice(one);
+                self.own.extend_from_slice(other);
+            }
+            Source::Window(_) => return Err(End::Slow),
+            // What was begun is finished, so that the next packet is seen as one.
+            Source::Past(past) => self.own.extend_from_slice(&past.packets[past.sent..]),
         }
-        self.source = Source::Nowhere;
+        Ok(())
     }
 
     /// Whether the last packet that was begun is also sent to its end, and nothing waits.

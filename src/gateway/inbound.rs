@@ -44,7 +44,9 @@ impl Gateway {
         let kept = connection.inbound.len();
         buffer[..kept].copy_from_slice(&connection.inbound);
         connection.inbound.clear();
-        match connection.read(&mut buffer[..kept + READ_BYTES], kept) {
+        // Before a login nobody needs more room than that takes.
+        let room = if connection.stream().is_some() { READ_BYTES } else { PACKET_BYTES_MAX };
+        match connection.read(&mut buffer[..kept + room], kept) {
             Err(end) => {
                 self.end(token, &end);
                 1
@@ -62,21 +64,42 @@ impl Gateway {
 
     /// Takes what is whole of these bytes, and keeps the rest; says how many packets that were.
     fn take(&mut self, token: u64, bytes: &[u8], now: Nanos) -> usize {
-        let mut rest = bytes;
-        let (mut work, mut stalls) = (0, false);
+        let Some((packets, used)) = self.understand(token, bytes, now) else { return 0 };
+        if let Some(connection) = self.connections.get(token) {
+            connection.inbound.extend_from_slice(&bytes[used..]);
+        }
+        packets
+    }
+
+    /// Goes on with bytes that were kept.
+    fn retry(&mut self, token: u64, now: Nanos) -> usize {
+        let Some(connection) = self.connections.get(token) else { return 0 };
+        let mut bytes = std::mem::take(&mut connection.inbound);
+        let Some((packets, used)) = self.understand(token, &bytes, now) else { return 0 };
+        bytes.drain(..used);
+        if let Some(connection) = self.connections.get(token) {
+            connection.inbound = bytes;
+        }
+        packets
+    }
+
+    /// Takes what is whole of these bytes: how many packets, and how many bytes. None where that
+    /// ended the connection.
+    fn understand(&mut self, token: u64, bytes: &[u8], now: Nanos) -> Option<(usize, usize)> {
+        let (mut packets, mut used, mut stalls) = (0, 0, false);
         loop {
-            let (packet, used) = match FromClient::split(rest, PACKET_BYTES_MAX) {
+            let (packet, length) = match FromClient::split(&bytes[used..], PACKET_BYTES_MAX) {
                 Ok(Some(found)) => found,
                 Ok(None) => break,
                 Err(broken) => {
                     self.end(token, &End::Broken(broken.to_string()));
-                    return work;
+                    return None;
                 }
             };
             match self.packet(token, &packet, now) {
                 Ok(Heard::Done) => {
-                    rest = &rest[used..];
-                    work += 1;
+                    used += length;
+                    packets += 1;
                 }
                 Ok(Heard::Later) => {
                     stalls = true;
@@ -84,14 +107,18 @@ impl Gateway {
                 }
                 Err(end) => {
                     self.end(token, &end);
-                    return work;
+                    return None;
                 }
             }
         }
-        let Some(connection) = self.connections.get(token) else { return work };
-        connection.inbound.extend_from_slice(rest);
+        let connection = self.connections.get(token)?;
+        if connection.stalled && !stalls {
+            // It may have said much that was not read.
+            connection.heard = now;
+        }
         connection.stalled = stalls;
-        if stalls {
+        // Who waits for the doorman is gone on with when he has decided.
+        if stalls && !matches!(connection.phase, Phase::Verifying(_)) {
             self.stalled.push(token);
         }
         if connection.interest.read == stalls {
@@ -101,7 +128,7 @@ impl Gateway {
             }
             self.watch(token);
         }
-        work
+        Some((packets, used))
     }
 
     fn packet(&mut self, token: u64, packet: &FromClient<'_>, now: Nanos) -> Result<Heard, End> {
@@ -131,6 +158,10 @@ impl Gateway {
         message: &[u8],
         now: Nanos,
     ) -> Result<Heard, End> {
+        if !self.waiting.is_empty() {
+            // That it was gone is to be told before what it says now.
+            return Ok(Heard::Later);
+        }
         let connection = self.connections.get(token).expect("it speaks");
         if self.options.rate > 0 && connection.due > now.after(BURST_NANOS) {
             return Ok(Heard::Later);
@@ -196,17 +227,17 @@ impl Gateway {
         }
         if !self.stalled.is_empty() && !self.intake.has_ended() {
             let stalled = std::mem::take(&mut self.stalled);
+            let doorman_is_busy = self.helpers.requests.is_full();
             for token in stalled {
-                work += self.retry(token, now);
+                let Some(connection) = self.connections.get(token) else { continue };
+                if doorman_is_busy && matches!(connection.phase, Phase::Fresh) {
+                    self.stalled.push(token);
+                } else {
+                    work += self.retry(token, now);
+                }
             }
         }
         work
-    }
-
-    fn retry(&mut self, token: u64, now: Nanos) -> usize {
-        let Some(connection) = self.connections.get(token) else { return 0 };
-        let bytes = std::mem::take(&mut connection.inbound);
-        self.take(token, &bytes, now)
     }
 
     fn verdict(&mut self, verdict: &Verdict, now: Nanos) {
@@ -242,7 +273,7 @@ impl Gateway {
             Door::Market => return Err((LoginReject::NotAuthorized, "no right to market data")),
             Door::Orders => Stream::Session(user.session),
         };
-        if !self.tally.has(stream) {
+        if !self.tally.has(stream) || self.tally.event() == 0 {
             return Err(none("the exchange does not know its session"));
         }
         if !login.session.is_blank() && login.session != self.tally.day().name() {
@@ -273,6 +304,7 @@ impl Gateway {
         self.traffic.count(Count::LoggedIn);
         self.behind.push(token);
         self.flush(token, now);
+        self.retry(token, now);
     }
 
     /// Sends the past, and joins the live stream where the two meet.

@@ -24,6 +24,7 @@ use crate::wire::soup::FromServer;
 use connection::{Connection, Door, End, Phase, Source};
 use mold::Mold;
 pub use mold::MoldOptions;
+pub use options::GatewayOptions;
 use poller::{Interest, Poller};
 use rooms::{Ended, Rooms};
 use slab::Slab;
@@ -32,6 +33,7 @@ pub use traffic::{Count, Traffic};
 mod connection;
 mod inbound;
 mod mold;
+mod options;
 mod poller;
 mod rooms;
 mod slab;
@@ -47,6 +49,8 @@ const ACCEPTS: usize = 16;
 const READ_BYTES: usize = 64 << 10;
 /// So often heartbeats and silences are looked after.
 const SWEEP_EVERY: u64 = Nanos::SECOND / 10;
+/// After a longer time without a sweep this process was stopped, or its machine was.
+const PAUSE_NANOS: u64 = 2 * Nanos::SECOND;
 /// So often the counts of streams are put on disk, while there are new events …
 const TALLY_EVERY: u64 = 60 * Nanos::SECOND;
 /// … or after so many of them.
@@ -58,58 +62,6 @@ const BACKLOG: usize = 1 << 16;
 
 /// The longest text that a client is told why it is cut off.
 const DEBUG_BYTES: usize = 200;
-
-/// How the gateway treats its clients.
-#[derive(Clone, Debug)]
-pub struct GatewayOptions {
-    /// Where order entry listens.
-    pub orders: SocketAddr,
-    /// Where market data is.
-    pub market: SocketAddr,
-    /// Market data in datagrams, too.
-    pub mold: Option<MoldOptions>,
-    /// More connections than this are closed at once.
-    pub connections_max: usize,
-    /// Who has not logged in after this is cut off.
-    pub login_nanos: u64,
-    /// A side that said nothing for so long says that it is there.
-    pub heartbeat_nanos: u64,
-    /// A client that said nothing for so long is cut off.
-    pub silence_nanos: u64,
-    /// How much of a session's newest messages is kept in memory: so far may its client be behind.
-    pub window_bytes: usize,
-    /// The same for the market's.
-    pub feed_window_bytes: usize,
-    /// Messages per second and session, before it is read more slowly; 0 for any.
-    pub rate: u32,
-    /// Whether a second login to a session takes it over, or is refused.
-    pub takes_over: bool,
-    /// Malformed messages that a connection may send.
-    pub malformed_max: u32,
-    /// After a start, clients have so long to come back before their orders are canceled, where
-    /// their sessions ask for that.
-    pub grace_nanos: u64,
-}
-
-impl Default for GatewayOptions {
-    fn default() -> Self {
-        Self {
-            orders: SocketAddr::from(([127, 0, 0, 1], 9001)),
-            market: SocketAddr::from(([127, 0, 0, 1], 9002)),
-            mold: None,
-            connections_max: 4096,
-            login_nanos: 10 * Nanos::SECOND,
-            heartbeat_nanos: Nanos::SECOND,
-            silence_nanos: 15 * Nanos::SECOND,
-            window_bytes: 256 << 10,
-            feed_window_bytes: 8 << 20,
-            rate: 0,
-            takes_over: true,
-            malformed_max: 16,
-            grace_nanos: 10 * Nanos::SECOND,
-        }
-    }
-}
 
 /// What the gateway says to the helpers behind it, and hears from them.
 pub struct Helpers {
@@ -283,9 +235,13 @@ impl Gateway {
 
     fn end_of_day(&mut self, token: u64, window: &Window, now: Nanos) {
         let Some(connection) = self.connections.get(token) else { return };
-        connection.keep_rest(window);
+        if let Err(end) = connection.keep_rest(window) {
+            return self.end(token, &end);
+        }
         connection.say(&FromServer::End);
         connection.phase = Phase::Leaving;
+        // As long as a login may take, it may take to read the rest.
+        connection.opened = now;
         self.flush(token, now);
     }
 
@@ -315,6 +271,11 @@ impl Gateway {
         let stream = connection.stream();
         if let Some(stream) = stream {
             self.rooms.leave(stream, token);
+        }
+        if let Source::Past(past) = &connection.source
+            && past.asked
+        {
+            self.rooms.remarks.push_back(Remark::Gone(token));
         }
         let count = match end {
             End::Slow => Some(Count::Slow),
@@ -482,10 +443,24 @@ impl Gateway {
         }
     }
 
+    fn forgive(&mut self, nanos: u64) {
+        for place in 0..self.connections.places() {
+            let token = self.connections.at(place);
+            if let Some(connection) = token.and_then(|token| self.connections.get(token)) {
+                connection.heard = connection.heard.after(nanos);
+                connection.opened = connection.opened.after(nanos);
+            }
+        }
+    }
+
     /// Heartbeats, silences, and who did not log in.
     fn sweep(&mut self, now: Nanos) {
         if now < self.swept.after(SWEEP_EVERY) {
             return;
+        }
+        if now > self.swept.after(PAUSE_NANOS) && self.swept != Nanos::default() {
+            // We were not there, so nobody can be blamed for what we did not hear.
+            self.forgive(now.0 - self.swept.0);
         }
         self.swept = now;
         if std::mem::take(&mut self.doors_are_shut) {
@@ -496,7 +471,8 @@ impl Gateway {
             let connection = self.connections.get(token).expect("it is there");
             let GatewayOptions { login_nanos, silence_nanos, heartbeat_nanos, .. } = self.options;
             let Some(stream) = connection.stream() else {
-                if now > connection.opened.after(login_nanos) {
+                let waits_for_us = matches!(connection.phase, Phase::Verifying(_));
+                if now > connection.opened.after(login_nanos) && !waits_for_us {
                     self.end(token, &End::Silent);
                 }
                 continue;

@@ -16,6 +16,8 @@ use crate::wire::soup;
 const PIECE_BYTES: usize = 64 << 10;
 /// … or so many events were looked at for it.
 const PIECE_EVENTS: u64 = 1 << 14;
+/// So often it looks whether it can jump to a mark.
+const JUMP_EVENTS: u64 = 1 << 10;
 /// A way back into the log is kept for one of so many events.
 const BOOKMARK_EVENTS: u64 = 1 << 12;
 /// So many streams that are being read again go on where they stopped.
@@ -68,19 +70,25 @@ impl<S: Storage> Past<S> {
     ) -> Result<Piece, Fault> {
         let mut reading = self.reading(index, names, stream, number);
         let mut packets = Vec::new();
-        for _ in 0..PIECE_EVENTS {
-            if packets.len() >= PIECE_BYTES
+        // Something must come of it, or the same events would be looked at again and again.
+        let is_enough = |looked: u64, packets: &Vec<u8>| {
+            packets.len() >= PIECE_BYTES || (looked >= PIECE_EVENTS && !packets.is_empty())
+        };
+        for looked in 0.. {
+            if looked % JUMP_EVENTS == 0 {
+                // A stream that says little has marks far apart, and nothing between them and here.
+                let ahead = index.before(stream, reading.number);
+                if ahead.number == reading.number && ahead.event > reading.event {
+                    reading.event = ahead.event;
+                }
+            }
+            if is_enough(looked, &packets)
                 || !self.event(index, &mut reading, number, &mut packets)?
             {
                 break;
             }
         }
         let next = reading.number.max(number);
-        // A stream that says little has marks far apart, and nothing between them and here.
-        let ahead = index.before(stream, reading.number);
-        if ahead.number == reading.number && ahead.event > reading.event {
-            reading.event = ahead.event;
-        }
         self.readings.push(reading);
         if self.readings.len() > READINGS {
             self.readings.remove(0);

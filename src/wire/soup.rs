@@ -321,7 +321,8 @@ fn number(bytes: &[u8]) -> Option<u64> {
     }
     digits.iter().try_fold(0_u64, |number, byte| {
         let digit = char::from(*byte).to_digit(10)?;
-        number.checked_mul(10)?.checked_add(u64::from(digit))
+        // One with no room is above any that is.
+        Some(number.saturating_mul(10).saturating_add(u64::from(digit)))
     })
 }
 
