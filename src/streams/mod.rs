@@ -53,7 +53,8 @@ impl Stream {
 pub struct Day {
     /// The event that began it; 0 for the first day.
     pub event: u64,
-    /// When that was; of the first day, the time of the first event.
+    /// When that was, or a microsecond after the day before began, which is later where days are
+    /// ended at once; of the first day, the time of the first event.
     pub time: Nanos,
 }
 
@@ -249,7 +250,9 @@ impl Tally {
                 to.message(stream, count.messages, bytes);
             }
             Said::NewDay(market) => {
-                *day = Day { event, time: told.time };
+                // Commands may have one time; names of days may not.
+                let time = told.time.max(day.time.after(1_000));
+                *day = Day { event, time };
                 streams.clear();
                 to.new_day(day, market);
             }
