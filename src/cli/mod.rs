@@ -15,6 +15,7 @@ mod check_config;
 mod client;
 mod demo;
 mod doctor;
+mod feed;
 mod journal;
 mod local;
 mod progress;
@@ -41,6 +42,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Apply(apply::ApplyArgs),
     Replay(replay::ReplayArgs),
+    Feed(feed::FeedArgs),
     Demo(demo::DemoArgs),
     Client(client::ClientArgs),
     Watch(watch::WatchArgs),
@@ -150,6 +152,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args, &mut out),
         Command::Apply(args) => apply::run(&args, &mut out),
         Command::Replay(args) => replay::run(&args, &mut out),
+        Command::Feed(args) => feed::run(&args, &mut out),
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Client(args) => client::run(&args, &mut out),
         Command::Watch(args) => watch::run(&args, &mut out),
