@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# What goes over the wires, seen by somebody else: Wireshark's own dissectors of SoupBinTCP, OUCH 4.2
+# and MoldUDP64. Needs python3, and tshark from the package of that name; no rights beyond a user's.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! command -v tshark >/dev/null; then
+    echo "tests/dissect.sh needs tshark: install the package of that name"
+    exit 1
+fi
+# All of the workspace is named to share its build.
+cargo build -q --workspace --bin ringframe
+exec python3 tests/dissect.py "${CARGO_TARGET_DIR:-target}/debug/ringframe"
