@@ -1,0 +1,16 @@
+//! The real server over TCP, and clients that are cut, killed, far behind, many, or hostile: each
+//! session's messages come once, in order, with the same bytes for ever.
+//! `RINGFRAME_KILLS=300 cargo test --release --test gateway kill` is the long form.
+#![expect(clippy::disallowed_methods, reason = "clients have threads, wait, and look at the clock")]
+
+mod behind;
+mod crowd;
+mod cut;
+mod disconnect;
+mod hostile;
+mod kill;
+mod peer;
+#[path = "../program/mod.rs"]
+#[allow(dead_code, reason = "the rest is used by other tests of the program")]
+mod program;
+mod sessions;
