@@ -49,7 +49,7 @@ impl Known {
             .collect();
         self.orders += ORDERS;
         let mut said = self.login();
-        orders.iter().for_each(|order| said.extend(packed_order(order)));
+        said.extend(orders.iter().flat_map(packed_order));
         let mut open: BTreeSet<[u8; 14]> = orders.iter().map(|order| order.token.0).collect();
         let mut peer = Peer::open(self.address);
         match cut {

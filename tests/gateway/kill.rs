@@ -70,6 +70,8 @@ struct Log<'a> {
     rng: Rng,
     returns: u64,
     seen_again: u64,
+    /// When the last message came.
+    heard: Instant,
 }
 
 impl<'a> Log<'a> {
@@ -83,6 +85,7 @@ impl<'a> Log<'a> {
             rng: Rng::with_seed(u64::from(user)),
             returns: 0,
             seen_again: 0,
+            heard: Instant::now(),
         }
     }
 
@@ -119,8 +122,11 @@ impl<'a> Log<'a> {
     /// The next message, if it is new.
     fn hear(&mut self, soup: &mut Soup) -> Result<Option<&[u8]>, ClientError> {
         let Some((number, bytes)) = soup.receive(Duration::from_millis(5))? else {
+            let quiet = self.heard.elapsed();
+            assert!(quiet < PATIENCE, "user {} waits for an answer", self.user);
             return Ok(None);
         };
+        self.heard = Instant::now();
         let place = number as usize - 1;
         if let Some(before) = self.messages.get(place) {
             assert_eq!(before, bytes, "message {number} of user {}", self.user);
@@ -265,7 +271,9 @@ fn serve(venue: &Venue, data: &Path, settings: &[&str], rng: &mut Rng, cycle: u6
     let serving = Serving::start(settings, data);
     let before = venue.heard.load(Ordering::Relaxed);
     venue.set(Some(serving.addresses));
+    let give_up = Instant::now() + PATIENCE;
     while venue.heard.load(Ordering::Relaxed) < before + MESSAGES {
+        assert!(Instant::now() < give_up, "clients hear nothing");
         sleep(Duration::from_millis(1));
     }
     sleep(LATER.mul_f64(rng.f64()));

@@ -165,7 +165,9 @@ impl Peer {
     /// The next message; no other packet but heartbeats may come before it.
     #[track_caller]
     pub(crate) fn message(&mut self) -> (u64, Vec<u8>) {
+        let give_up = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < give_up, "message {} does not come", self.next);
             match self.next() {
                 Heard::Message(number, bytes) => return (number, bytes),
                 Heard::Heartbeat => {}
@@ -207,8 +209,9 @@ impl Peer {
     /// messages.
     #[track_caller]
     pub(crate) fn hear_the_end(&mut self) -> Vec<Heard> {
-        let mut all = Vec::new();
+        let (mut all, give_up) = (Vec::new(), Instant::now() + PATIENCE);
         loop {
+            assert!(Instant::now() < give_up, "it is not cut, but says {all:?}");
             match self.next() {
                 Heard::Gone => return all,
                 Heard::Heartbeat | Heard::Message(..) => {}

@@ -1,6 +1,7 @@
 //! What logins get, who has a session, and how long anything lasts.
 
 use std::path::Path;
+use std::time::Instant;
 
 use ringframe::exchange::command::{ChangeState, Command, EndDay, State};
 use ringframe::exchange::demo;
@@ -9,7 +10,7 @@ use ringframe::wire::layout::Alpha;
 use ringframe::wire::ouch::{Day, Outbound, Side};
 use ringframe::wire::soup::{FromClient, LoginReject, LoginRequest, Session};
 
-use crate::peer::{Heard, PRICE, Peer, login, order};
+use crate::peer::{Heard, PATIENCE, PRICE, Peer, login, order};
 use crate::program::{Serving, apply};
 
 const USER: u16 = 5;
@@ -105,10 +106,11 @@ fn both_sides_say_that_they_are_there() {
     let mut alive = Peer::from(address, USER, 0);
     let mut silent = Peer::from(address, USER + 1, 0);
     silent.is_alive = false;
-    let mut heartbeats = 0;
+    let (mut heartbeats, give_up) = (0, Instant::now() + PATIENCE);
     // Both hear as much, and one says as much.
     let why = loop {
         assert_eq!(alive.next(), Heard::Heartbeat);
+        assert!(Instant::now() < give_up, "{heartbeats} heartbeats for one that says none");
         match silent.next() {
             Heard::Heartbeat => heartbeats += 1,
             Heard::Debug(why) => break why,
@@ -134,10 +136,14 @@ fn end_day(data: &Path) {
         lines.push('\n');
     };
     let change = |symbol, state| ChangeState { symbol, state, reserved: [0; 7] };
-    listed.iter().for_each(|symbol| say(change(*symbol, State::Closed).into()));
-    say(EndDay::default().into());
+    for symbol in &listed {
+        say(change(*symbol, State::Closed).into());
+    }
+    say(EndDay.into());
     for state in [State::PreOpen, State::Open] {
-        listed.iter().for_each(|symbol| say(change(*symbol, state).into()));
+        for symbol in &listed {
+            say(change(*symbol, state).into());
+        }
     }
     let done = apply(&[], data, &lines).expect(0, &["day_ended"]);
     assert!(!done.out.contains("rejected"), "{done:#?}");
