@@ -138,20 +138,26 @@ impl Connection {
         self.own.extend_from_slice(&bytes[..used]);
     }
 
-    /// Takes over what it has to get of a stream that ends, as far as it is in memory.
-    pub(super) fn keep_rest(&mut self, window: &Window) -> Result<(), End> {
-        match std::mem::replace(&mut self.source, Source::Nowhere) {
-            Source::Nowhere => {}
-            Source::Window(position) if window.holds(position) => {
-                let (one, other) = window.from(position);
-                self.own.extend_from_slice(one);
-                self.own.extend_from_slice(other);
+    /// Takes over all that the stream still has for it, because the window goes; `false` when that
+    /// is not all here.
+    pub(super) fn keep_rest(&mut self, window: &Window) -> bool {
+        let position = match &self.source {
+            Source::Nowhere => return true,
+            Source::Window(position) => Some(*position).filter(|it| window.holds(*it)),
+            Source::Past(past) => {
+                let position = window.position(past.next);
+                if position.is_some() {
+                    self.own.extend_from_slice(&past.packets[past.sent..]);
+                }
+                position
             }
-            Source::Window(_) => return Err(End::Slow),
-            // What was begun is finished, so that the next packet is seen as one.
-            Source::Past(past) => self.own.extend_from_slice(&past.packets[past.sent..]),
-        }
-        Ok(())
+        };
+        let Some(position) = position else { return false };
+        let (one, other) = window.from(position);
+        self.own.extend_from_slice(one);
+        self.own.extend_from_slice(other);
+        self.source = Source::Nowhere;
+        true
     }
 
     /// Whether the last packet that was begun is also sent to its end, and nothing waits.
@@ -257,5 +263,50 @@ impl std::fmt::Display for End {
             Self::TakenOver => write!(f, "another connection logged in to its session"),
             Self::Lost(why) => write!(f, "the messages that it wants are gone: {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    fn packed(numbers: std::ops::RangeInclusive<u8>) -> Vec<u8> {
+        numbers.flat_map(|number| [0, 3, b'S', number, number]).collect()
+    }
+
+    /// What a client reads whose stream ends while it is in the middle of it.
+    fn rest(source: Source, window: &Window) -> Option<Vec<u8>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, from) = listener.accept().unwrap();
+        let mut connection = Connection::new(socket, from, Door::Orders, 1, Nanos::default());
+        connection.source = source;
+        if !connection.keep_rest(window) {
+            return None;
+        }
+        connection.say(&FromServer::End);
+        connection.flush(None, Nanos::default()).unwrap();
+        drop(connection);
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).unwrap();
+        Some(heard)
+    }
+
+    #[test]
+    fn a_stream_that_ends_is_told_to_its_end_or_not_ended() {
+        let mut window = Window::new(4, 4096);
+        (4..=6).for_each(|number: u8| window.push(&[number; 2]));
+        let end = [0, 1, b'Z'];
+        let past =
+            |next, sent| Source::Past(Past { packets: packed(1..=3), sent, next, asked: false });
+        assert_eq!(rest(past(4, 7), &window), Some([&packed(1..=6)[7..], &end].concat()));
+        assert_eq!(rest(past(3, 7), &window), None, "the window does not go back so far");
+        assert_eq!(rest(Source::Window(6), &window), Some([&packed(4..=6)[6..], &end].concat()));
+        for _ in 0..1_000 {
+            window.push(&[9; 2]);
+        }
+        assert_eq!(rest(Source::Window(6), &window), None, "it was overwritten");
     }
 }

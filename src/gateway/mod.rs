@@ -235,12 +235,13 @@ impl Gateway {
 
     fn end_of_day(&mut self, token: u64, window: &Window, now: Nanos) {
         let Some(connection) = self.connections.get(token) else { return };
-        if let Err(end) = connection.keep_rest(window) {
-            return self.end(token, &end);
+        if !connection.keep_rest(window) {
+            let why = "the day ended before it had read them".into();
+            return self.end(token, &End::Lost(why));
         }
         connection.say(&FromServer::End);
         connection.phase = Phase::Leaving;
-        // As long as a login may take, it may take to read the rest.
+        // It has as long to read the rest as others have to log in.
         connection.opened = now;
         self.flush(token, now);
     }
