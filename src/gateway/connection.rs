@@ -297,7 +297,9 @@ mod tests {
     #[test]
     fn a_stream_that_ends_is_told_to_its_end_or_not_ended() {
         let mut window = Window::new(4, 4096);
-        (4..=6).for_each(|number: u8| window.push(&[number; 2]));
+        for number in 4..=6_u8 {
+            window.push(&[number; 2]);
+        }
         let end = [0, 1, b'Z'];
         let past =
             |next, sent| Source::Past(Past { packets: packed(1..=3), sent, next, asked: false });
