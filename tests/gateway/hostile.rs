@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use ringframe::wire::soup::{FromClient, LoginReject, LoginRequest, Session};
 
 use crate::crowd::raise_limit;
 use crate::peer::{Heard, PRICE, Peer, Stops, answered, login, order, packed, packed_order, token};
-use crate::program::Serving;
+use crate::program::{PROGRAM, Serving};
 
 /// Who means no harm.
 const GOOD: u16 = 1;
@@ -250,4 +251,28 @@ fn market_data_goes_on_while_some_do_not_read_it() {
         }
         drop(slow);
     });
+}
+
+#[test]
+fn no_client_takes_the_files_that_the_journal_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\"", PROGRAM, "serve"]);
+    limited.args(["--segment-bytes", "128 KiB", "--event-segment-bytes", "128 KiB"]);
+    limited.args(["--listen", "127.0.0.1:0", "--market-data", "127.0.0.1:0", "--data"]);
+    let mut serving = Serving::spawn(limited.arg(directory.path()));
+    serving.wait_for("72 connections at most, not 4096");
+    let line = serving.wait_for("order entry on ");
+    let address = line.split([' ', ',']).find_map(|word| word.parse().ok()).unwrap();
+    let mut good = Peer::from(address, GOOD, 0);
+    let crowd: Vec<Peer> = (0..200).map(|_| Peer::open(address)).collect();
+    // Each file of the journal and of the event log has room for a few hundred.
+    for number in 0..2_000 {
+        good.order(&order(number, Side::BUY, 1, PRICE / 2)).unwrap();
+        assert_eq!(answered(&good.told()), Some(token(number)));
+    }
+    drop(crowd);
+    serving.wait_for("turned away");
+    drop(good);
+    serving.drain();
 }
