@@ -463,8 +463,9 @@ def main(program):
             sys.exit(f"tshark finds {theirs} SoupBinTCP packets of {ours}")
     check_orders(entry)
     idle = check_market(dissected, feed, mold, requests, told)
-    print(f"{len(dissected)} packets dissected: {len(entry)} order entry connections, {told} market "
-          f"messages twice, {idle} heartbeats in MoldUDP64; nothing malformed, all fields as sent")
+    print(f"{len(dissected)} packets dissected: {len(entry)} order entry connections, {told} "
+          f"market messages twice, {idle} heartbeats in MoldUDP64; "
+          "nothing malformed, all fields as sent")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What goes over the wires, seen by somebody else: Wireshark's own dissectors of SoupBinTCP, OUCH 4.2
-# and MoldUDP64. Needs python3, and tshark from the package of that name; no rights beyond a user's.
+# What goes over the wires, seen by somebody else: Wireshark's dissectors of SoupBinTCP,
+# OUCH 4.2 and MoldUDP64. Needs python3, and tshark from the package of that name, but no rights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v tshark >/dev/null; then

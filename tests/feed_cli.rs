@@ -19,7 +19,8 @@ const DAY: &str = r#"{"change_state":{"symbol":"AAPL","state":"pre_open"}}
 {"change_state":{"symbol":"AAPL","state":"closed"}}
 {"end_day":{}}
 "#;
-const WORLD: &str = r#"{"add_instrument":{"symbol":"AAPL","tick":"0.0100","lowest":"0.0100","highest":"1000.0000"}}
+const WORLD: &str = r#"
+{"add_instrument":{"symbol":"AAPL","tick":"0.01","lowest":"0.01","highest":"900.00"}}
 {"set_participant":{"participant":1}}
 {"set_session":{"session":1,"participant":1}}
 "#;

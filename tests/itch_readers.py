@@ -361,7 +361,8 @@ def read_with_itch_book(path, is_collecting):
         names |= dict(zip(batch.symbols["locate"], batch.symbols["symbol"]))
         for row, locate in enumerate(batch.depth["locate"].tolist()):
             last[locate] = {name: int(cells[row]) for name, cells in batch.depth.items()}
-    wrong = ["unknown", "malformed", "pending_bytes", "missing_ref", "rejected", "dup_ref", "clamped"]
+    wrong = ["unknown", "malformed", "pending_bytes", "missing_ref", "rejected", "dup_ref",
+             "clamped"]
     if not is_collecting:
         wrong.append("crossed_books")
     if found := {name: feed.stats[name] for name in wrong if feed.stats[name]}:
