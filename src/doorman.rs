@@ -100,14 +100,14 @@ impl Stage for Doorman {
         while !self.verdicts.is_full()
             && let Ok(request) = self.requests.try_recv()
         {
-            work += 1;
-            if self.failed.is_too_often(request.from, now) {
-                self.decide(&request, None);
-            } else if let Some(user) = self.proven.known(&request) {
-                self.decide(&request, Some(user));
-            } else {
+            let known = self.proven.known(&request);
+            let is_too_often = self.failed.is_too_often(request.from, now);
+            if known.is_none() && !is_too_often {
                 self.guesses.push_back(request);
+                continue;
             }
+            self.decide(&request, known.filter(|_| !is_too_often));
+            work += 1;
         }
         if self.verdicts.is_full() {
             return Ok(work);
@@ -288,17 +288,34 @@ mod tests {
     }
 
     #[test]
+    fn who_is_known_does_not_wait_behind_those_who_guess() {
+        let (mut doorman, door) = Doorman::new(Users::demo());
+        assert_eq!(ask(&mut doorman, &door, request(1, HERE, RIGHT), at(0)), Some(5));
+        for ticket in 2..8 {
+            door.requests.send(request(ticket, HERE, WRONG)).unwrap();
+        }
+        door.requests.send(request(9, HERE, RIGHT)).unwrap();
+        assert_eq!(doorman.poll(at(1)).unwrap(), 2, "the known one, and one guess");
+        let tickets: Vec<u64> = door.verdicts.try_iter().map(|verdict| verdict.ticket).collect();
+        assert_eq!(tickets, [9, 2]);
+    }
+
+    #[test]
     fn a_password_is_proven_once_for_its_user_alone() {
         let users = Users::demo();
         let mut proven = Proven::new();
+        let by = |username: &[u8; 6], password| Request {
+            username: *username,
+            ..request(1, HERE, password)
+        };
         let mut verify =
-            |name: &[u8; 6], users| proven.verify(users, *name, RIGHT).map(|user| user.session);
+            |name, users| proven.verify(users, &by(name, RIGHT)).map(|user| user.session);
         assert_eq!(verify(b"TRDR05", &users), Some(5));
         assert_eq!(verify(b"TRDR06", &users), Some(6));
         let nobody = Users::default();
         assert_eq!(verify(b"TRDR05", &nobody), Some(5), "it is known");
         assert_eq!(verify(b"TRDR07", &nobody), None);
-        assert_eq!(proven.verify(&users, *b"TRDR05", WRONG), None);
+        assert_eq!(proven.verify(&users, &by(b"TRDR05", WRONG)), None);
         assert_eq!(proven.users.len(), 2);
     }
 
