@@ -425,7 +425,7 @@ fn a_journal_that_lost_its_beginning_is_replayed_from_a_snapshot_or_refused() {
     apply(&SMALL, data, "").expect(0, &["from the snapshot at"]);
     fs::remove_dir_all(data.join("snapshots")).unwrap();
     replay(&[], data).expect(2, &["begins with command", "from an archive"]);
-    apply(&SMALL, data, "").expect(3, &["begins with command", "journal repair"]);
+    apply(&SMALL, data, "").expect(3, &["begins with command", "journal archive"]);
 }
 
 /// A program of a few lines of shell.
