@@ -8,5 +8,7 @@ if ! command -v tshark >/dev/null; then
     exit 1
 fi
 # All of the workspace is named to share its build.
-cargo build -q --workspace --bin ringframe
-exec python3 tests/dissect.py "${CARGO_TARGET_DIR:-target}/debug/ringframe"
+# ./test has one already.
+program=${RINGFRAME_PROGRAM:-${CARGO_TARGET_DIR:-target}/debug/ringframe}
+[[ -n ${RINGFRAME_PROGRAM:-} ]] || cargo build -q --bin ringframe
+exec python3 tests/dissect.py "$program"

@@ -16,5 +16,7 @@ if [[ $(cat "$home/installed" 2>/dev/null) != "${readers[*]}" ]]; then
     echo "${readers[*]}" >"$home/installed"
 fi
 # All of the workspace is named to share its build.
-cargo build -q --workspace --bin ringframe
-exec "$home/bin/python" tests/itch_readers.py "${CARGO_TARGET_DIR:-target}/debug/ringframe" "$@"
+# ./test has one already.
+program=${RINGFRAME_PROGRAM:-${CARGO_TARGET_DIR:-target}/debug/ringframe}
+[[ -n ${RINGFRAME_PROGRAM:-} ]] || cargo build -q --bin ringframe
+exec "$home/bin/python" tests/itch_readers.py "$program" "$@"
