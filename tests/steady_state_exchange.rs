@@ -1,8 +1,4 @@
 //! The exchange's steady state allocates nothing: what a day needs is taken before it begins.
-#![allow(unsafe_code, reason = "a counting allocator has to implement an unsafe trait")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use commands::{Market, Translator};
 use loadgen::flow::{Equity, Flow, Mix, Regime};
@@ -13,36 +9,8 @@ use ringframe::logic::Logic;
 #[path = "../benches/exchange/commands.rs"]
 mod commands;
 
-/// Counts what the calling thread allocates.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator. The counter needs neither
-// allocation nor a destructor, so touching it here cannot recurse.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+#[allow(dead_code, reason = "others count page faults, too")]
+mod counting;
 
 const BATCH: usize = 32;
 
@@ -54,9 +22,9 @@ fn allocations(flow: &Flow) -> u64 {
     let commands: Vec<Command> = flow.ops.iter().map(|op| translator.command(op)).collect();
     let (warm_up, steady) = commands.split_at(commands.len() / 2);
     play(&mut market, warm_up);
-    let before = ALLOCATIONS.get();
+    let before = counting::allocations();
     play(&mut market, steady);
-    ALLOCATIONS.get() - before
+    counting::allocations() - before
 }
 
 fn play(market: &mut Market, commands: &[Command]) {

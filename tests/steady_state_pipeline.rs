@@ -1,10 +1,6 @@
 //! The steady state of the polled stages on real files: no allocation, and no page fault but the
 //! tail page's after a sync. The helpers of the journals run on threads of their own.
 #![expect(clippy::disallowed_methods, reason = "a test looks at the clock")]
-#![allow(unsafe_code, reason = "a counting allocator has to implement an unsafe trait")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use loadgen::flow::Mix;
 use ringframe::exchange::command::Command;
@@ -13,6 +9,7 @@ use ringframe::node::{NodeOptions, Stores};
 use ringframe::release::ReleasePolicy;
 use ringframe::stage::Stage;
 
+use counting::{allocations, faults};
 use world::{Commands, World};
 
 #[path = "../benches/exchange/commands.rs"]
@@ -22,36 +19,7 @@ mod commands;
 #[allow(dead_code, reason = "the pipeline's bench uses the rest")]
 mod world;
 
-/// Counts what the calling thread allocates; the helpers may allocate as they like.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator. The counter needs neither
-// allocation nor a destructor, so touching it here cannot recurse.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+mod counting;
 
 const COMMANDS: usize = 300_000;
 /// So many are published at once: six pages of the journal and more, ten and more of the log.
@@ -59,15 +27,6 @@ const BATCH: usize = 256;
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// Reading the counters and the first use of a stack page cost a few.
 const SLACK: u64 = 8;
-
-/// Minor and major page faults of the calling thread so far: the same counters as
-/// `getrusage(RUSAGE_THREAD)`.
-fn faults() -> u64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-    // The name in brackets may hold spaces; minflt and majflt are fields 10 and 12 of all.
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
-    fields[7].parse::<u64>().unwrap() + fields[9].parse::<u64>().unwrap()
-}
 
 /// Publishes each batch and runs until its events are let out and logged; says how often the
 /// journaler had something to publish: there are no more syncs than that.
@@ -119,9 +78,9 @@ fn run(commands: &Commands, release: ReleasePolicy) -> Measured {
     let segments = || segments(&stores.journal) + segments(&stores.events);
 
     let segments_before = segments();
-    let (faults_before, allocations_before) = (faults(), ALLOCATIONS.get());
+    let (faults_before, allocations_before) = (faults(), allocations());
     let syncs = play(&mut world, steady);
-    let allocations = ALLOCATIONS.get() - allocations_before;
+    let allocations = allocations() - allocations_before;
     let faults = faults() - faults_before;
 
     let rolls = segments() - segments_before;

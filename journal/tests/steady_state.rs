@@ -1,45 +1,16 @@
 //! The appender's steady state: no allocation, and no page fault but the tail page's after a sync.
 #![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
-#![allow(unsafe_code, reason = "a counting allocator has to implement an unsafe trait")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
 
 use ringframe_journal::{
     Append, Frame, Helpers, Journal, MappedStorage, Options, SyncPolicy, Writer, survey,
 };
 
-/// Counts what the calling thread allocates; the helpers may allocate as they like.
-struct Counting;
+use counting::{allocations, faults};
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator. The counter needs neither
-// allocation nor a destructor, so touching it here cannot recurse.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+#[path = "../../tests/counting/mod.rs"]
+mod counting;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 const PAYLOAD: [u8; 224] = [7; 224];
@@ -49,15 +20,6 @@ const ROLLS: u64 = 6;
 /// Reading the counters and the first use of a stack page cost a few.
 const SLACK: u64 = 8;
 const BATCHES: u64 = ROLLS * SEGMENT_BYTES / (BATCH * 256);
-
-/// Minor and major page faults of the calling thread so far: the same counters as
-/// `getrusage(RUSAGE_THREAD)`.
-fn faults() -> u64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-    // The name in brackets may hold spaces; minflt and majflt are fields 10 and 12 of all.
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
-    fields[7].parse::<u64>().unwrap() + fields[9].parse::<u64>().unwrap()
-}
 
 /// Appends and publishes one batch, and lets the helpers keep up; never allocates.
 fn batch(writer: &mut Writer<MappedStorage>) {
@@ -102,14 +64,14 @@ fn run(sync: SyncPolicy, wait_for_sync: bool) -> Measured {
     faults();
     let segments = survey(&storage).unwrap().len() as u64;
 
-    let (faults_before, allocations_before) = (faults(), ALLOCATIONS.get());
+    let (faults_before, allocations_before) = (faults(), allocations());
     for _ in 0..BATCHES {
         batch(&mut writer);
         while wait_for_sync && writer.positions().synced() < writer.positions().journaled() {
             std::thread::sleep(Duration::from_micros(100));
         }
     }
-    let allocations = ALLOCATIONS.get() - allocations_before;
+    let allocations = allocations() - allocations_before;
     let faults = faults() - faults_before;
 
     let rolls = survey(&storage).unwrap().len() as u64 - segments;
