@@ -29,7 +29,8 @@
 //! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
-//! 9. [`gateway`]: the one stage that faces clients. [`wire`]: the bytes that they see;
+//! 9. [`gateway`]: the one stage that faces clients. [`wire`], a crate of its own so that the load
+//!    generator shares it: the bytes that they see;
 //!    [`dialect`]: what those mean to the exchange. [`streams`]: what clients are told, numbered
 //!    from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`].
 //!    [`client`] speaks them from the other side, for programs that trade here.
@@ -38,6 +39,7 @@
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
 pub use ringframe_journal as journal;
+pub use ringframe_wire as wire;
 
 pub mod client;
 pub mod clock;
@@ -81,4 +83,3 @@ mod sync;
 pub mod types;
 pub mod upkeep;
 pub mod users;
-pub mod wire;

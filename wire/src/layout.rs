@@ -251,8 +251,8 @@ macro_rules! messages {
 
             /// Reads the message that these bytes are.
             #[inline]
-            pub fn decode(bytes: &[u8]) -> Result<Self, $crate::wire::layout::Malformed> {
-                let malformed = |expected| $crate::wire::layout::Malformed {
+            pub fn decode(bytes: &[u8]) -> Result<Self, $crate::layout::Malformed> {
+                let malformed = |expected| $crate::layout::Malformed {
                     protocol: $text,
                     kind: bytes.first().copied(),
                     length: bytes.len(),
@@ -279,4 +279,4 @@ macro_rules! messages {
     };
 }
 
-pub(super) use {letters, messages, structs};
+pub(crate) use {letters, messages, structs};

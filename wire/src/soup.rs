@@ -5,7 +5,7 @@
 //! length that is zero or above what the reader bears is an error as soon as both of its bytes are
 //! there, so that nobody waits, or keeps room, for what will be refused.
 
-use crate::wire::layout::{Alpha, trim};
+use crate::layout::{Alpha, trim};
 
 /// Before the payload: a length of two bytes, which counts the type and the payload, and the type.
 pub const HEADER_BYTES: usize = 3;

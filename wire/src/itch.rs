@@ -3,7 +3,7 @@
 
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 
-use crate::wire::layout::{Alpha, U48, letters, messages, structs};
+use crate::layout::{Alpha, U48, letters, messages, structs};
 
 /// What is traded.
 pub type Stock = Alpha<8>;

@@ -2,7 +2,7 @@
 
 use zerocopy::byteorder::big_endian::{U32, U64};
 
-use crate::wire::layout::{Alpha, letters, messages, structs};
+use crate::layout::{Alpha, letters, messages, structs};
 
 /// The client's name for an order.
 pub type Token = Alpha<14>;

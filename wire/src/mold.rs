@@ -7,7 +7,7 @@
 use zerocopy::byteorder::big_endian::{U16, U64};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::wire::layout::{Alpha, structs};
+use crate::layout::{Alpha, structs};
 
 /// What a datagram should not be longer than, to travel in one piece.
 pub const DATAGRAM_BYTES: usize = 1_400;
