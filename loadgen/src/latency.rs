@@ -1,6 +1,7 @@
 //! Latencies, and the few numbers that stand for them.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 /// Covered without growing, so that recording below it never allocates.
 const EXPECTED_NS_MAX: u64 = 60_000_000_000;
@@ -64,7 +65,7 @@ impl Default for Latencies {
 }
 
 /// A run in seven numbers: how many, and percentiles to the worst, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// How many latencies were recorded.
     pub count: u64,

@@ -15,5 +15,6 @@ pub mod echo;
 pub mod flow;
 pub mod latency;
 pub mod random;
+pub mod results;
 pub mod schedule;
 pub mod table;

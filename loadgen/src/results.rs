@@ -1,0 +1,163 @@
+//! What a run leaves behind in `summary.json`: enough for a report, without the histograms.
+
+use serde::{Deserialize, Serialize};
+
+use crate::latency::{Latencies, Summary};
+
+/// The layout of `summary.json`; another number when an old reader would misread it.
+pub const FORMAT: u32 = 1;
+
+/// One run, with its floor beside it when that was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Results {
+    /// [`FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// What was measured, for a heading: `run`, `echo`, `sweep` and what distinguishes it.
+    pub title: String,
+    /// When it began, RFC 3339, UTC.
+    pub begun: String,
+    /// Where.
+    pub host: Host,
+    /// What was played: rate, arrival, sessions, flow, seed …, in the order to show it.
+    pub load: Vec<Fact>,
+    /// What the server said of itself: version, policy, settings; empty when it was not asked.
+    pub server: Vec<Fact>,
+    /// The target's figures; their fields stand at the top of the file.
+    #[serde(flatten)]
+    pub measured: Measured,
+    /// The bare echo's, with the same schedule, in the same run.
+    pub echo: Option<Measured>,
+    /// How long a thread that only looked at the clock was kept from it, over the same time.
+    pub hiccup_ns: Option<Summary>,
+    /// The steps of a sweep by rising rate; empty for a single run.
+    pub sweep: Vec<Step>,
+}
+
+/// A name and what to show beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// In a few words.
+    pub name: String,
+    /// As a person would write it.
+    pub value: String,
+}
+
+/// The machine that it ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// CPU, cores, kernel, quota, governor, disk …, in the order to show them.
+    pub facts: Vec<Fact>,
+}
+
+/// What one target did with one schedule. Warm-up is excluded everywhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    /// From the time when a message was due to its answer.
+    pub latency_ns: Summary,
+    /// From the time when it really went out: what a closed loop would have reported.
+    pub service_ns: Summary,
+    /// Messages that went out.
+    pub sent: u64,
+    /// Messages that were answered.
+    pub answered: u64,
+    /// Messages that never were.
+    pub lost: u64,
+    /// Answers that came twice.
+    pub repeated: u64,
+    /// Answers that nobody asked for, or out of turn, or of a wrong kind.
+    pub unexpected: u64,
+    /// Messages a second that were wanted.
+    pub wanted_per_second: f64,
+    /// Answers a second that came.
+    pub answered_per_second: f64,
+    /// How long it measured.
+    pub seconds: f64,
+    /// The latency distribution, by rising percentile, to the maximum (percentile 100).
+    pub curve: Vec<Point>,
+    /// The run in equal slices, in order.
+    pub intervals: Vec<Interval>,
+    /// What the first few wrong answers were, in words.
+    pub errors: Vec<String>,
+}
+
+impl Measured {
+    /// Whether every message was answered once, by what was expected.
+    pub fn is_complete(&self) -> bool {
+        self.lost == 0 && self.repeated == 0 && self.unexpected == 0
+    }
+}
+
+/// One point of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// From 0 to 100.
+    pub percentile: f64,
+    /// So many percent did not exceed this.
+    pub ns: u64,
+}
+
+/// A slice of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Its beginning, from the beginning of what is measured.
+    pub from_seconds: f64,
+    /// Messages that went out in it.
+    pub sent: u64,
+    /// Answers that came in it.
+    pub answered: u64,
+    /// Wrong answers that came in it.
+    pub wrong: u64,
+    /// Half of its answers took no longer.
+    pub p50: u64,
+    /// 99 % of its answers took no longer.
+    pub p99: u64,
+    /// None of its answers took longer.
+    pub max: u64,
+    /// The longest time that the machine kept a thread from the clock in it.
+    pub hiccup_max: u64,
+}
+
+/// One rate of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Messages a second that were wanted.
+    pub wanted_per_second: f64,
+    /// Answers a second that came.
+    pub answered_per_second: f64,
+    /// From the time when a message was due.
+    pub latency_ns: Summary,
+    /// Whether it met the sweep's target: nothing lost, and the latency below the limit.
+    pub held: bool,
+}
+
+impl Latencies {
+    /// The distribution with more points the nearer to the maximum, so that it draws well on an
+    /// axis of nines.
+    pub fn curve(&self) -> Vec<Point> {
+        let mut curve: Vec<Point> = Vec::new();
+        let mut rest = 100.0;
+        while rest > 0.000_01 {
+            let percentile = 100.0 - rest;
+            curve.push(Point { percentile, ns: self.percentile(percentile) });
+            rest *= 0.8;
+        }
+        curve.push(Point { percentile: 100.0, ns: self.percentile(100.0) });
+        curve
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_rises_from_the_least_to_the_maximum() {
+        let mut latencies = Latencies::new();
+        (1..=1_000).for_each(|value| latencies.record(value));
+        let curve = latencies.curve();
+        assert_eq!((curve[0].percentile, curve[0].ns), (0.0, 1));
+        let last = curve.last().expect("never empty");
+        assert_eq!((last.percentile, last.ns), (100.0, 1_000));
+        assert!(curve.is_sorted_by(|a, b| a.percentile < b.percentile && a.ns <= b.ns));
+    }
+}
