@@ -1,6 +1,8 @@
 //! A growable array that never moves what it holds: growing costs one chunk, not a copy of all.
 
-use serde::de::Error;
+use std::fmt;
+
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -88,16 +90,33 @@ impl<'de, T: Copy + FromBytes + Immutable + IntoBytes + KnownLayout> Deserialize
     for Chunks<T>
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut chunks = Self::default();
-        for part in Vec::<ByteBuf>::deserialize(deserializer)? {
+        deserializer.deserialize_seq(Parts(Self::default()))
+    }
+}
+
+/// Takes one chunk's bytes after the other, so that only one is in memory twice.
+struct Parts<T>(Chunks<T>);
+
+impl<'de, T: Copy + FromBytes + Immutable + IntoBytes + KnownLayout> Visitor<'de> for Parts<T> {
+    type Value = Chunks<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("chunks, each as bytes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Chunks<T>, A::Error> {
+        let Self(mut chunks) = self;
+        while let Some(part) = parts.next_element::<ByteBuf>()? {
             if !part.len().is_multiple_of(size_of::<T>()) || part.len() > CHUNK * size_of::<T>() {
-                return Err(D::Error::custom(format!("{} bytes are no chunk", part.len())));
+                return Err(A::Error::custom(format!("{} bytes are no chunk", part.len())));
+            }
+            if !chunks.len.is_multiple_of(CHUNK) {
+                return Err(A::Error::custom("a chunk after one that is not full"));
             }
             let values = part.len() / size_of::<T>();
-            if !chunks.len.is_multiple_of(CHUNK) {
-                return Err(D::Error::custom("a chunk after one that is not full"));
+            if values > 0 {
+                chunks.add_chunk();
             }
-            chunks.reserve(chunks.len + values);
             if let Some(chunk) = chunks.chunks.last_mut() {
                 chunk[..values].as_mut_bytes().copy_from_slice(&part);
             }

@@ -154,6 +154,8 @@ impl Default for Tokens {
 
 /// How many tokens move to a larger table with each new one.
 const MOVED_PER_TOKEN: usize = 8;
+/// How far ahead of an entry its line of the index is loaded.
+const INDEX_AHEAD: u32 = 16;
 
 impl Tokens {
     /// How many there are; the last one's number too.
@@ -261,11 +263,19 @@ impl Tokens {
         }
     }
 
+    /// A line of the index is far from the one before it, so each is asked for well ahead.
     fn index_log(&mut self) {
-        for number in 1..self.log.len() as u32 {
-            let entry = self.log.get(number);
-            let key = Key::new(entry.session, entry.token);
-            self.table.add(&key, number);
+        let key = |log: &Chunks<Entry>, number| {
+            let entry = log.get(number);
+            Key::new(entry.session, entry.token)
+        };
+        let len = self.log.len() as u32;
+        for number in 1..len {
+            let ahead = number + INDEX_AHEAD;
+            if ahead < len {
+                self.prefetch(&key(&self.log, ahead));
+            }
+            self.table.add(&key(&self.log, number), number);
         }
     }
 
