@@ -1,7 +1,7 @@
 //! The crate's only reader of time.
 #![expect(clippy::disallowed_methods, reason = "the one place that reads a clock")]
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Counts nanoseconds from its start. Copies share the start, so that threads agree.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,14 @@ impl Clock {
             std::hint::spin_loop();
         }
     }
+}
+
+/// A time of day.
+pub type WallTime = SystemTime;
+
+/// The time of day: for names and headings, never for a latency.
+pub fn time_of_day() -> WallTime {
+    SystemTime::now()
 }
 
 #[cfg(test)]

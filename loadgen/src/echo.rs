@@ -1,80 +1,97 @@
-//! The machine's own floor: an open loop against a bare TCP echo on loopback.
+//! The machine's own floor: an open loop against a bare TCP echo.
 //!
 //! Two threads, the client's and the echo's, poll their nonblocking sockets without ever sleeping,
-//! with Nagle's delay off. Whatever stands behind a socket can only be slower than this.
+//! with Nagle's delay off. Whatever stands behind a socket can only be slower than this. The client
+//! is the same engine that talks to a real server.
 #![expect(clippy::disallowed_methods, reason = "the echo runs on a thread of its own")]
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crate::clock::Clock;
-use crate::latency::Latencies;
-use crate::schedule::{Arrival, Schedule};
+use crate::clock::{WallTime, time_of_day};
+use crate::engine::{Engine, Links, Talk, now_or_zero};
+use crate::hiccup;
+use crate::live::{self, Live, View};
+use crate::results::Measured;
+use crate::schedule::Times;
+use crate::tally::{Recorded, Sent, Tally, Wrong};
 
-/// An order-sized message: the intended time, a number, then zeros.
+/// An order-sized message: a number, then zeros.
 pub const MESSAGE_BYTES: usize = 64;
-/// What one session holds back while its socket is full. Beyond it messages wait in the schedule,
-/// where they cost nothing and keep their intended times.
-const OUTBOX_BYTES_MAX: usize = 64 * 1024;
-/// How long after the end answers may still come, besides as much again as the run was long.
-const GRACE: Duration = Duration::from_secs(2);
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// What to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// How messages are spread over time.
-    pub arrival: Arrival,
-    /// Messages a second, over all sessions.
-    pub rate: NonZeroU64,
-    /// How long messages are due.
-    pub duration: Duration,
-    /// Connections, which take turns.
+    /// Somebody else's echo; our own, on a thread of this process, when there is none.
+    pub target: Option<String>,
+    /// When.
+    pub times: Times,
+    /// Connections.
     pub sessions: usize,
-    /// The same seed gives the same schedule.
-    pub seed: u64,
+    /// Sleeps where nothing is due, instead of polling.
+    pub is_polite: bool,
+    /// How it is shown while it goes on.
+    pub view: View,
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
-    /// Messages that were given to a socket, or at least to its session.
-    pub sent: u64,
-    /// Messages that came back.
-    pub answered: u64,
-    /// From the intended time to the answer.
-    pub latencies: Latencies,
+    /// When it began.
+    pub begun: WallTime,
+    /// The figures.
+    pub measured: Measured,
+    /// The histograms behind them.
+    pub recorded: Recorded,
+    /// How long a thread was kept from the clock meanwhile: when, and how long.
+    pub hiccups: Vec<(u64, u64)>,
     /// When the client gave up: how long the first unsent message had been due.
     pub behind_ns: Option<u64>,
 }
 
 impl Report {
-    /// Messages that were sent and never came back.
-    pub fn lost(&self) -> u64 {
-        self.sent - self.answered
-    }
-
-    /// Whether all that was due was sent and answered.
+    /// Whether all that was due was sent and answered, once.
     pub fn is_complete(&self) -> bool {
-        self.lost() == 0 && self.behind_ns.is_none()
+        self.measured.is_complete() && self.behind_ns.is_none()
     }
 }
 
-/// Runs echo and client, until every answer is back or it is clear that some will not come.
+/// Runs the client, with messages of one size and sessions that take turns.
 pub fn run(options: &Options) -> io::Result<Report> {
+    let sessions = options.sessions;
+    run_like(options, (0..).map(|number| (number % sessions, MESSAGE_BYTES)))
+}
+
+/// Runs the client with messages of these sessions and sizes, until every answer is back or it is
+/// clear that some will not come.
+pub(crate) fn run_like(
+    options: &Options,
+    messages: impl Iterator<Item = (usize, usize)>,
+) -> io::Result<Report> {
+    if let Some(target) = &options.target {
+        let mut engine = Engine::new(options.sessions, options.is_polite)?;
+        for link in 0..options.sessions {
+            engine.links.connect(link, target)?;
+        }
+        return ask_all(options, engine, messages);
+    }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    let (mut near, mut far) = (Vec::new(), Vec::new());
-    for _ in 0..options.sessions {
-        near.push(Session::new(prepared(TcpStream::connect(address)?)?));
-        far.push(Echo::new(prepared(listener.accept()?.0)?));
+    let mut engine = Engine::new(options.sessions, options.is_polite)?;
+    let mut far = Vec::new();
+    for link in 0..options.sessions {
+        engine.links.put(link, TcpStream::connect(address)?)?;
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        far.push(stream);
     }
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let echo = scope.spawn(|| answer_all(far, &stop));
-        let report = ask_all(options, &mut near);
+        let report = ask_all(options, engine, messages);
         stop.store(true, Ordering::Relaxed);
         // When the echo fails, the client sees no more than a closed connection.
         echo.join().map_err(|_| io::Error::other("the echo thread panicked"))??;
@@ -82,216 +99,284 @@ pub fn run(options: &Options) -> io::Result<Report> {
     })
 }
 
-fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    Ok(stream)
+fn ask_all(
+    options: &Options,
+    mut engine: Engine,
+    messages: impl Iterator<Item = (usize, usize)>,
+) -> io::Result<Report> {
+    let live = std::sync::Arc::new(Live::default());
+    let mut tally = Tally::new(std::sync::Arc::clone(&live));
+    let asked = vec![Asked::default(); options.sessions];
+    let mut talk = Echoed { messages: messages.peekable(), asked, waiting: 0 };
+    let Times { due, from, until } = &options.times;
+    let (begun, begin) = (time_of_day(), engine.clock.now());
+    tally.begin(begin + from, begin + until);
+    let over = AtomicBool::new(false);
+    let (ended, hiccups) = std::thread::scope(|scope| {
+        scope.spawn(|| live::show(&live, options.view, "echo", *until, &over));
+        let clock = engine.clock;
+        let hiccups = scope.spawn({
+            let over = &over;
+            move || hiccup::watch(clock, over)
+        });
+        let due = due.iter().map(|at| begin + at);
+        let ended = engine.play(&mut talk, &mut tally, due, begin + until);
+        over.store(true, Ordering::Relaxed);
+        talk.give_up(&mut tally, clock.now());
+        ended.map(|ended| (ended, hiccups.join().unwrap_or_default()))
+    })?;
+    Ok(Report {
+        begun,
+        measured: tally.measured(&hiccups, Vec::new()),
+        recorded: tally.recorded(),
+        hiccups,
+        behind_ns: ended.behind_ns,
+    })
 }
 
-fn ask_all(options: &Options, sessions: &mut [Session]) -> io::Result<Report> {
-    let end = nanos(options.duration);
-    let give_up = end.saturating_mul(2).saturating_add(nanos(GRACE));
-    let schedule = Schedule::new(options.arrival, options.rate, options.seed);
-    let mut due = schedule.take_while(|at| *at < end).peekable();
-    let mut report = Report::default();
-    let clock = Clock::start();
-    loop {
-        let now = clock.now();
-        loop {
-            let session = &mut sessions[(report.sent % options.sessions as u64) as usize];
-            if !session.has_room() {
-                break;
+/// What one session asked.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    /// How many were asked in all.
+    count: u64,
+    /// Those that are not answered, in order, and how long they are.
+    pending: VecDeque<(Sent, usize)>,
+}
+
+/// The client's side.
+struct Echoed<I: Iterator<Item = (usize, usize)>> {
+    messages: std::iter::Peekable<I>,
+    asked: Vec<Asked>,
+    waiting: u64,
+}
+
+impl<I: Iterator<Item = (usize, usize)>> Echoed<I> {
+    fn give_up(&mut self, tally: &mut Tally, now: u64) {
+        for (link, asked) in self.asked.iter().enumerate() {
+            for _ in &asked.pending {
+                tally.lost(now, || format!("session {link}: a message that did not come back"));
             }
-            let Some(at) = due.next_if(|at| *at <= now) else { break };
-            session.ask(at);
-            report.sent += 1;
         }
-        for session in sessions.iter_mut() {
-            session.flush()?;
-            report.answered += session.receive(&clock, &mut report.latencies)?;
-        }
-        let is_done = due.peek().is_none() && report.answered == report.sent;
-        if is_done || now > give_up {
-            report.behind_ns = due.peek().map(|at| now.saturating_sub(*at));
-            return Ok(report);
-        }
-        std::hint::spin_loop();
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// One connection of the client.
-struct Session {
-    stream: TcpStream,
-    outbox: Vec<u8>,
-    inbox: Box<[u8]>,
-    inbox_len: usize,
-    asked: u64,
-    answered: u64,
-}
-
-impl Session {
-    fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            outbox: Vec::with_capacity(OUTBOX_BYTES_MAX),
-            inbox: vec![0; OUTBOX_BYTES_MAX].into(),
-            inbox_len: 0,
-            asked: 0,
-            answered: 0,
+impl<I: Iterator<Item = (usize, usize)>> Talk for Echoed<I> {
+    #[inline]
+    fn ask(&mut self, links: &mut Links, due: u64, now: u64, tally: &mut Tally) -> Option<usize> {
+        let &(index, bytes) = self.messages.peek()?;
+        let link = links.link(index);
+        if !link.has_room(bytes) {
+            return None;
         }
-    }
-
-    fn has_room(&self) -> bool {
-        self.outbox.len() + MESSAGE_BYTES <= OUTBOX_BYTES_MAX
-    }
-
-    fn ask(&mut self, intended: u64) {
+        self.messages.next();
+        let asked = &mut self.asked[index];
         let mut message = [0; MESSAGE_BYTES];
-        message[..8].copy_from_slice(&intended.to_le_bytes());
-        message[8..16].copy_from_slice(&self.asked.to_le_bytes());
-        self.outbox.extend_from_slice(&message);
-        self.asked += 1;
+        message[..8].copy_from_slice(&asked.count.to_le_bytes());
+        link.outbox().extend_from_slice(&message[..bytes]);
+        asked.count += 1;
+        let sent = Sent { due, out: now };
+        asked.pending.push_back((sent, bytes));
+        self.waiting += 1;
+        tally.sent(sent);
+        Some(index)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.outbox.is_empty() {
-            let written = now_or_zero(self.stream.write(&self.outbox))?;
-            self.outbox.drain(..written);
+    fn hear(
+        &mut self,
+        _: &mut Links,
+        link: usize,
+        bytes: &[u8],
+        now: u64,
+        tally: &mut Tally,
+    ) -> Result<usize, String> {
+        let asked = &mut self.asked[link];
+        let mut taken = 0;
+        while let Some(&(sent, length)) = asked.pending.front() {
+            let Some(message) = bytes.get(taken..taken + length) else { return Ok(taken) };
+            let expected = asked.count - asked.pending.len() as u64;
+            let number = u64::from_le_bytes(message[..8].try_into().expect("eight bytes"));
+            if number != expected {
+                let what = || format!("session {link}: message {number} instead of {expected}");
+                let wrong = if number < expected { Wrong::Repeated } else { Wrong::Unexpected };
+                tally.wrong(wrong, now, what);
+                return Err(what());
+            }
+            asked.pending.pop_front();
+            self.waiting -= 1;
+            tally.answered(sent, now);
+            taken += length;
         }
+        if taken < bytes.len() {
+            let what = || format!("session {link}: bytes that nobody asked for");
+            tally.wrong(Wrong::Unexpected, now, what);
+            return Err(what());
+        }
+        Ok(taken)
+    }
+
+    fn cut(&mut self, _: usize, why: String, _: u64) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("the echo: {why}")))
+    }
+
+    fn upkeep(&mut self, _: &mut Links, _: u64, _: &mut Tally) -> io::Result<()> {
         Ok(())
     }
 
-    /// Records the answers that are there, and returns how many.
-    fn receive(&mut self, clock: &Clock, latencies: &mut Latencies) -> io::Result<u64> {
-        if self.answered == self.asked {
-            return Ok(0);
-        }
-        self.inbox_len += match self.stream.read(&mut self.inbox[self.inbox_len..]) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the echo hung up")),
-            read => now_or_zero(read)?,
-        };
-        let now = clock.now();
-        let whole = self.inbox_len - self.inbox_len % MESSAGE_BYTES;
-        for message in self.inbox[..whole].chunks_exact(MESSAGE_BYTES) {
-            let number = word(message, 8);
-            if number != self.answered {
-                let expected = self.answered;
-                let text = format!("the echo answered message {number} instead of {expected}");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-            }
-            self.answered += 1;
-            latencies.record(now.saturating_sub(word(message, 0)));
-        }
-        self.inbox.copy_within(whole..self.inbox_len, 0);
-        self.inbox_len -= whole;
-        Ok((whole / MESSAGE_BYTES) as u64)
+    fn is_settled(&self) -> bool {
+        self.waiting == 0
     }
 }
 
-fn word(message: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(message[at..at + 8].try_into().expect("eight bytes"))
-}
+/// With few connections it is faster to try all than to ask which have something.
+const TRIED: usize = 8;
 
-fn answer_all(mut connections: Vec<Echo>, stop: &AtomicBool) -> io::Result<()> {
+fn answer_all(streams: Vec<TcpStream>, stop: &AtomicBool) -> io::Result<()> {
+    let count = streams.len();
+    let mut links = Links::new(0)?;
+    let mut echoes = Vec::new();
+    for (index, stream) in streams.into_iter().enumerate() {
+        stream.set_nonblocking(true)?;
+        links.watch(index, &stream)?;
+        echoes.push(Echo { stream, buffer: Vec::new(), from: 0 });
+    }
+    let mut room = vec![0; BUFFER_BYTES];
+    // Those that could not give all back.
+    let mut stuck: Vec<usize> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        for connection in &mut connections {
-            connection.poll()?;
+        let found = if count <= TRIED { count } else { links.look()? };
+        for index in 0..found {
+            let index = if count <= TRIED { index } else { links.ready(index) };
+            if echoes[index].is_free() && !echoes[index].answer(&mut room)? {
+                stuck.push(index);
+            }
         }
+        let mut failed = Ok(());
+        stuck.retain(|&index| match echoes[index].give() {
+            Ok(is_all) => !is_all,
+            Err(error) => {
+                failed = Err(error);
+                false
+            }
+        });
+        failed?;
         std::hint::spin_loop();
     }
     Ok(())
 }
 
-/// One connection of the echo: reads only what it can hold, and not before the last is away.
+/// One connection of the echo: reads nothing before the last is away.
 struct Echo {
     stream: TcpStream,
-    buffer: Box<[u8]>,
+    /// What could not be given back at once.
+    buffer: Vec<u8>,
     from: usize,
-    to: usize,
 }
 
 impl Echo {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: vec![0; OUTBOX_BYTES_MAX].into(), from: 0, to: 0 }
+    fn is_free(&self) -> bool {
+        self.buffer.is_empty()
     }
 
-    fn poll(&mut self) -> io::Result<()> {
-        if self.from == self.to {
+    /// Reads, and gives back at once; whether that was all.
+    fn answer(&mut self, room: &mut [u8]) -> io::Result<bool> {
+        let read = now_or_zero(self.stream.read(room))?;
+        if read == 0 {
+            return Ok(true);
+        }
+        let written = now_or_zero(self.stream.write(&room[..read]))?;
+        self.buffer.extend_from_slice(&room[written..read]);
+        Ok(self.buffer.is_empty())
+    }
+
+    fn give(&mut self) -> io::Result<bool> {
+        self.from += now_or_zero(self.stream.write(&self.buffer[self.from..]))?;
+        if self.from == self.buffer.len() {
+            self.buffer.clear();
             self.from = 0;
-            self.to = now_or_zero(self.stream.read(&mut self.buffer))?;
         }
-        if self.from < self.to {
-            self.from += now_or_zero(self.stream.write(&self.buffer[self.from..self.to]))?;
-        }
-        Ok(())
-    }
-}
-
-/// A socket that is not ready moves nothing now, which is no error.
-fn now_or_zero(moved: io::Result<usize>) -> io::Result<usize> {
-    match moved {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
-        {
-            Ok(0)
-        }
-        moved => moved,
+        Ok(self.buffer.is_empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::schedule::{Arrival, Length, Pace};
 
     fn options(rate: u64, duration: Duration, sessions: usize) -> Options {
         let rate = NonZeroU64::new(rate).expect("not zero");
-        Options { arrival: Arrival::Constant, rate, duration, sessions, seed: 0 }
+        let (arrival, length) = (Arrival::Constant, Length::Time(duration));
+        let pace = Pace { arrival, rate, length, warm_up: Duration::ZERO, seed: 0 };
+        let times = pace.times().expect("few");
+        Options { target: None, times, sessions, is_polite: false, view: View::Quiet }
     }
 
     #[test]
     fn every_message_is_answered_once() {
-        let report = run(&options(20_000, Duration::from_millis(100), 3)).expect("loopback");
-        assert_eq!((report.sent, report.answered), (2_000, 2_000));
-        assert_eq!(report.latencies.count(), 2_000);
-        assert!(report.is_complete());
+        for (sessions, is_polite) in [(3, false), (40, true)] {
+            let options = options(20_000, Duration::from_millis(100), sessions);
+            let report = run(&Options { is_polite, ..options }).expect("loopback");
+            assert_eq!((report.measured.sent, report.measured.answered), (2_000, 2_000));
+            assert_eq!(report.measured.latency_ns.count, 2_000);
+            assert!(report.is_complete());
+        }
     }
 
     /// Far beyond any machine: what cannot be sent in time waits, and its waiting counts.
     #[test]
     fn an_overload_shows_as_latency() {
         let report = run(&options(1_000_000_000, Duration::from_millis(1), 2)).expect("loopback");
-        assert_eq!(report.latencies.count(), report.answered);
-        assert_eq!(report.is_complete(), report.answered == 1_000_000);
-        assert!(report.latencies.percentile(50.0) > 1_000_000, "{:?}", report.latencies.summary());
+        assert_eq!(report.measured.latency_ns.count, report.measured.answered);
+        assert_eq!(report.is_complete(), report.measured.answered == 1_000_000);
+        assert!(report.measured.latency_ns.p50 > 1_000_000, "{:?}", report.measured.latency_ns);
+    }
+
+    fn heard(bytes: &[u8]) -> (Result<usize, String>, Measured) {
+        let mut tally = Tally::new(Arc::default());
+        tally.begin(0, 1_000_000_000);
+        let mut links = Links::new(1).expect("an epoll");
+        let messages = (0..).map(|_| (0, 16)).peekable();
+        let mut talk = Echoed { messages, asked: vec![Asked::default()], waiting: 0 };
+        talk.ask(&mut links, 0, 5, &mut tally);
+        talk.ask(&mut links, 0, 5, &mut tally);
+        let taken = talk.hear(&mut links, 0, bytes, 9, &mut tally);
+        (taken, tally.measured(&[], Vec::new()))
+    }
+
+    fn message(number: u64) -> Vec<u8> {
+        [number.to_le_bytes(), [0; 8]].concat()
     }
 
     #[test]
-    fn an_answer_out_of_turn_is_an_error() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
-        let address = listener.local_addr().expect("bound");
-        let mut session = Session::new(TcpStream::connect(address).expect("loopback"));
-        let (mut far, _) = listener.accept().expect("loopback");
-        session.ask(0);
-        let mut wrong = [0; MESSAGE_BYTES];
-        wrong[8] = 7;
-        far.write_all(&wrong).expect("loopback");
-        let answer = session.receive(&Clock::start(), &mut Latencies::new());
-        let text = answer.expect_err("out of turn").to_string();
-        assert_eq!(text, "the echo answered message 7 instead of 0");
+    fn answers_count_when_they_are_whole_and_in_turn() {
+        let (taken, measured) = heard(&[message(0), message(1)].concat()[..20]);
+        assert_eq!(taken, Ok(16), "half of one is left for later");
+        assert_eq!(
+            (measured.answered, measured.latency_ns.max, measured.service_ns.max),
+            (1, 9, 4)
+        );
+        let (taken, measured) = heard(&message(1));
+        assert_eq!(taken, Err("session 0: message 1 instead of 0".to_owned()));
+        assert_eq!((measured.answered, measured.unexpected), (0, 1));
+        let (_, measured) = heard(&[message(0), message(0)].concat());
+        assert_eq!((measured.answered, measured.repeated), (1, 1));
+        let (_, measured) = heard(&[message(0), message(1), vec![0]].concat());
+        assert_eq!((measured.answered, measured.unexpected), (2, 1));
     }
 
     #[test]
     fn a_hang_up_is_an_error() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
-        let address = listener.local_addr().expect("bound");
-        let mut session = Session::new(TcpStream::connect(address).expect("loopback"));
-        drop(listener.accept().expect("loopback"));
-        session.ask(0);
-        let answer = session.receive(&Clock::start(), &mut Latencies::new());
-        assert_eq!(answer.expect_err("hung up").kind(), io::ErrorKind::UnexpectedEof);
+        let target = Some(listener.local_addr().expect("bound").to_string());
+        let options = options(1_000, Duration::from_millis(10), 1);
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| drop(listener.accept().expect("loopback")));
+            run(&Options { target, ..options }).expect_err("hung up")
+        });
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{error}");
     }
 }

@@ -34,6 +34,11 @@ impl Latencies {
         self.histogram.add(&other.histogram).expect("auto-resizing takes all");
     }
 
+    /// All counts, for those who write them down.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+
     /// How many were recorded.
     pub fn count(&self) -> u64 {
         self.histogram.len()

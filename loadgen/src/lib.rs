@@ -1,9 +1,11 @@
 //! Open-loop load and honest latency.
 //!
 //! ```text
-//!  Schedule ──► intended times ──► send ──► answer ──► Latencies ──► Summary ──► Table
-//!  seeded       decided before     late when           answer −                  beside a floor
-//!               the run            the target is slow  intended
+//!  Source ──► Script ─┐
+//!  flow, file  orders ├─► engine ─► sessions ⇄ server        Tally ──► Results ──► files, report
+//!  Pace ─────► Times ─┘   sends when         or bare echo    latency = answer − due
+//!              decided    due, hears what                    checked by the book of orders
+//!              before     comes
 //! ```
 //!
 //! *Open loop*: when to send is decided before the run, so a target that stalls does not slow the
@@ -12,9 +14,18 @@
 
 pub mod clock;
 pub mod echo;
+mod engine;
 pub mod flow;
+mod hiccup;
+pub mod host;
 pub mod latency;
+pub mod live;
+pub mod orders;
+pub mod output;
 pub mod random;
 pub mod results;
+pub mod run;
 pub mod schedule;
+pub mod source;
 pub mod table;
+pub mod tally;

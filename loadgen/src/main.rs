@@ -2,35 +2,107 @@
 //!
 //! Exit codes: 0 every message was answered, 1 some were not, 2 wrong usage, 3 a fault.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use loadgen::echo;
+use loadgen::results::{Measured, Results};
+use loadgen::run::{self, Outcome, RunError};
 use loadgen::table::{Table, duration};
+use loadgen::tally::Recorded;
+use loadgen::{echo, output};
 
-use args::{Cli, Command, EchoArgs};
+use args::{Cli, Command, EchoArgs, RunArgs};
 
 mod args;
 
+const NO: u8 = 1;
+const USAGE: u8 = 2;
+const FAULT: u8 = 3;
+
 fn main() -> ExitCode {
-    let Command::Echo(args) = Cli::parse().command;
-    echo(&args)
+    let answer = match Cli::parse().command {
+        Command::Run(args) => run(&args),
+        Command::Echo(args) => echo(&args),
+    };
+    match answer {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("loadgen: {error}");
+            ExitCode::from(match error {
+                RunError::Usage(_) => USAGE,
+                RunError::Fault(_) => FAULT,
+            })
+        }
+    }
 }
 
-fn echo(args: &EchoArgs) -> ExitCode {
-    let report = match echo::run(&args.options()) {
-        Ok(report) => report,
-        Err(error) => {
-            eprintln!("loadgen: bare TCP echo on loopback: {error}");
-            return ExitCode::from(3);
-        }
-    };
-    print!("{}", Table::new().row("bare echo", report.latencies.summary()));
-    println!("sent {}, answered {}, lost {}", report.sent, report.answered, report.lost());
-    if report.is_complete() {
-        return ExitCode::SUCCESS;
+fn run(args: &RunArgs) -> Result<u8, RunError> {
+    let options = args.options().map_err(RunError::Usage)?;
+    let outcome = run::run(&options)?;
+    let Outcome { results, recorded, .. } = &outcome;
+    let mut table = Table::new();
+    if let Some(echo) = &results.echo {
+        table = table.floor("bare echo", echo.latency_ns);
     }
-    let behind = duration(report.behind_ns.unwrap_or(0));
-    eprintln!("loadgen: the echo could not keep up: given up {behind} behind; lower --rate");
-    ExitCode::from(1)
+    table = table.row("from due time", results.measured.latency_ns);
+    print!("{}", table.row("from sending", results.measured.service_ns));
+    counts(&results.measured);
+    for fact in &results.measured.kinds {
+        println!("  {}: {}", fact.name, fact.value);
+    }
+    if let Some(out) = args.out() {
+        write(out, results, recorded, outcome.echo.as_ref())?;
+    }
+    if outcome.rejections > 0 {
+        eprintln!("loadgen: {} orders were rejected: no load like any other", outcome.rejections);
+    }
+    Ok(verdict(&results.measured, outcome.behind_ns, outcome.is_complete()))
+}
+
+fn echo(args: &EchoArgs) -> Result<u8, RunError> {
+    let options = args.options().map_err(RunError::Usage)?;
+    let report =
+        echo::run(&options).map_err(|error| RunError::Fault(format!("bare TCP echo: {error}")))?;
+    print!("{}", Table::new().row("bare echo", report.measured.latency_ns));
+    counts(&report.measured);
+    if let Some(out) = args.out() {
+        write(out, &run::echo_results(&options, &args.pace(), &report), &report.recorded, None)?;
+    }
+    Ok(verdict(&report.measured, report.behind_ns, report.is_complete()))
+}
+
+fn write(
+    out: &Path,
+    results: &Results,
+    recorded: &Recorded,
+    echo: Option<&Recorded>,
+) -> Result<(), RunError> {
+    output::write(out, results, recorded, echo)
+        .map_err(|error| RunError::Fault(format!("cannot write the results: {error}")))?;
+    println!("wrote {}", out.join("summary.json").display());
+    Ok(())
+}
+
+fn counts(measured: &Measured) {
+    let Measured { sent, answered, silent, lost, repeated, unexpected, .. } = measured;
+    println!(
+        "sent {sent}, answered {answered}, rightly silent {silent}, lost {lost}, repeated \
+         {repeated}, unexpected {unexpected}; {:.0}/s wanted, {:.0}/s answered",
+        measured.wanted_per_second, measured.answered_per_second
+    );
+    if measured.reconnected > 0 {
+        println!("reconnected {}, sent again {}", measured.reconnected, measured.resent);
+    }
+}
+
+fn verdict(measured: &Measured, behind_ns: Option<u64>, is_complete: bool) -> u8 {
+    for error in &measured.errors {
+        eprintln!("loadgen: {error}");
+    }
+    if let Some(behind_ns) = behind_ns {
+        let behind = duration(behind_ns);
+        eprintln!("loadgen: the target could not keep up: given up {behind} behind; lower --rate");
+    }
+    if is_complete { 0 } else { NO }
 }

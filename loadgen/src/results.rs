@@ -49,8 +49,9 @@ pub struct Host {
     pub facts: Vec<Fact>,
 }
 
-/// What one target did with one schedule. Warm-up is excluded everywhere.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What one target did with one schedule. Warm-up is excluded, but for what went wrong in it.
+/// `sent` is `answered` and `silent` and those `lost` that were measured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
     /// From the time when a message was due to its answer.
     pub latency_ns: Summary,
@@ -66,6 +67,15 @@ pub struct Measured {
     pub repeated: u64,
     /// Answers that nobody asked for, or out of turn, or of a wrong kind.
     pub unexpected: u64,
+    /// Messages that rightly have no answer: cancels and replaces of orders that were gone.
+    #[serde(default)]
+    pub silent: u64,
+    /// Messages that went out again after a lost connection.
+    #[serde(default)]
+    pub resent: u64,
+    /// How often a session got a new connection for a lost one.
+    #[serde(default)]
+    pub reconnected: u64,
     /// Messages a second that were wanted.
     pub wanted_per_second: f64,
     /// Answers a second that came.
@@ -78,6 +88,9 @@ pub struct Measured {
     pub intervals: Vec<Interval>,
     /// What the first few wrong answers were, in words.
     pub errors: Vec<String>,
+    /// What came, by kind, warm-up included: accepted, executed, rejected and why …
+    #[serde(default)]
+    pub kinds: Vec<Fact>,
 }
 
 impl Measured {

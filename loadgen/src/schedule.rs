@@ -1,6 +1,7 @@
 //! When to send: decided before the run, by rate and seed, whatever the target does.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
 
 use crate::random::Random;
 
@@ -62,6 +63,81 @@ impl Iterator for Schedule {
     }
 }
 
+/// How long messages are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So long …
+    Time(Duration),
+    /// … or so many, those of the warm-up not counted.
+    Count(u64),
+}
+
+/// All that a schedule follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How messages are spread over time.
+    pub arrival: Arrival,
+    /// Messages a second, over all sessions.
+    pub rate: NonZeroU64,
+    /// How long messages are due.
+    pub length: Length,
+    /// Before that, as long and at the same rate, nothing is recorded.
+    pub warm_up: Duration,
+    /// The same seed gives the same schedule.
+    pub seed: u64,
+}
+
+/// A schedule in full: when each message is due, in nanoseconds from the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// In order.
+    pub due: Vec<u64>,
+    /// What is due from here …
+    pub from: u64,
+    /// … until here is measured; nothing is due later.
+    pub until: u64,
+}
+
+impl Times {
+    /// There is room for so many messages: all are decided before the run.
+    pub const MAX: u64 = 100_000_000;
+
+    /// Times that somebody else chose; the last is an end like any other.
+    pub fn recorded(due: Vec<u64>, warm_up: Duration) -> Self {
+        let until = due.last().map_or(0, |last| last + 1);
+        Self { due, from: nanos(warm_up).min(until), until }
+    }
+}
+
+impl Pace {
+    /// The schedule; `None` when it has more messages than [`Times::MAX`].
+    pub fn times(&self) -> Option<Times> {
+        let from = nanos(self.warm_up);
+        let mut schedule = Schedule::new(self.arrival, self.rate, self.seed);
+        let (mut due, mut measured) = (Vec::new(), 0);
+        let until = loop {
+            let at = schedule.next().expect("it is endless");
+            match self.length {
+                Length::Time(time) if at >= from.saturating_add(nanos(time)) => {
+                    break from.saturating_add(nanos(time));
+                }
+                Length::Count(count) if measured == count => {
+                    break at.max(due.last().map_or(0, |last| last + 1));
+                }
+                _ if due.len() as u64 == Times::MAX => return None,
+                _ => {}
+            }
+            measured += u64::from(at >= from);
+            due.push(at);
+        };
+        Some(Times { due, from, until })
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +190,21 @@ mod tests {
         let times = first_second(Arrival::Poisson, 1_000, 42);
         assert_eq!(times, first_second(Arrival::Poisson, 1_000, 42));
         assert_ne!(times, first_second(Arrival::Poisson, 1_000, 43));
+    }
+
+    #[test]
+    fn a_pace_has_a_warm_up_and_an_end() {
+        let ms = Duration::from_millis;
+        let length = Length::Time(ms(20));
+        let pace =
+            Pace { arrival: Arrival::Constant, rate: rate(1_000), length, warm_up: ms(5), seed: 0 };
+        let times = pace.times().expect("few");
+        assert_eq!((times.due.len(), times.from, times.until), (25, 5_000_000, 25_000_000));
+        let counted = Pace { length: Length::Count(7), ..pace }.times().expect("few");
+        assert_eq!((counted.due.len(), counted.from, counted.until), (12, 5_000_000, 12_000_000));
+        let endless = Pace { length: Length::Count(u64::MAX), rate: rate(u64::MAX), ..pace };
+        assert_eq!(endless.times(), None);
+        let recorded = Times::recorded(vec![0, 9], Duration::ZERO);
+        assert_eq!((recorded.from, recorded.until), (0, 10));
     }
 }

@@ -46,7 +46,7 @@ impl Regime {
 /// When the price moves through resting orders, most of them are taken back before they trade:
 /// that is how the middle gets anywhere. It cannot outrun the depth: a swing has to take back about
 /// half of the resting orders, so leave room for that in the number of commands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Equity {
     /// How the price moves.
     pub regime: Regime,

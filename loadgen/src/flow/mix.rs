@@ -7,7 +7,7 @@ use crate::random::Random;
 const SWEPT_LEAST: u32 = 2;
 const SWEPT_MOST: u32 = 6;
 
-/// Of 100 commands 55 add, 40 cancel a live order, 5 are immediate and sweep four orders on
+/// As a rule, of 100 commands 55 add, 40 cancel a live order, 5 are immediate and sweep four orders on
 /// average, so that as many orders go as come. Every resting order is as likely to be canceled
 /// as any other, which keeps the books at their size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,25 +20,34 @@ pub struct Mix {
     pub resting: u32,
     /// Of 100 commands so many are replaces; the others keep their proportions.
     pub replaces: u32,
+    /// Of 100 of the others so many are cancels, while as many orders rest as are meant to.
+    pub cancels: u32,
+    /// Of 100 of the others so many are immediate.
+    pub takes: u32,
     /// Orders rest up to so many ticks from the middle, the nearer the more.
     pub width: u32,
 }
 
 impl Mix {
     /// One instrument, a book that fits any cache.
-    pub const F1: Self = Self { name: "f1", instruments: 1, resting: 130, replaces: 0, width: 64 };
+    pub const F1: Self = Self {
+        name: "f1",
+        instruments: 1,
+        resting: 130,
+        replaces: 0,
+        cancels: 40,
+        takes: 5,
+        width: 64,
+    };
     /// A hundred of those.
-    pub const F100: Self =
-        Self { name: "f100", instruments: 100, resting: 12_500, replaces: 0, width: 64 };
+    pub const F100: Self = Self { name: "f100", instruments: 100, resting: 12_500, ..Self::F1 };
     /// One instrument, a fifth of the commands replaces.
-    pub const FMOD: Self =
-        Self { name: "fmod", instruments: 1, resting: 130, replaces: 20, width: 64 };
+    pub const FMOD: Self = Self { name: "fmod", replaces: 20, ..Self::F1 };
     /// One instrument, a deep book.
-    pub const DEEP1: Self =
-        Self { name: "deep1", instruments: 1, resting: 136_000, replaces: 0, width: 2_048 };
+    pub const DEEP1: Self = Self { name: "deep1", resting: 136_000, width: 2_048, ..Self::F1 };
     /// A hundred deep books.
     pub const DEEP100: Self =
-        Self { name: "deep100", instruments: 100, resting: 870_000, replaces: 0, width: 2_048 };
+        Self { name: "deep100", instruments: 100, resting: 870_000, ..Self::DEEP1 };
     /// All five.
     pub const ALL: [Self; 5] = [Self::F1, Self::F100, Self::FMOD, Self::DEEP1, Self::DEEP100];
     /// How many commands a flow has at its full size.
@@ -77,7 +86,7 @@ impl Making {
             return self.replace();
         }
         let kind = self.random.below(100 * self.mix.resting);
-        let (immediate, cancel) = (5 * self.mix.resting, 40 * live);
+        let (immediate, cancel) = (self.mix.takes * self.mix.resting, self.mix.cancels * live);
         if kind < immediate {
             let orders = SWEPT_LEAST + self.random.below(SWEPT_MOST - SWEPT_LEAST + 1);
             let (instrument, side) = self.place();

@@ -1,0 +1,226 @@
+//! Nonblocking connections with room on both sides, and a way to know which has something.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// What one link holds back while its socket is full. Beyond it messages wait in the schedule,
+/// where they cost nothing and keep their intended times.
+const OUTBOX_BYTES_MAX: usize = 64 * 1024;
+/// So many links are found ready at once.
+const EVENTS: usize = 256;
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// How long an address may take to answer a connection.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// One connection, or the place of one.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    stream: Option<TcpStream>,
+    outbox: Vec<u8>,
+    /// The beginning of a message whose rest has not come.
+    rest: Vec<u8>,
+    /// When something last went out.
+    pub(crate) wrote: u64,
+}
+
+impl Link {
+    /// A connection of nobody yet.
+    pub(crate) fn new() -> Self {
+        Self { outbox: Vec::with_capacity(OUTBOX_BYTES_MAX), ..Self::default() }
+    }
+
+    /// Whether a message of this length can be taken.
+    #[inline]
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.outbox.len() + bytes <= OUTBOX_BYTES_MAX
+    }
+
+    /// What goes out next is appended here.
+    #[inline]
+    pub(crate) fn outbox(&mut self) -> &mut Vec<u8> {
+        &mut self.outbox
+    }
+
+    /// Gives bytes to the socket, and says whether it took all.
+    #[inline]
+    pub(crate) fn flush(&mut self, now: u64) -> io::Result<bool> {
+        let Some(stream) = &mut self.stream else { return Ok(true) };
+        if !self.outbox.is_empty() {
+            let written = now_or_zero(stream.write(&self.outbox))?;
+            if written == self.outbox.len() {
+                self.outbox.clear();
+            } else {
+                self.outbox.drain(..written);
+            }
+            self.wrote = now;
+        }
+        Ok(self.outbox.is_empty())
+    }
+}
+
+/// All connections of a thread.
+#[derive(Debug)]
+pub(crate) struct Links {
+    links: Vec<Link>,
+    epoll: OwnedFd,
+    /// Read into, whichever link it is.
+    buffer: Box<[u8]>,
+    ready: Vec<u32>,
+}
+
+impl Links {
+    pub(crate) fn new(count: usize) -> io::Result<Self> {
+        Ok(Self {
+            links: (0..count).map(|_| Link::new()).collect(),
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            buffer: vec![0; 4 * OUTBOX_BYTES_MAX].into(),
+            ready: Vec::with_capacity(EVENTS),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    #[inline]
+    pub(crate) fn link(&mut self, index: usize) -> &mut Link {
+        &mut self.links[index]
+    }
+
+    /// Connects a link's place to an address.
+    pub(crate) fn connect(&mut self, index: usize, address: &str) -> io::Result<()> {
+        let mut failed = io::Error::new(ErrorKind::NotFound, "this name stands for no address");
+        for address in address.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT) {
+                Ok(stream) => return self.put(index, stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Puts a connection into a link's place.
+    pub(crate) fn put(&mut self, index: usize, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        self.watch(index, &stream)?;
+        let link = &mut self.links[index];
+        link.outbox.clear();
+        link.rest.clear();
+        link.stream = Some(stream);
+        Ok(())
+    }
+
+    /// Lets [`Self::look`] find a connection by a number, whoever has it.
+    pub(crate) fn watch(&self, index: usize, stream: &TcpStream) -> io::Result<()> {
+        let number = EventData::new_u64(index as u64);
+        Ok(epoll::add(&self.epoll, stream, number, EventFlags::IN)?)
+    }
+
+    /// Closes a connection. What was in its boxes is gone.
+    pub(crate) fn cut(&mut self, index: usize) {
+        // Closing takes it out of the epoll too.
+        self.links[index].stream = None;
+        self.links[index].outbox.clear();
+        self.links[index].rest.clear();
+    }
+
+    /// Which links have something to read, without waiting; at most so many at once.
+    #[inline]
+    pub(crate) fn look(&mut self) -> io::Result<usize> {
+        self.ready.clear();
+        let mut buffer = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
+        match epoll::wait(&self.epoll, &mut buffer, Some(&AT_ONCE)) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok((found, _)) => {
+                // The kernel packs them: a copy, not a reference.
+                self.ready.extend(found.iter().map(|event| {
+                    let data = event.data;
+                    data.u64() as u32
+                }));
+            }
+        }
+        Ok(self.ready.len())
+    }
+
+    /// One of those that [`Self::look`] found.
+    #[inline]
+    pub(crate) fn ready(&self, index: usize) -> usize {
+        self.ready[index] as usize
+    }
+
+    /// Sleeps until a link has something to read, but no longer than so many nanoseconds.
+    pub(crate) fn sleep(&self, nanos: u64) {
+        let second = 1_000_000_000;
+        let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
+        let longest = Timespec { tv_sec: nanos / second, tv_nsec: nanos % second };
+        // Whatever ended it: the caller looks at everything next.
+        let _ = poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&longest));
+    }
+
+    /// Reads what a link has. `hear` gets all bytes that came, is also given the links to write to
+    /// them, and says how many bytes it took; what is left comes again with more behind it.
+    /// An error is the connection's end.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        index: usize,
+        hear: impl FnOnce(&mut Self, &[u8]) -> Result<usize, String>,
+    ) -> Result<(), String> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.read_into(index, &mut buffer);
+        let heard = read.and_then(|length| {
+            if length == 0 {
+                return Ok(());
+            }
+            let taken = hear(self, &buffer[..length])?;
+            self.links[index].rest.extend_from_slice(&buffer[taken..length]);
+            Ok(())
+        });
+        self.buffer = buffer;
+        heard
+    }
+
+    /// How many bytes there are now, those left over first; 0 when nothing came.
+    fn read_into(&mut self, index: usize, buffer: &mut [u8]) -> Result<usize, String> {
+        let link = &mut self.links[index];
+        let Some(stream) = &mut link.stream else { return Ok(0) };
+        let rest = link.rest.len();
+        match stream.read(&mut buffer[rest..]) {
+            Ok(0) => Err("the other side hung up".to_owned()),
+            Ok(read) => {
+                buffer[..rest].copy_from_slice(&link.rest);
+                link.rest.clear();
+                Ok(rest + read)
+            }
+            moved => now_or_zero(moved).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// A socket that is not ready moves nothing now, which is no error.
+pub(crate) fn now_or_zero(moved: io::Result<usize>) -> io::Result<usize> {
+    match moved {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Ok(0)
+        }
+        moved => moved,
+    }
+}
+
+/// Lets this process open as many files as it may, and says how many.
+pub(crate) fn open_files_max() -> u64 {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If not, the old limit stands, and is what is said.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}

@@ -1,0 +1,378 @@
+//! A run: sessions log in, books are filled, the schedule is played, and what rests is taken back.
+#![expect(clippy::disallowed_methods, reason = "the view and the hiccup recorder have threads")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::{WallTime, time_of_day};
+use crate::echo;
+use crate::engine::{Ended, Engine, open_files_max};
+use crate::hiccup;
+use crate::host;
+use crate::live::{self, Live, View};
+use crate::orders::script::{Listed, Script, demo_instruments};
+use crate::orders::{Login, Orders, file, wire_bytes};
+use crate::results::{FORMAT, Fact, Results};
+use crate::schedule::{Arrival, Length, Pace, Times};
+use crate::source::Source;
+use crate::tally::{Recorded, Tally};
+
+/// How long the sessions may take to get in.
+const LOGIN: Duration = Duration::from_secs(30);
+/// How long books may take to be filled, or emptied.
+const FILL: Duration = Duration::from_secs(120);
+/// Files that are open besides the sessions.
+const OWN_FILES: u64 = 64;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who logs in, and where; a name for each session.
+    pub login: Login,
+    /// How the messages are spread over time. A recorded flow that has times of its own ignores it
+    /// when `own_times` is set.
+    pub pace: Pace,
+    /// Whether a recorded flow is played when it was recorded.
+    pub own_times: bool,
+    /// What is played.
+    pub source: Source,
+    /// The instruments that the server lists.
+    pub listed: Vec<Listed>,
+    /// Play the same against a bare echo, just before.
+    pub echo: bool,
+    /// Leave what rests at the end in the books.
+    pub keep_orders: bool,
+    /// Sleep where nothing is due, instead of polling.
+    pub is_polite: bool,
+    /// How it is shown while it goes on.
+    pub view: View,
+    /// Write down what was played.
+    pub record: Option<PathBuf>,
+}
+
+impl Options {
+    /// A run of `f1` by four demo users at a steady pace; change what differs.
+    pub fn new(target: impl Into<String>, rate: std::num::NonZeroU64, time: Duration) -> Self {
+        Self {
+            login: Login {
+                targets: vec![target.into()],
+                users: demo_users(4),
+                password: DEMO_PASSWORD.into(),
+                give_up: Duration::from_secs(10),
+            },
+            pace: Pace {
+                arrival: Arrival::Constant,
+                rate,
+                length: Length::Time(time),
+                warm_up: Duration::from_secs(1),
+                seed: 1,
+            },
+            own_times: false,
+            source: Source::default(),
+            listed: demo_instruments(),
+            echo: false,
+            keep_orders: false,
+            is_polite: false,
+            view: View::Quiet,
+            record: None,
+        }
+    }
+}
+
+/// The password of [`demo_users`].
+pub const DEMO_PASSWORD: &str = "secret";
+/// A server without a list of users lets so many demo users in.
+pub const DEMO_USERS: usize = 99;
+
+/// The first demo users, TRDR01 and so on.
+pub fn demo_users(count: usize) -> Vec<String> {
+    (1..=count).map(|number| format!("TRDR{number:02}")).collect()
+}
+
+/// Why there are no results.
+#[derive(Debug)]
+pub enum RunError {
+    /// What was asked for cannot be.
+    Usage(String),
+    /// Something broke before anything was measured.
+    Fault(String),
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Usage(text) | Self::Fault(text)) = self;
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// The figures, and the histograms behind them.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The figures.
+    pub results: Results,
+    /// The target's histograms.
+    pub recorded: Recorded,
+    /// The echo's.
+    pub echo: Option<Recorded>,
+    /// When it was given up: how long the first unsent message had been due.
+    pub behind_ns: Option<u64>,
+    /// How many orders the server rejected.
+    pub rejections: u64,
+}
+
+impl Outcome {
+    /// Whether all that was due was sent, and answered as it must be; the echo's too.
+    pub fn is_complete(&self) -> bool {
+        let echo = self.results.echo.as_ref().is_none_or(|echo| echo.is_complete());
+        self.behind_ns.is_none() && self.results.measured.is_complete() && echo
+    }
+}
+
+/// Runs it. What went wrong with messages is in the results; an error means that there are none.
+pub fn run(options: &Options) -> Result<Outcome, RunError> {
+    let begun = time_of_day();
+    let sessions = options.login.users.len();
+    check(options, sessions)?;
+    let pace = || {
+        options.pace.times().ok_or_else(|| {
+            let text = format!("more than {} messages: shorten --duration", Times::MAX);
+            RunError::Usage(text)
+        })
+    };
+    let (script, times) = if options.own_times {
+        let script = options.source.script(0, &options.listed).map_err(RunError::Usage)?;
+        let own = script.times.clone().ok_or_else(|| {
+            RunError::Usage("what is played says nothing of times: give --rate".into())
+        })?;
+        let times = Times::recorded(own, options.pace.warm_up);
+        (script, times)
+    } else {
+        let mut times = pace()?;
+        let wanted = times.due.len();
+        let script = options.source.script(wanted, &options.listed).map_err(RunError::Usage)?;
+        if script.ops.len() < wanted {
+            // A recorded flow ends when it ends.
+            times.until = times.due[script.ops.len()];
+            times.due.truncate(script.ops.len());
+        }
+        (script, times)
+    };
+    if let Some(path) = &options.record {
+        file::write(path, &script, &times).map_err(RunError::Fault)?;
+    }
+    let floor = if options.echo { Some(floor(options, &script, &times)?) } else { None };
+    let mut playing = Playing::new(options, &script, begun)?;
+    let (ended, hiccups) = playing.play(options, script, &times)?;
+    let measured = playing.tally.measured(&hiccups, playing.orders.kinds());
+    Ok(Outcome {
+        results: Results {
+            format: FORMAT,
+            title: format!("run {}", options.source.name()),
+            begun: rfc3339(begun),
+            host: host::look(),
+            load: facts(options, &times),
+            server: Vec::new(),
+            measured,
+            echo: floor.as_ref().map(|floor| floor.measured.clone()),
+            hiccup_ns: Some(hiccup::summary(&hiccups)),
+            sweep: Vec::new(),
+        },
+        recorded: playing.tally.recorded(),
+        echo: floor.map(|floor| floor.recorded),
+        behind_ns: ended.behind_ns,
+        rejections: playing.orders.rejections(),
+    })
+}
+
+fn check(options: &Options, sessions: usize) -> Result<(), RunError> {
+    if sessions == 0 || options.login.targets.is_empty() {
+        return Err(RunError::Usage("a run needs a target and a user for each session".into()));
+    }
+    // The echo's other ends are ours too.
+    let wanted = (sessions as u64) * if options.echo { 2 } else { 1 } + OWN_FILES;
+    let files = open_files_max();
+    if files < wanted {
+        return Err(RunError::Usage(format!(
+            "{sessions} sessions need {wanted} open files, and this process may have {files}: \
+             raise `ulimit -n`, or give fewer --sessions"
+        )));
+    }
+    Ok(())
+}
+
+/// The same schedule, sessions and sizes against a bare echo.
+fn floor(options: &Options, script: &Script, times: &Times) -> Result<echo::Report, RunError> {
+    let sessions = options.login.users.len();
+    let places = script.places(sessions);
+    let owner = |op: &crate::flow::Op| {
+        let (crate::flow::Op::Add { id, .. }
+        | crate::flow::Op::Cancel { id }
+        | crate::flow::Op::Replace { old: id, .. }) = *op;
+        usize::from(places[id as usize].session)
+    };
+    let like = echo::Options {
+        target: None,
+        times: times.clone(),
+        sessions,
+        is_polite: options.is_polite,
+        view: options.view,
+    };
+    echo::run_like(&like, script.ops.iter().map(|op| (owner(op), wire_bytes(op))))
+        .map_err(|error| RunError::Fault(format!("the bare echo on loopback: {error}")))
+}
+
+struct Playing {
+    engine: Engine,
+    orders: Orders,
+    tally: Tally,
+    live: Arc<Live>,
+}
+
+impl Playing {
+    fn new(options: &Options, script: &Script, begun: WallTime) -> Result<Self, RunError> {
+        let live = Arc::new(Live::default());
+        let tally = Tally::new(Arc::clone(&live));
+        // A hundredth of a second apart they differ, for months.
+        let run = Timestamp::try_from(begun).unwrap_or_default().as_millisecond() as u64 / 10;
+        let orders = Orders::new(&options.login, script, run).map_err(RunError::Usage)?;
+        let engine = Engine::new(options.login.users.len(), options.is_polite)
+            .map_err(|error| RunError::Fault(format!("cannot make an epoll: {error}")))?;
+        Ok(Self { engine, orders, tally, live })
+    }
+
+    fn play(
+        &mut self,
+        options: &Options,
+        script: Script,
+        times: &Times,
+    ) -> Result<(Ended, Vec<(u64, u64)>), RunError> {
+        self.at_once(Vec::new(), LOGIN, "log in")?;
+        let setup = script.setup;
+        self.at_once(setup, FILL, "fill the books")?;
+        let mut ops = script.ops;
+        ops.extend(self.orders.last_orders(0));
+        self.orders.load(ops);
+        let begin = self.engine.clock.now();
+        let Times { due, from, until } = times;
+        self.tally.begin(begin + from, begin + until);
+        // Due at the end, they are not measured.
+        let sessions = options.login.users.len();
+        let last = std::iter::repeat_n(*until, sessions);
+        let due = due.iter().copied().chain(last).map(|at| begin + at);
+        let over = AtomicBool::new(false);
+        let Self { engine, orders, tally, live } = self;
+        let (ended, hiccups) = std::thread::scope(|scope| {
+            scope.spawn(|| live::show(live, options.view, "run", *until, &over));
+            let clock = engine.clock;
+            let hiccups = scope.spawn({
+                let over = &over;
+                move || hiccup::watch(clock, over)
+            });
+            let ended = engine.play(orders, tally, due, begin + until);
+            over.store(true, Ordering::Relaxed);
+            (ended, hiccups.join().unwrap_or_default())
+        });
+        let ended = ended.map_err(fault)?;
+        let is_whole = ended.behind_ns.is_none() && self.tally.wrongs() == 0;
+        if is_whole && !options.keep_orders {
+            let mut ops = self.orders.cancels();
+            ops.extend(self.orders.last_orders(1));
+            self.at_once(ops, FILL, "take back what rests")?;
+        }
+        self.orders.give_up(self.engine.clock.now(), &mut self.tally);
+        self.orders.log_out(&mut self.engine.links, self.engine.clock.now());
+        Ok((ended, hiccups))
+    }
+
+    /// Sends all of it as fast as the sockets take it, and waits for the answers.
+    fn at_once(
+        &mut self,
+        ops: Vec<crate::flow::Op>,
+        time: Duration,
+        what: &str,
+    ) -> Result<(), RunError> {
+        let now = self.engine.clock.now();
+        let due = std::iter::repeat_n(now, ops.len());
+        self.orders.load(ops);
+        let end = now + time.as_nanos() as u64;
+        let ended = self.engine.play(&mut self.orders, &mut self.tally, due, end);
+        if ended.map_err(fault)?.behind_ns.is_some() {
+            return Err(RunError::Fault(format!("the server took too long to {what}")));
+        }
+        Ok(())
+    }
+}
+
+/// The results of a floor alone.
+pub fn echo_results(options: &echo::Options, pace: &Pace, report: &echo::Report) -> Results {
+    let fact = |name: &str, value: String| Fact { name: name.into(), value };
+    let target = options.target.clone().unwrap_or_else(|| "a thread of this process".into());
+    let mut load = vec![fact("target", target), fact("sessions", options.sessions.to_string())];
+    load.extend(pace_facts(pace));
+    Results {
+        format: FORMAT,
+        title: "echo".into(),
+        begun: rfc3339(report.begun),
+        host: host::look(),
+        load,
+        server: Vec::new(),
+        measured: report.measured.clone(),
+        echo: None,
+        hiccup_ns: Some(hiccup::summary(&report.hiccups)),
+        sweep: Vec::new(),
+    }
+}
+
+fn rfc3339(time: WallTime) -> String {
+    let time = Timestamp::try_from(time).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn fault(error: std::io::Error) -> RunError {
+    RunError::Fault(error.to_string())
+}
+
+fn facts(options: &Options, times: &Times) -> Vec<Fact> {
+    let fact = |name: &str, value: String| Fact { name: name.into(), value };
+    let mut facts = vec![
+        fact("target", options.login.targets.join(", ")),
+        fact("flow", options.source.name()),
+        fact("sessions", options.login.users.len().to_string()),
+    ];
+    if options.own_times {
+        facts.push(fact("rate", "as recorded".into()));
+        facts.push(fact("warm-up", format!("{:?}", options.pace.warm_up)));
+    } else {
+        facts.extend(pace_facts(&options.pace));
+    }
+    facts.push(fact("messages", times.due.len().to_string()));
+    let waiting = if options.is_polite { "sleeps (--polite)" } else { "busy poll" };
+    facts.push(fact("waiting", waiting.into()));
+    facts
+}
+
+fn pace_facts(pace: &Pace) -> [Fact; 5] {
+    let fact = |name: &str, value: String| Fact { name: name.into(), value };
+    let arrival = match pace.arrival {
+        Arrival::Constant => "constant".into(),
+        Arrival::Poisson => "poisson".into(),
+        Arrival::Bursts { size } => format!("bursts of {size}"),
+    };
+    let length = match pace.length {
+        Length::Time(time) => format!("{time:?}"),
+        Length::Count(count) => format!("{count} messages"),
+    };
+    [
+        fact("rate", format!("{}/s", pace.rate)),
+        fact("arrival", arrival),
+        fact("length", length),
+        fact("warm-up", format!("{:?}", pace.warm_up)),
+        fact("seed", pace.seed.to_string()),
+    ]
+}
