@@ -11,7 +11,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::{WallTime, time_of_day};
-use crate::engine::{Engine, Links, Talk, now_or_zero};
+pub(crate) use crate::engine::now_or_zero;
+use crate::engine::{Engine, Links, Talk};
 use crate::hiccup;
 use crate::live::{self, Live, View};
 use crate::results::Measured;
@@ -78,12 +79,25 @@ pub(crate) fn run_like(
         }
         return ask_all(options, engine, messages);
     }
+    beside_echo(options.sessions, |streams| {
+        let mut engine = Engine::new(options.sessions, options.is_polite)?;
+        for (link, stream) in streams.into_iter().enumerate() {
+            engine.links.put(link, stream)?;
+        }
+        ask_all(options, engine, messages)
+    })
+}
+
+/// Does something with connections to an echo on a thread of its own.
+pub(crate) fn beside_echo<T>(
+    sessions: usize,
+    ask: impl FnOnce(Vec<TcpStream>) -> io::Result<T>,
+) -> io::Result<T> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    let mut engine = Engine::new(options.sessions, options.is_polite)?;
-    let mut far = Vec::new();
-    for link in 0..options.sessions {
-        engine.links.put(link, TcpStream::connect(address)?)?;
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for _ in 0..sessions {
+        near.push(TcpStream::connect(address)?);
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
         far.push(stream);
@@ -91,11 +105,11 @@ pub(crate) fn run_like(
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let echo = scope.spawn(|| answer_all(far, &stop));
-        let report = ask_all(options, engine, messages);
+        let asked = ask(near);
         stop.store(true, Ordering::Relaxed);
         // When the echo fails, the client sees no more than a closed connection.
         echo.join().map_err(|_| io::Error::other("the echo thread panicked"))??;
-        report
+        asked
     })
 }
 

@@ -12,6 +12,7 @@
 //! questions down. *Honest*: a latency begins at the intended time, not at the moment the sender
 //! got round to it; what the sender waited is what its user would have waited.
 
+pub mod ceiling;
 pub mod clock;
 pub mod echo;
 mod engine;
@@ -27,5 +28,6 @@ pub mod results;
 pub mod run;
 pub mod schedule;
 pub mod source;
+pub mod sweep;
 pub mod table;
 pub mod tally;

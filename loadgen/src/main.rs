@@ -10,9 +10,9 @@ use loadgen::results::{Measured, Results};
 use loadgen::run::{self, Outcome, RunError};
 use loadgen::table::{Table, duration};
 use loadgen::tally::Recorded;
-use loadgen::{echo, output};
+use loadgen::{ceiling, echo, output, sweep};
 
-use args::{Cli, Command, EchoArgs, RunArgs};
+use args::{CeilingArgs, Cli, Command, EchoArgs, RunArgs, SweepArgs};
 
 mod args;
 
@@ -24,6 +24,8 @@ fn main() -> ExitCode {
     let answer = match Cli::parse().command {
         Command::Run(args) => run(&args),
         Command::Echo(args) => echo(&args),
+        Command::Sweep(args) => sweep(&args),
+        Command::Ceiling(args) => ceiling(&args),
     };
     match answer {
         Ok(code) => ExitCode::from(code),
@@ -70,6 +72,47 @@ fn echo(args: &EchoArgs) -> Result<u8, RunError> {
         write(out, &run::echo_results(&options, &args.pace(), &report), &report.recorded, None)?;
     }
     Ok(verdict(&report.measured, report.behind_ns, report.is_complete()))
+}
+
+fn sweep(args: &SweepArgs) -> Result<u8, RunError> {
+    let options = args.options().map_err(RunError::Usage)?;
+    let limit = format!("{} ≤ {}", options.limit.percentile, duration(options.limit.ns));
+    println!(
+        "{:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {limit}",
+        "wanted/s", "got/s", "p50", "p99", "p99.9"
+    );
+    let outcome = sweep::sweep(&options, |step| {
+        let latency = &step.latency_ns;
+        println!(
+            "{:>10.0}  {:>10.0}  {:>9}  {:>9}  {:>9}  {}",
+            step.wanted_per_second,
+            step.answered_per_second,
+            duration(latency.p50),
+            duration(latency.p99),
+            duration(latency.p99_9),
+            if step.held { "held" } else { "not held" }
+        );
+    })?;
+    if let Some(out) = args.run.out() {
+        write(out, &outcome.results, &outcome.recorded, outcome.echo.as_ref())?;
+    }
+    let held = outcome.results.sweep.iter().rev().find(|step| step.held);
+    match held {
+        Some(step) => println!("holds {:.0}/s", step.wanted_per_second),
+        None => println!("holds none of these rates"),
+    }
+    Ok(if held.is_some() { 0 } else { NO })
+}
+
+fn ceiling(args: &CeilingArgs) -> Result<u8, RunError> {
+    let found = ceiling::find(args.count.get(), usize::from(args.sessions), args.duration)
+        .map_err(|error| RunError::Fault(format!("bare TCP echo: {error}")))?;
+    println!("as fast as they go: {:.0} messages/s to the echo and back", found.per_second);
+    let table = Table::new().floor("write and read", found.bare);
+    print!("{}", table.row("the generator", found.engine));
+    let [p50, p99] = found.added_ns();
+    println!("it adds {p50} ns to the median, {p99} ns to the 99th percentile");
+    Ok(0)
 }
 
 fn write(

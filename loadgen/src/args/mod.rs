@@ -12,6 +12,7 @@ use loadgen::orders::script::{Listed, demo_instruments};
 use loadgen::run::{DEMO_PASSWORD, DEMO_USERS, Options, demo_users};
 use loadgen::schedule::{Arrival, Length, Pace, Times};
 use loadgen::source::Source;
+use loadgen::sweep::{self, Limit};
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Run(RunArgs),
     Echo(EchoArgs),
+    Sweep(SweepArgs),
+    Ceiling(CeilingArgs),
 }
 
 /// Load a server with orders, check every reply, and measure how long each takes from the time when
@@ -98,6 +101,61 @@ pub(crate) struct EchoArgs {
     pace: PaceArgs,
     #[command(flatten)]
     common: CommonArgs,
+}
+
+/// Find the highest rate that a server holds: runs at rising rates, then between the last good one
+/// and the first bad one
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  loadgen sweep --p99 1ms --rate 10000 --duration 2s --out results
+
+--rate is the first rate. Exit code 1 when no rate was held.")]
+pub(crate) struct SweepArgs {
+    /// The 99th percentile of latency may be so long: a number with us, ms or s [default: 1ms]
+    #[arg(long, value_name = "TIME", value_parser = parse_limit, group = "limit")]
+    p99: Option<u64>,
+    /// Limit the median instead
+    #[arg(long, value_name = "TIME", value_parser = parse_limit, group = "limit")]
+    p50: Option<u64>,
+    /// Limit the 99.9th percentile instead
+    #[arg(long = "p99.9", value_name = "TIME", value_parser = parse_limit, group = "limit")]
+    p99_9: Option<u64>,
+    /// No rate is above this
+    #[arg(long, value_name = "N", default_value = "2000000")]
+    rate_max: NonZeroU64,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+impl SweepArgs {
+    pub(crate) fn options(&self) -> Result<sweep::Options, String> {
+        let limit = match (self.p50, self.p99, self.p99_9) {
+            (Some(ns), ..) => Limit { percentile: "p50", ns },
+            (_, _, Some(ns)) => Limit { percentile: "p99_9", ns },
+            (_, p99, _) => Limit { percentile: "p99", ns: p99.unwrap_or(1_000_000) },
+        };
+        let run = self.run.options()?;
+        if run.own_times {
+            return Err("a sweep chooses its rates: give the first with --rate".into());
+        }
+        Ok(sweep::Options { run, limit, rate_max: self.rate_max })
+    }
+}
+
+/// Find the generator's own limits against a bare echo: messages a second of its one thread, and
+/// what it adds to the latency of a bare loop
+#[derive(Args, Debug)]
+pub(crate) struct CeilingArgs {
+    /// Messages to send as fast as they go
+    #[arg(long, value_name = "N", default_value = "3000000")]
+    pub(crate) count: NonZeroU64,
+    /// Connections for those
+    #[arg(long, value_name = "N", default_value = "4")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=400))]
+    pub(crate) sessions: u16,
+    /// How long to compare single messages
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    pub(crate) duration: Duration,
 }
 
 #[derive(Args, Debug)]
@@ -271,6 +329,15 @@ fn parse_listed(text: &str) -> Result<Listed, String> {
     }
     // To a cent, the tick of the flows.
     Ok(Listed { symbol: symbol.to_owned(), reference: (price * 100.0).round() as u32 * 100 })
+}
+
+/// As nanoseconds; latencies are shorter than durations.
+fn parse_limit(text: &str) -> Result<u64, String> {
+    match text.strip_suffix("us").map(str::parse::<u32>) {
+        Some(Ok(micros @ 1..)) => Ok(u64::from(micros) * 1_000),
+        Some(_) => Err("write a whole number above 0 with us, ms or s, such as 500us".to_owned()),
+        None => parse_duration(text).map(|limit| limit.as_nanos() as u64),
+    }
 }
 
 fn parse_duration_or_0(text: &str) -> Result<Duration, String> {

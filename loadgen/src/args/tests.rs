@@ -48,6 +48,20 @@ fn too_many_sessions_for_the_demo_ask_for_users() {
 }
 
 #[test]
+fn a_sweep_has_one_limit() {
+    let limit = |line: &str| {
+        let Ok(Command::Sweep(args)) = parse(line) else { panic!("{line}") };
+        args.options().map(|options| (options.limit.percentile, options.limit.ns))
+    };
+    assert_eq!(limit("loadgen sweep"), Ok(("p99", 1_000_000)));
+    assert_eq!(limit("loadgen sweep --p50 20us"), Ok(("p50", 20_000)));
+    assert_eq!(limit("loadgen sweep --p99.9 2ms --rate 5"), Ok(("p99_9", 2_000_000)));
+    assert!(limit("loadgen sweep --replay file").is_err());
+    assert!(parse("loadgen sweep --p50 1ms --p99 2ms").is_err());
+    assert!(parse("loadgen sweep --p50 0us").is_err());
+}
+
+#[test]
 fn durations_have_units() {
     let seconds = |text| parse_duration(text).map(|duration| duration.as_secs_f64());
     assert_eq!(seconds("500ms"), Ok(0.5));

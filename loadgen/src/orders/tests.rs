@@ -1,1 +1,351 @@
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::num::NonZeroU64;
+use std::sync::Arc;
 
+use ringframe_wire::layout::Alpha;
+use ringframe_wire::ouch::{Accepted, BboWeight, RejectReason, Rejected, Replaced};
+use ringframe_wire::ouch::{CancelReason, Canceled, Executed, Inbound, Liquidity, OrderState};
+
+use super::*;
+use crate::results::Measured;
+use crate::run::{Options, RunError, demo_users, run};
+use crate::schedule::{Length, Pace};
+
+const NAMES: u64 = 7;
+
+/// A book of two sessions, its tally, and a clock that a test turns by hand.
+struct Desk {
+    book: Book,
+    tally: Tally,
+}
+
+fn desk() -> Desk {
+    let mut tally = Tally::new(Arc::default());
+    tally.begin(0, 1_000_000_000);
+    Desk { book: Book::new(Names::new(NAMES), 10, 2), tally }
+}
+
+fn token(id: u32) -> ouch::Token {
+    Names::new(NAMES).token(id)
+}
+
+fn add(id: u32, quantity: u32) -> Op {
+    let side = Side::Buy;
+    Op::Add { id, instrument: 0, side, price: 100, quantity, immediate: false }
+}
+
+fn replace(old: u32, new: u32, quantity: u32) -> Op {
+    Op::Replace { old, new, price: 100, quantity }
+}
+
+fn order(token: ouch::Token, shares: u32) -> ouch::Order {
+    ouch::Order {
+        token,
+        side: ouch::Side::BUY,
+        shares: shares.into(),
+        stock: Alpha(*b"AAPL    "),
+        price: 100.into(),
+        time_in_force: time_in_force::MARKET_HOURS.into(),
+        firm: ouch::Firm::BLANK,
+        display: ouch::Display::ANONYMOUS,
+        reference: 1.into(),
+        capacity: ouch::Capacity::AGENCY,
+        sweep: ouch::Sweep::NO,
+        minimum: 0.into(),
+        cross: ouch::Cross::NONE,
+        state: OrderState::LIVE,
+    }
+}
+
+fn accepted(token: ouch::Token, shares: u32) -> Outbound {
+    Accepted { time: 1.into(), order: order(token, shares), bbo: BboWeight::NONE }.into()
+}
+
+fn replaced(old: u32, new: u32, shares: u32) -> Outbound {
+    let (time, order, bbo) = (1.into(), order(token(new), shares), BboWeight::NONE);
+    Replaced { time, order, old: token(old), bbo }.into()
+}
+
+fn canceled(token: ouch::Token, by: u32, reason: CancelReason) -> Outbound {
+    Canceled { time: 1.into(), token, decrement: by.into(), reason }.into()
+}
+
+fn executed(token: ouch::Token, shares: u32) -> Outbound {
+    let (time, shares, price) = (1.into(), shares.into(), 100.into());
+    Executed { time, token, shares, price, liquidity: Liquidity::ADDED, match_number: 1.into() }
+        .into()
+}
+
+impl Desk {
+    fn ask(&mut self, op: Op) -> &mut Self {
+        let sent = Sent { due: 0, out: 0 };
+        self.tally.sent(sent);
+        self.book.asked(0, op, sent);
+        self
+    }
+
+    fn hear(&mut self, message: Outbound) -> &mut Self {
+        self.book.hear(0, &message, 5, &mut self.tally);
+        self
+    }
+
+    /// Answered, silent, lost, repeated, unexpected.
+    #[track_caller]
+    fn expect(&mut self, counts: [u64; 5]) -> &mut Self {
+        let Measured { answered, silent, lost, repeated, unexpected, errors, .. } =
+            self.tally.measured(&[], Vec::new());
+        assert_eq!([answered, silent, lost, repeated, unexpected], counts, "{errors:?}");
+        self
+    }
+}
+
+#[test]
+fn every_kind_of_message_is_answered_by_its_kind() {
+    let mut desk = desk();
+    desk.ask(add(0, 100)).ask(replace(0, 1, 150)).ask(Op::Cancel { id: 1 }).ask(add(2, 5));
+    desk.hear(accepted(token(0), 100)).hear(executed(token(0), 30));
+    desk.hear(replaced(0, 1, 120)).hear(canceled(token(1), 120, CancelReason::USER));
+    let why = RejectReason::STOCK;
+    desk.hear(Rejected { time: 1.into(), token: token(2), reason: why }.into());
+    desk.expect([4, 0, 0, 0, 0]);
+    assert_eq!((desk.book.open().count(), desk.book.waiting()), (0, 0));
+}
+
+#[test]
+fn a_cancel_of_what_is_gone_is_rightly_silent_and_one_of_what_is_there_is_lost() {
+    let mut gone = desk();
+    gone.ask(add(0, 100)).hear(accepted(token(0), 100)).hear(executed(token(0), 100));
+    gone.ask(Op::Cancel { id: 0 }).ask(replace(0, 1, 5)).ask(Op::Cancel { id: 1 }).ask(add(2, 5));
+    gone.expect([1, 0, 0, 0, 0]).hear(accepted(token(2), 5)).expect([2, 3, 0, 0, 0]);
+    let mut there = desk();
+    there.ask(add(0, 100)).hear(accepted(token(0), 100)).ask(Op::Cancel { id: 0 }).ask(add(2, 5));
+    there.hear(accepted(token(2), 5)).expect([2, 0, 1, 0, 0]);
+}
+
+#[test]
+fn answers_that_never_come_are_lost() {
+    let mut desk = desk();
+    desk.ask(add(0, 1)).ask(add(1, 1)).hear(accepted(token(1), 1)).expect([1, 0, 1, 0, 0]);
+    desk.ask(add(2, 1));
+    desk.book.give_up(9, &mut desk.tally);
+    desk.expect([1, 0, 2, 0, 0]);
+}
+
+#[test]
+fn answers_that_come_twice_are_repeated() {
+    let mut desk = desk();
+    desk.ask(add(0, 9)).hear(accepted(token(0), 9)).hear(accepted(token(0), 9));
+    desk.expect([1, 0, 0, 1, 0]).ask(Op::Cancel { id: 0 });
+    let gone = canceled(token(0), 9, CancelReason::USER);
+    desk.hear(gone).hear(gone).expect([2, 0, 0, 2, 0]);
+}
+
+#[test]
+fn what_nobody_asked_for_is_unexpected() {
+    let wrong: [(&str, Outbound); 7] = [
+        ("a token that was never sent", accepted(token(5), 9)),
+        ("a token beyond all", accepted(token(99), 9)),
+        ("a token of nobody", accepted(Alpha(*b"NOBODY        "), 9)),
+        ("an execution of what was never sent", executed(token(5), 1)),
+        ("more shares than there are", executed(token(0), 10)),
+        ("a cancel that nobody sent", canceled(token(0), 9, CancelReason::USER)),
+        ("a replace that nobody sent", replaced(0, 5, 9)),
+    ];
+    for (what, message) in wrong {
+        let mut desk = desk();
+        desk.ask(add(0, 9)).hear(accepted(token(0), 9)).hear(message);
+        let measured = desk.tally.measured(&[], Vec::new());
+        assert_eq!((measured.unexpected, measured.answered), (1, 1), "{what}");
+    }
+    let mut desk = desk();
+    desk.ask(add(0, 9)).hear(accepted(token(0), 8)).expect([1, 0, 0, 0, 1]);
+    desk.ask(replace(0, 1, 20)).hear(replaced(0, 1, 19)).expect([2, 0, 0, 0, 2]);
+    // Another session may not answer.
+    desk.ask(add(3, 1));
+    desk.book.hear(1, &accepted(token(3), 1), 5, &mut desk.tally);
+    desk.expect([2, 0, 0, 0, 3]);
+}
+
+#[test]
+fn what_an_earlier_run_left_may_trade() {
+    let mut desk = desk();
+    let earlier = Names::new(NAMES + 1).token(0);
+    desk.hear(executed(earlier, 5)).hear(canceled(earlier, 5, CancelReason::SELF_MATCH));
+    desk.expect([0; 5]);
+    assert_eq!(desk.book.kinds()[2].name, "of an earlier run's orders");
+}
+
+/// How the toy server misbehaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Good,
+    /// Hangs up once, after so many answers; on the next connection it goes on where the client is.
+    HangsUp(u64),
+    /// The same, but the next connection begins one message too late.
+    Forgets(u64),
+    /// Answers every hundredth order twice.
+    Repeats,
+    /// Does not answer every hundredth order.
+    Swallows,
+}
+
+/// A server for one session, which accepts all and forgets nothing: every answer by its number.
+fn serve(listener: &TcpListener, manner: Manner) {
+    let mut answers: Vec<Vec<u8>> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut is_first = true;
+    loop {
+        let Ok((stream, _)) = listener.accept() else { return };
+        if !serve_one(&stream, manner, is_first, &mut answers, &mut seen) {
+            return;
+        }
+        is_first = false;
+    }
+}
+
+/// Whether the client is to come again.
+fn serve_one(
+    mut stream: &TcpStream,
+    manner: Manner,
+    is_first: bool,
+    answers: &mut Vec<Vec<u8>>,
+    seen: &mut std::collections::BTreeSet<ouch::Token>,
+) -> bool {
+    use std::io::{Read, Write};
+    let mut room = [0; 4_096];
+    let mut input: Vec<u8> = Vec::new();
+    loop {
+        let read = stream.read(&mut room).unwrap_or(0);
+        if read == 0 {
+            return false;
+        }
+        input.extend_from_slice(&room[..read]);
+        let mut output = Vec::new();
+        let mut say = |packet: FromServer<'_>| {
+            let mut bytes = [0; 128];
+            let length = packet.encode(&mut bytes).expect("short");
+            output.extend_from_slice(&bytes[..length]);
+        };
+        while let Some((packet, length)) =
+            FromClient::split(&input, PACKET_BYTES_MAX).expect("a good client")
+        {
+            match packet {
+                FromClient::Login(login) => {
+                    let late = u64::from(matches!(manner, Manner::Forgets(_)) && !is_first);
+                    let sequence = login.sequence.max(1) + late;
+                    let session = Alpha(*b"S         ");
+                    say(FromServer::Accepted(LoginAccepted { session, sequence }));
+                    for answer in answers.iter().skip(sequence as usize - 1) {
+                        say(FromServer::Data(answer));
+                    }
+                }
+                FromClient::Data(message) => {
+                    for answer in answers_to(message, manner, seen) {
+                        answers.push(answer);
+                        say(FromServer::Data(answers.last().expect("just pushed")));
+                    }
+                }
+                FromClient::Logout => return false,
+                FromClient::Debug(_) | FromClient::Heartbeat => {}
+            }
+            input.drain(..length);
+        }
+        match manner {
+            // With answers on their way that nobody will hear.
+            Manner::HangsUp(after) | Manner::Forgets(after)
+                if is_first && answers.len() as u64 > after =>
+            {
+                return true;
+            }
+            _ => {}
+        }
+        if stream.write_all(&output).is_err() {
+            return true;
+        }
+    }
+}
+
+/// Takes every order once; immediate ones do not trade. Nothing is said to what is known.
+fn answers_to(
+    message: &[u8],
+    manner: Manner,
+    seen: &mut std::collections::BTreeSet<ouch::Token>,
+) -> Vec<Vec<u8>> {
+    let bytes = |message: Outbound| {
+        let mut bytes = vec![0; Outbound::BYTES_MAX];
+        let length = message.encode(&mut bytes).expect("as long as the longest");
+        bytes.truncate(length);
+        bytes
+    };
+    match Inbound::decode(message).expect("a good client") {
+        Inbound::Enter(it) if seen.insert(it.token) => {
+            let taken = bytes(accepted(it.token, it.shares.get()));
+            if it.time_in_force.get() == time_in_force::IMMEDIATE {
+                let gone = canceled(it.token, it.shares.get(), CancelReason::IMMEDIATE);
+                return vec![taken, bytes(gone)];
+            }
+            match manner {
+                Manner::Repeats if seen.len() % 100 == 0 => vec![taken.clone(), taken],
+                Manner::Swallows if seen.len() % 100 == 0 => Vec::new(),
+                _ => vec![taken],
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A thousand orders from one session, none of them canceled.
+fn played(manner: Manner) -> Measured {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+    let address = listener.local_addr().expect("bound").to_string();
+    let rate = NonZeroU64::new(20_000).expect("not zero");
+    let options = Options::new(address, rate, Duration::from_secs(1));
+    let mut options = Options {
+        source: "mix:add=95,cancel=0,replace=0,take=5".parse().expect("a mix"),
+        pace: Pace { length: Length::Count(1_000), warm_up: Duration::ZERO, ..options.pace },
+        keep_orders: true,
+        is_polite: true,
+        ..options
+    };
+    options.login.users = demo_users(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| serve(&listener, manner));
+        run(&options).expect("it logs in").results.measured
+    })
+}
+
+#[test]
+fn a_good_server_is_found_good() {
+    let measured = played(Manner::Good);
+    assert!(measured.is_complete(), "{measured:?}");
+    assert_eq!((measured.sent, measured.answered), (1_000, 1_000));
+}
+
+#[test]
+fn after_a_lost_connection_a_session_goes_on_where_it_was() {
+    let measured = played(Manner::HangsUp(500));
+    assert!(measured.is_complete(), "{measured:?}");
+    assert_eq!((measured.sent, measured.answered), (1_000, 1_000));
+    assert_eq!(measured.reconnected, 1);
+    assert!(measured.resent > 0, "{measured:?}");
+}
+
+#[test]
+fn wrong_servers_are_found_wrong() {
+    let forgets = played(Manner::Forgets(500));
+    assert_eq!((forgets.unexpected, forgets.lost > 0), (1, true), "{forgets:?}");
+    let repeats = played(Manner::Repeats);
+    assert!(repeats.repeated >= 9 && repeats.lost == 0, "{repeats:?}");
+    let swallows = played(Manner::Swallows);
+    assert!(swallows.lost >= 9 && swallows.repeated == 0, "{swallows:?}");
+}
+
+#[test]
+fn where_nobody_listens_there_are_no_results() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+    let address = listener.local_addr().expect("bound").to_string();
+    drop(listener);
+    let rate = NonZeroU64::new(1_000).expect("not zero");
+    let error = run(&Options::new(address.clone(), rate, Duration::from_millis(10)));
+    assert!(matches!(&error, Err(RunError::Fault(why)) if why.contains(&address)), "{error:?}");
+}

@@ -1,0 +1,153 @@
+//! Which rate a server holds: rates rise by doubling until one is too much, then the knee is found
+//! by halving what is between.
+
+use std::num::NonZeroU64;
+
+use crate::latency::Summary;
+use crate::results::Step;
+use crate::run::{self, Outcome, RunError};
+
+/// What a rate must meet to be held, besides that all is answered in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// A percentile, by the name that reports use: `p50`, `p99`, `p99_9` …
+    pub percentile: &'static str,
+    /// It does not exceed this.
+    pub ns: u64,
+}
+
+/// What to sweep.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A run for each step; its rate is the first.
+    pub run: run::Options,
+    /// What each must meet.
+    pub limit: Limit,
+    /// No rate is above this.
+    pub rate_max: NonZeroU64,
+}
+
+/// The knee is known to a tenth: nearer than two runs agree on a machine that others use too.
+const NEAR: u64 = 10;
+/// A rate is held only if so many of 100 of its messages are answered in each second.
+const ANSWERED_OF_100: f64 = 95.0;
+
+/// Looks for the highest rate that is held.
+#[derive(Clone, Copy, Debug)]
+struct Search {
+    held: Option<u64>,
+    failed: Option<u64>,
+    rate_max: u64,
+}
+
+impl Search {
+    /// Which rate to try, after `rate` was held or not; `None` when the knee is known.
+    fn next(&mut self, rate: u64, is_held: bool) -> Option<u64> {
+        if is_held {
+            self.held = Some(rate);
+        } else {
+            self.failed = Some(rate);
+        }
+        let next = match (self.held, self.failed) {
+            (Some(held), None) => (held * 2).min(self.rate_max),
+            (held, Some(failed)) => {
+                let held = held.unwrap_or(0);
+                if (failed - held) * NEAR <= failed {
+                    return None;
+                }
+                held + (failed - held) / 2
+            }
+            (None, None) => return None,
+        };
+        (next > 0 && Some(next) != self.held && Some(next) != self.failed).then_some(next)
+    }
+}
+
+impl Limit {
+    fn is_met(self, latency: &Summary) -> bool {
+        let mut fields = latency.fields().into_iter();
+        fields.find(|(name, _)| *name == self.percentile).is_some_and(|(_, ns)| ns <= self.ns)
+    }
+}
+
+/// Runs until the knee is known. `told` sees each step as it is made. The results are those of the
+/// highest rate that was held, or of the lowest tried if none was, with all steps.
+pub fn sweep(options: &Options, mut told: impl FnMut(&Step)) -> Result<Outcome, RunError> {
+    let mut search = Search { held: None, failed: None, rate_max: options.rate_max.get() };
+    let mut rate = Some(options.run.pace.rate.get().min(search.rate_max));
+    let mut steps: Vec<Step> = Vec::new();
+    // With its rate, and whether that was held.
+    let mut best: Option<(Outcome, u64, bool)> = None;
+    while let Some(now) = rate {
+        let mut one = options.run.clone();
+        one.pace.rate = NonZeroU64::new(now).expect("no rate is below 1");
+        let outcome = run::run(&one)?;
+        let measured = &outcome.results.measured;
+        let answered = measured.answered + measured.silent;
+        let per_second =
+            measured.answered_per_second * answered as f64 / measured.answered.max(1) as f64;
+        let step = Step {
+            wanted_per_second: now as f64,
+            answered_per_second: measured.answered_per_second,
+            latency_ns: measured.latency_ns,
+            held: outcome.is_complete()
+                && options.limit.is_met(&measured.latency_ns)
+                && per_second * 100.0 >= ANSWERED_OF_100 * now as f64,
+        };
+        told(&step);
+        let is_better = best.as_ref().is_none_or(|&(_, rate, held)| {
+            if step.held { !held || now > rate } else { !held && now < rate }
+        });
+        if is_better {
+            best = Some((outcome, now, step.held));
+        }
+        steps.push(step);
+        rate = search.next(now, step.held);
+    }
+    steps.sort_by(|a, b| a.wanted_per_second.total_cmp(&b.wanted_per_second));
+    let (mut best, ..) = best.expect("there is a first step");
+    best.results.title = format!("sweep {}", options.run.source.name());
+    best.results.sweep = steps;
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rates that are tried where `knee` is the highest that is held.
+    fn tried(first: u64, knee: u64, rate_max: u64) -> (Vec<u64>, Option<u64>) {
+        let mut search = Search { held: None, failed: None, rate_max };
+        let (mut rates, mut rate) = (Vec::new(), Some(first));
+        while let Some(now) = rate {
+            rates.push(now);
+            rate = search.next(now, now <= knee);
+        }
+        (rates, search.held)
+    }
+
+    #[test]
+    fn rates_double_until_one_is_too_much_and_halve_to_the_knee() {
+        let (rates, held) = tried(1_000, 5_500, 1_000_000);
+        assert_eq!(rates, [1_000, 2_000, 4_000, 8_000, 6_000, 5_000, 5_500]);
+        assert_eq!(held, Some(5_500));
+    }
+
+    #[test]
+    fn a_first_rate_that_is_too_much_and_a_highest_one_are_borne() {
+        let (rates, held) = tried(1_000, 300, 1_000_000);
+        assert_eq!(&rates[..3], [1_000, 500, 250]);
+        assert!(held.is_some_and(|held| (270..=300).contains(&held)), "{held:?}");
+        assert_eq!(tried(1_000, u64::MAX, 3_000), (vec![1_000, 2_000, 3_000], Some(3_000)));
+        let (rates, held) = tried(8, 0, 100);
+        assert_eq!((rates.last(), held), (Some(&1), None));
+    }
+
+    #[test]
+    fn a_limit_is_of_one_percentile() {
+        let latency = Summary { p50: 5, p99: 10, ..Summary::default() };
+        assert!(Limit { percentile: "p99", ns: 10 }.is_met(&latency));
+        assert!(!Limit { percentile: "p99", ns: 9 }.is_met(&latency));
+        assert!(Limit { percentile: "p50", ns: 5 }.is_met(&latency));
+    }
+}

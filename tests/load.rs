@@ -1,0 +1,109 @@
+//! The load generator against the real server: every kind of message, nothing lost, repeated or
+//! unexpected, and nothing left behind.
+
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::time::Duration;
+
+use loadgen::run::{Options, Outcome, demo_users, run};
+use loadgen::schedule::{Arrival, Length, Pace};
+
+use program::Serving;
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod program;
+
+const MESSAGES: u64 = 2_000;
+
+/// Slow enough for any machine; a polite sender leaves the server its cores.
+fn options(serving: &Serving, flow: &str) -> Options {
+    let rate = NonZeroU64::new(2_000).unwrap();
+    let options = Options::new(serving.addresses[0].to_string(), rate, Duration::from_secs(1));
+    let length = Length::Count(MESSAGES);
+    let pace = Pace { length, warm_up: Duration::from_millis(100), ..options.pace };
+    Options { source: flow.parse().unwrap(), is_polite: true, pace, ..options }
+}
+
+#[track_caller]
+fn complete(options: &Options) -> Outcome {
+    let outcome = run(options).unwrap();
+    let measured = &outcome.results.measured;
+    assert!(outcome.is_complete(), "{:?} {measured:?}", outcome.behind_ns);
+    assert_eq!(measured.sent, MESSAGES);
+    assert_eq!(measured.answered + measured.silent, MESSAGES);
+    assert_eq!(measured.latency_ns.count, measured.answered);
+    assert_eq!(outcome.rejections, 0, "{:?}", measured.kinds);
+    outcome
+}
+
+fn kinds(outcome: &Outcome) -> Vec<&str> {
+    outcome.results.measured.kinds.iter().map(|fact| fact.name.as_str()).collect()
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn serving(data: &Path) -> Serving {
+    Serving::start(&["--release", "journaled"], data)
+}
+
+#[test]
+fn every_kind_of_message_is_answered_and_the_books_are_left_empty() {
+    let directory = directory();
+    let serving = serving(directory.path());
+    let mix = "mix:add=45,cancel=25,replace=20,take=10";
+    let outcome = complete(&Options { echo: true, ..options(&serving, mix) });
+    let found = kinds(&outcome);
+    for kind in ["accepted", "replaced", "canceled", "executed"] {
+        assert!(found.contains(&kind), "{kind}: {found:?}");
+    }
+    let echo = outcome.results.echo.as_ref().unwrap();
+    assert_eq!((echo.sent, echo.answered), (MESSAGES, MESSAGES));
+    // The books are empty again: nothing of that run is met by the next, whoever plays it.
+    let mut again = options(&serving, "fmod");
+    again.login.users = demo_users(7).split_off(4);
+    again.pace.arrival = Arrival::Poisson;
+    assert!(!kinds(&complete(&again)).contains(&"of an earlier run's orders"));
+    serving.drain();
+}
+
+#[test]
+fn a_regime_and_what_was_recorded_of_it_play_alike() {
+    let directory = directory();
+    let serving = serving(directory.path());
+    let file = directory.path().join("flow");
+    let mut first = options(&serving, "normal");
+    // One after the other: with one session on each side the order is the same in both.
+    first.login.users = demo_users(2);
+    first.record = Some(file.clone());
+    complete(&first);
+    let again = Options {
+        source: loadgen::source::Source::File(file),
+        own_times: true,
+        record: None,
+        ..first
+    };
+    let outcome = run(&again).unwrap();
+    assert!(outcome.is_complete(), "{:?}", outcome.results.measured);
+    assert!(outcome.results.measured.sent >= MESSAGES);
+    serving.drain();
+}
+
+#[test]
+fn what_a_server_refuses_is_said() {
+    let directory = directory();
+    let serving = serving(directory.path());
+    let mut wrong = options(&serving, "f1");
+    wrong.login.password = "wrong".into();
+    let error = run(&wrong).unwrap_err().to_string();
+    assert!(error.contains("TRDR01 may not log in"), "{error}");
+    let mut unknown = options(&serving, "f1");
+    unknown.listed =
+        vec![loadgen::orders::script::Listed { symbol: "NONE".into(), reference: 1_000_000 }];
+    let outcome = run(&unknown).unwrap();
+    assert!(outcome.is_complete(), "a reject is an answer: {:?}", outcome.results.measured);
+    assert!(outcome.rejections > 0);
+    assert!(kinds(&outcome).contains(&"rejected for S"), "{:?}", kinds(&outcome));
+    serving.drain();
+}
