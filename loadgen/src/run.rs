@@ -163,6 +163,10 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
         }
         (script, times)
     };
+    if times.from >= times.until {
+        let text = "what is played is over within the --warm-up: nothing would be measured";
+        return Err(RunError::Usage(text.into()));
+    }
     if let Some(path) = &options.record {
         file::write(path, &script, &times).map_err(RunError::Fault)?;
     }

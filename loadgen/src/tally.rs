@@ -1,4 +1,5 @@
-//! What a run counts: pure accounting, fed with times, so that the same times give the same figures.
+//! What a run counts: pure accounting, fed with times, so that the same times give the same
+//! figures.
 //!
 //! A message has three times: when it was due, when it really went out, and when its answer came.
 //! Latency is the last less the first; service time, what a closed loop would have reported, is the
@@ -17,6 +18,8 @@ const ERRORS_KEPT: usize = 20;
 const SLICES: u64 = 100;
 /// … but they are not shorter than this.
 const SLICE_NS_MIN: u64 = 10_000_000;
+/// What comes after the end gets slices of its own, up to so many in all; the rest is in the last.
+const SLICES_MAX: usize = 4 * SLICES as usize;
 const SECOND: f64 = 1e9;
 
 /// What is wrong with an answer.
@@ -169,16 +172,18 @@ impl Tally {
         if self.errors.len() < ERRORS_KEPT {
             self.errors.push(what());
         }
-        if self.from != u64::MAX {
-            self.slice(now).wrong += 1;
+        let index = (now.saturating_sub(self.from) / self.slice_ns) as usize;
+        let last = self.slices.len().saturating_sub(1);
+        if let Some(slice) = self.slices.get_mut(index.min(last)) {
+            slice.wrong += 1;
         }
         self.live.wrong();
     }
 
-    /// What comes after the end gets slices of its own.
     #[inline]
     fn slice(&mut self, at: u64) -> &mut Slice {
         let index = (at.saturating_sub(self.from) / self.slice_ns) as usize;
+        let index = index.min(SLICES_MAX - 1);
         if index >= self.slices.len() {
             self.slices.resize_with(index + 1, Slice::default);
         }
@@ -273,9 +278,9 @@ mod tests {
         tally
     }
 
-    /// A thousand messages, one each millisecond; the server answers at once, but stalls from 500 ms
-    /// to 700 ms. What it made wait while it stalled is 200 ms, 199 ms … 1 ms; a closed loop would
-    /// have sent one message in that time and seen one bad latency.
+    /// A thousand messages, one each millisecond; the server answers at once, but stalls from 500
+    /// ms to 700 ms. What it made wait while it stalled is 200 ms, 199 ms … 1 ms; a closed loop
+    /// would have sent one message in that time and seen one bad latency.
     #[test]
     fn a_stall_counts_for_all_that_were_due_in_it() {
         let mut tally = tally();
@@ -331,6 +336,8 @@ mod tests {
         assert_eq!((measured.sent, measured.answered, measured.silent), (0, 0, 0));
         assert!(measured.is_complete());
         tally.lost(1, || "lost".into());
-        assert_eq!(tally.measured(&[], Vec::new()).lost, 1);
+        tally.lost(u64::MAX / 2, || "lost, long after".into());
+        let measured = tally.measured(&[], Vec::new());
+        assert_eq!((measured.lost, measured.intervals.len()), (2, 1), "no slices for that");
     }
 }

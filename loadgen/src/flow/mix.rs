@@ -7,8 +7,8 @@ use crate::random::Random;
 const SWEPT_LEAST: u32 = 2;
 const SWEPT_MOST: u32 = 6;
 
-/// As a rule, of 100 commands 55 add, 40 cancel a live order, 5 are immediate and sweep four orders on
-/// average, so that as many orders go as come. Every resting order is as likely to be canceled
+/// As a rule, of 100 commands 55 add, 40 cancel a live order, 5 are immediate and sweep four orders
+/// on average, so that as many orders go as come. Every resting order is as likely to be canceled
 /// as any other, which keeps the books at their size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mix {

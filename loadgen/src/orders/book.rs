@@ -2,11 +2,12 @@
 //! server, fed with what goes out and what comes in. No sockets, no clock.
 //!
 //! Within a session answers come in the order of the messages, and executions, which come unasked,
-//! come in the order in which they happened. So when the answer to a message is there, every earlier
-//! message of the session was answered before, or rightly has no answer. OUCH is silent about a
-//! cancel or replace of an order that is gone, and everything that made it go has been told by then:
-//! silence is right if nothing of the order is open, and a lost answer otherwise. One thing escapes:
-//! an order that goes in between, after the server swallowed a cancel that it should have answered.
+//! come in the order in which they happened. So when the answer to a message is there, every
+//! earlier message of the session was answered before, or rightly has no answer. OUCH is silent
+//! about a cancel or replace of an order that is gone, and everything that made it go has been told
+//! by then: silence is right if nothing of the order is open, and a lost answer otherwise. One
+//! thing escapes: an order that goes in between, after the server swallowed a cancel that it should
+//! have answered.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -316,8 +317,8 @@ impl Book {
         wrong(tally, kind, now, self.names.token(id), &what);
     }
 
-    /// The answer to a message is there: it is answered, and those before it have none. `false` when
-    /// no such message waits.
+    /// The answer to a message is there: it is answered, and those before it have none. `false`
+    /// when no such message waits.
     #[inline]
     fn settle(
         &mut self,

@@ -8,11 +8,11 @@
 //! 15000 replace 0 2 300 2300200
 //! ```
 //!
-//! A line begins with when the command was sent, in nanoseconds from the start, or with `setup` when
-//! it fills the books before. Orders have numbers from 0, each one more than the last; prices are in
-//! ten-thousandths; `now` is canceled where it does not trade at once. `replace OLD NEW SHARES PRICE`
-//! has the shares in all, those that the old order traded included. Lines that begin with `#` and
-//! empty ones say nothing.
+//! A line begins with when the command was sent, in nanoseconds from the start, or with `setup`
+//! when it fills the books before. Orders have numbers from 0, each one more than the last; prices
+//! are in ten-thousandths; `now` is canceled where it does not trade at once. `replace OLD NEW
+//! SHARES PRICE` has the shares in all, those that the old order traded included. Lines that begin
+//! with `#` and empty ones say nothing.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -2,8 +2,8 @@
 //!
 //! What was added is entered, what was deleted is canceled, what was replaced is replaced. A trade
 //! becomes the order that came to make it: immediate, of the other side, at the price of the order
-//! that waited. A reduction becomes a replace, which loses its place in the queue. Hidden orders and
-//! crosses leave no trace that could be played.
+//! that waited. A reduction becomes a replace, which loses its place in the queue. Hidden orders
+//! and crosses leave no trace that could be played.
 
 use std::collections::BTreeMap;
 
