@@ -32,7 +32,7 @@ impl Ceiling {
     /// What the engine adds to the median and to the 99th percentile; below 0 when the machine's
     /// own noise is larger.
     pub fn added_ns(&self) -> [i64; 2] {
-        let more = |ours: u64, bare: u64| ours as i64 - bare as i64;
+        let more = |ours: u64, bare: u64| ours.cast_signed() - bare.cast_signed();
         [more(self.engine.p50, self.bare.p50), more(self.engine.p99, self.bare.p99)]
     }
 }

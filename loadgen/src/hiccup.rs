@@ -29,6 +29,8 @@ pub(crate) fn watch(clock: Clock, over: &AtomicBool) -> Vec<(u64, u64)> {
 /// The hiccups in seven numbers.
 pub(crate) fn summary(hiccups: &[(u64, u64)]) -> Summary {
     let mut latencies = Latencies::new();
-    hiccups.iter().for_each(|(_, late)| latencies.record(*late));
+    for (_, late) in hiccups {
+        latencies.record(*late);
+    }
     latencies.summary()
 }

@@ -16,7 +16,7 @@ use crate::host;
 use crate::live::{self, Live, View};
 use crate::orders::script::{Listed, Script, demo_instruments};
 use crate::orders::{Login, Orders, file, wire_bytes};
-use crate::results::{FORMAT, Fact, Results};
+use crate::results::{FORMAT, Fact, Measured, Results};
 use crate::schedule::{Arrival, Length, Pace, Times};
 use crate::source::Source;
 use crate::tally::{Recorded, Tally};
@@ -24,7 +24,7 @@ use crate::tally::{Recorded, Tally};
 /// How long the sessions may take to get in.
 const LOGIN: Duration = Duration::from_secs(30);
 /// How long books may take to be filled, or emptied.
-const FILL: Duration = Duration::from_secs(120);
+const FILL: Duration = Duration::from_mins(2);
 /// Files that are open besides the sessions.
 const OWN_FILES: u64 = 64;
 
@@ -129,7 +129,7 @@ pub struct Outcome {
 impl Outcome {
     /// Whether all that was due was sent, and answered as it must be; the echo's too.
     pub fn is_complete(&self) -> bool {
-        let echo = self.results.echo.as_ref().is_none_or(|echo| echo.is_complete());
+        let echo = self.results.echo.as_ref().is_none_or(Measured::is_complete);
         self.behind_ns.is_none() && self.results.measured.is_complete() && echo
     }
 }
@@ -282,7 +282,7 @@ impl Playing {
             over.store(true, Ordering::Relaxed);
             (ended, hiccups.join().unwrap_or_default())
         });
-        let ended = ended.map_err(fault)?;
+        let ended = ended.map_err(|error| fault(&error))?;
         let is_whole = ended.behind_ns.is_none() && self.tally.wrongs() == 0;
         if is_whole && !options.keep_orders {
             let mut ops = self.orders.cancels();
@@ -306,7 +306,7 @@ impl Playing {
         self.orders.load(ops);
         let end = now + time.as_nanos() as u64;
         let ended = self.engine.play(&mut self.orders, &mut self.tally, due, end);
-        if ended.map_err(fault)?.behind_ns.is_some() {
+        if ended.map_err(|error| fault(&error))?.behind_ns.is_some() {
             return Err(RunError::Fault(format!("the server took too long to {what}")));
         }
         Ok(())
@@ -338,7 +338,7 @@ fn rfc3339(time: WallTime) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn fault(error: std::io::Error) -> RunError {
+fn fault(error: &std::io::Error) -> RunError {
     RunError::Fault(error.to_string())
 }
 

@@ -67,7 +67,7 @@ impl Link {
 /// All connections of a thread.
 #[derive(Debug)]
 pub(crate) struct Links {
-    links: Vec<Link>,
+    all: Vec<Link>,
     epoll: OwnedFd,
     /// Read into, whichever link it is.
     buffer: Box<[u8]>,
@@ -77,7 +77,7 @@ pub(crate) struct Links {
 impl Links {
     pub(crate) fn new(count: usize) -> io::Result<Self> {
         Ok(Self {
-            links: (0..count).map(|_| Link::new()).collect(),
+            all: (0..count).map(|_| Link::new()).collect(),
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             buffer: vec![0; 4 * OUTBOX_BYTES_MAX].into(),
             ready: Vec::with_capacity(EVENTS),
@@ -85,12 +85,12 @@ impl Links {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.links.len()
+        self.all.len()
     }
 
     #[inline]
     pub(crate) fn link(&mut self, index: usize) -> &mut Link {
-        &mut self.links[index]
+        &mut self.all[index]
     }
 
     /// Connects a link's place to an address.
@@ -110,7 +110,7 @@ impl Links {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         self.watch(index, &stream)?;
-        let link = &mut self.links[index];
+        let link = &mut self.all[index];
         link.outbox.clear();
         link.rest.clear();
         link.stream = Some(stream);
@@ -126,9 +126,9 @@ impl Links {
     /// Closes a connection. What was in its boxes is gone.
     pub(crate) fn cut(&mut self, index: usize) {
         // Closing takes it out of the epoll too.
-        self.links[index].stream = None;
-        self.links[index].outbox.clear();
-        self.links[index].rest.clear();
+        self.all[index].stream = None;
+        self.all[index].outbox.clear();
+        self.all[index].rest.clear();
     }
 
     /// Which links have something to read, without waiting; at most so many at once.
@@ -181,7 +181,7 @@ impl Links {
                 return Ok(());
             }
             let taken = hear(self, &buffer[..length])?;
-            self.links[index].rest.extend_from_slice(&buffer[taken..length]);
+            self.all[index].rest.extend_from_slice(&buffer[taken..length]);
             Ok(())
         });
         self.buffer = buffer;
@@ -190,7 +190,7 @@ impl Links {
 
     /// How many bytes there are now, those left over first; 0 when nothing came.
     fn read_into(&mut self, index: usize, buffer: &mut [u8]) -> Result<usize, String> {
-        let link = &mut self.links[index];
+        let link = &mut self.all[index];
         let Some(stream) = &mut link.stream else { return Ok(0) };
         let rest = link.rest.len();
         match stream.read(&mut buffer[rest..]) {

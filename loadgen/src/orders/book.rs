@@ -73,7 +73,7 @@ impl Names {
     }
 
     #[inline]
-    pub(crate) fn token(&self, id: u32) -> Token {
+    pub(crate) fn token(self, id: u32) -> Token {
         let mut text = [0; 14];
         text[..RUN_LETTERS].copy_from_slice(&self.run);
         for (place, letter) in text[RUN_LETTERS..].iter_mut().rev().enumerate() {
@@ -84,7 +84,7 @@ impl Names {
 
     /// The number of an order of this run.
     #[inline]
-    fn id(&self, token: Token) -> Option<u32> {
+    fn id(self, token: Token) -> Option<u32> {
         let digits = token.0.strip_prefix(&self.run)?;
         digits.iter().try_fold(0, |id: u32, digit| {
             let value = match digit {

@@ -49,12 +49,12 @@ pub(super) fn script(bytes: &[u8], name: String) -> Result<Script, String> {
         let time = match &message {
             Message::Added(it) => {
                 let instrument = listing(&mut listings, it.stock).ok_or("too many stocks")?;
-                reading.enter(it, instrument)
+                Some(reading.enter(it, instrument))
             }
             Message::AddedWithName(it) => {
                 let it = &it.added;
                 let instrument = listing(&mut listings, it.stock).ok_or("too many stocks")?;
-                reading.enter(it, instrument)
+                Some(reading.enter(it, instrument))
             }
             other => reading.change(other),
         };
@@ -76,14 +76,14 @@ impl Reading {
         self.orders - 1
     }
 
-    fn enter(&mut self, it: &ringframe_wire::itch::Added, instrument: u16) -> Option<Header> {
+    fn enter(&mut self, it: &ringframe_wire::itch::Added, instrument: u16) -> Header {
         let side = if it.side == ItchSide::BUY { Side::Buy } else { Side::Sell };
         let (price, quantity) = (it.price.get(), it.shares.get());
         let id = self.new_order();
         let waiting = Waiting { id, instrument, side, price, open: quantity, executed: 0 };
         self.waiting.insert(it.reference.get(), waiting);
         self.ops.push(Op::Add { id, instrument, side, price, quantity, immediate: false });
-        Some(it.header)
+        it.header
     }
 
     /// What happens to an order that waits; `None` when nothing can be sent for it.

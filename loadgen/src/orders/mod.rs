@@ -414,7 +414,6 @@ impl Talk for Orders {
         for index in 0..self.sessions.len() {
             let session = &mut self.sessions[index];
             match session.standing {
-                Standing::Over => {}
                 Standing::Down { retry, .. } if now < retry => {}
                 Standing::Down { give_up, .. } => {
                     let is_first = session.next == 0;
@@ -443,7 +442,7 @@ impl Talk for Orders {
                 Standing::In if now > links.link(index).wrote + HEARTBEAT_NS => {
                     write(links.link(index).outbox(), FromClient::Heartbeat);
                 }
-                Standing::Asking | Standing::In => {}
+                Standing::Asking | Standing::In | Standing::Over => {}
             }
         }
         Ok(())

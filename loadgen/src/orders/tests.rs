@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "the toy server has a thread")]
+
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -285,8 +287,8 @@ fn answers_to(
                 return vec![taken, bytes(gone)];
             }
             match manner {
-                Manner::Repeats if seen.len() % 100 == 0 => vec![taken.clone(), taken],
-                Manner::Swallows if seen.len() % 100 == 0 => Vec::new(),
+                Manner::Repeats if seen.len().is_multiple_of(100) => vec![taken.clone(), taken],
+                Manner::Swallows if seen.len().is_multiple_of(100) => Vec::new(),
                 _ => vec![taken],
             }
         }
