@@ -12,8 +12,10 @@
 //! questions down. *Honest*: a latency begins at the intended time, not at the moment the sender
 //! got round to it; what the sender waited is what its user would have waited.
 
+pub mod bootstrap;
 pub mod ceiling;
 pub mod clock;
+pub mod compare;
 pub mod echo;
 mod engine;
 pub mod flow;
@@ -24,8 +26,10 @@ pub mod live;
 pub mod orders;
 pub mod output;
 pub mod random;
+pub mod report;
 pub mod results;
 pub mod run;
+pub mod saved;
 pub mod schedule;
 pub mod source;
 pub mod sweep;

@@ -1,7 +1,9 @@
 //! The `loadgen` binary: arguments in, a report out.
 //!
-//! Exit codes: 0 every message was answered, 1 some were not, 2 wrong usage, 3 a fault.
+//! Exit codes: 0 every message was answered, 1 some were not or a comparison found a regression,
+//! 2 wrong usage or a file that holds no results, 3 a fault.
 
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,11 +12,12 @@ use loadgen::results::{Measured, Results};
 use loadgen::run::{self, Outcome, RunError};
 use loadgen::table::{Table, duration};
 use loadgen::tally::Recorded;
-use loadgen::{ceiling, echo, output, sweep};
+use loadgen::{ceiling, echo, output, report, sweep};
 
 use args::{CeilingArgs, Cli, Command, EchoArgs, RunArgs, SweepArgs};
 
 mod args;
+mod pages;
 
 const NO: u8 = 1;
 const USAGE: u8 = 2;
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
         Command::Echo(args) => echo(&args),
         Command::Sweep(args) => sweep(&args),
         Command::Ceiling(args) => ceiling(&args),
+        Command::Report(args) => return pages::report(&args),
+        Command::Compare(args) => return pages::compare(&args),
     };
     match answer {
         Ok(code) => ExitCode::from(code),
@@ -123,6 +128,9 @@ fn write(
 ) -> Result<(), RunError> {
     output::write(out, results, recorded, echo)
         .map_err(|error| RunError::Fault(format!("cannot write the results: {error}")))?;
+    let page = out.join("report.html");
+    fs::write(&page, report::html(std::slice::from_ref(results)))
+        .map_err(|error| RunError::Fault(format!("cannot write {}: {error}", page.display())))?;
     println!("wrote {}", out.join("summary.json").display());
     Ok(())
 }

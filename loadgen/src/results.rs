@@ -33,6 +33,14 @@ pub struct Results {
     pub sweep: Vec<Step>,
 }
 
+impl Results {
+    /// The highest rate of the sweep that met its target.
+    pub fn knee(&self) -> Option<&Step> {
+        let held = self.sweep.iter().filter(|step| step.held);
+        held.max_by(|a, b| a.answered_per_second.total_cmp(&b.answered_per_second))
+    }
+}
+
 /// A name and what to show beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {

@@ -57,17 +57,24 @@ impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![self.header()];
         lines.extend(self.rows.iter().map(|(label, summary)| self.cells(label, summary)));
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-        let widths: Vec<usize> = (0..lines[0].len()).filter_map(width).collect();
-        for line in &lines {
-            write!(out, "{:<1$}", line[0], widths[0])?;
-            for (cell, width) in line.iter().zip(&widths).skip(1) {
-                write!(out, "  {cell:>width$}")?;
-            }
-            writeln!(out)?;
-        }
-        Ok(())
+        write!(out, "{}", aligned(&lines))
     }
+}
+
+/// Lines of equally many cells as columns: the first to the left, the others to the right.
+pub fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        text += &format!("{:<1$}", line[0], widths[0]);
+        for (cell, width) in line.iter().zip(&widths).skip(1) {
+            text += &format!("  {cell:>width$}");
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Three digits and a unit: `850 ns`, `8.30 µs`, `12.5 ms`, `1.00 s`.

@@ -14,6 +14,8 @@ use loadgen::schedule::{Arrival, Length, Pace, Times};
 use loadgen::source::Source;
 use loadgen::sweep::{self, Limit};
 
+use crate::pages::{CompareArgs, ReportArgs};
+
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Echo(EchoArgs),
     Sweep(SweepArgs),
     Ceiling(CeilingArgs),
+    Report(ReportArgs),
+    Compare(CompareArgs),
 }
 
 /// Load a server with orders, check every reply, and measure how long each takes from the time when

@@ -1,0 +1,6 @@
+//! What becomes of results: pages, verdicts, and the commands that make them.
+
+mod compare;
+mod page;
+mod sample;
+mod saved;

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The load generator's pages in a real browser, headless and without a network: what it complains
+# about, whether every chart is there, whether texts stand clear of each other, and pictures in both
+# colour schemes, in report-pages/ below the target directory. Needs python3, and chromium from the
+# package of that name, but no rights.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+for browser in chromium chromium-browser google-chrome none; do
+    command -v "$browser" >/dev/null && break
+done
+if [[ $browser == none ]]; then
+    echo "tests/report.sh needs chromium: install the package of that name"
+    exit 1
+fi
+target=${CARGO_TARGET_DIR:-target}
+# ./test has built both.
+[[ -n ${RINGFRAME_PROGRAM:-} ]] || cargo build -q -p loadgen --bins --examples
+exec python3 tests/report.py "$target/debug/loadgen" "$target/debug/examples/sample_runs" \
+    "$target/report-pages" "$browser"
