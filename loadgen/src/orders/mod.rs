@@ -104,6 +104,8 @@ pub(crate) struct Orders {
     book: Book,
     ops: Vec<Op>,
     next: usize,
+    /// Whether a session is over for good.
+    is_over: bool,
 }
 
 impl Orders {
@@ -142,6 +144,7 @@ impl Orders {
             book,
             ops: Vec::new(),
             next: 0,
+            is_over: false,
         })
     }
 
@@ -301,7 +304,7 @@ impl Orders {
                 Ok(())
             }
             FromServer::Rejected(why) => {
-                self.sessions[index].standing = Standing::Over;
+                self.end(index);
                 Err(match why {
                     LoginReject::NotAuthorized => {
                         format!("{user} may not log in: see --users and --password")
@@ -313,11 +316,16 @@ impl Orders {
                 })
             }
             FromServer::End => {
-                self.sessions[index].standing = Standing::Over;
+                self.end(index);
                 Err(format!("{user}: the server says that the session is over for good"))
             }
             FromServer::Debug(_) | FromServer::Heartbeat | FromServer::Data(_) => Ok(()),
         }
+    }
+
+    fn end(&mut self, index: usize) {
+        self.sessions[index].standing = Standing::Over;
+        self.is_over = true;
     }
 
     fn connect(&mut self, links: &mut Links, index: usize, now: u64) -> Result<(), String> {
@@ -428,8 +436,8 @@ impl Talk for Orders {
                     let retry = if is_round { now + RETRY_NS } else { now };
                     session.standing = Standing::Down { retry, give_up };
                     if !is_first && now > give_up {
-                        session.standing = Standing::Over;
                         let user = session.username;
+                        self.end(index);
                         tally.wrong(Wrong::Unexpected, now, || {
                             format!("{user}: the connection was lost, and there is no other: {why}")
                         });
@@ -454,6 +462,6 @@ impl Talk for Orders {
     }
 
     fn has_given_up(&self) -> bool {
-        self.sessions.iter().any(|session| session.standing == Standing::Over)
+        self.is_over
     }
 }
