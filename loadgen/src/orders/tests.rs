@@ -242,6 +242,16 @@ fn serve_one(
                     }
                 }
                 FromClient::Data(message) => {
+                    let is_last = match manner {
+                        Manner::HangsUp(after) | Manner::Forgets(after) => {
+                            is_first && answers.len() as u64 > after
+                        }
+                        _ => false,
+                    };
+                    if is_last {
+                        // It never saw this one, and what it just said may not be heard.
+                        return true;
+                    }
                     for answer in answers_to(message, manner, seen) {
                         answers.push(answer);
                         say(FromServer::Data(answers.last().expect("just pushed")));
@@ -251,15 +261,6 @@ fn serve_one(
                 FromClient::Debug(_) | FromClient::Heartbeat => {}
             }
             input.drain(..length);
-        }
-        match manner {
-            // With answers on their way that nobody will hear.
-            Manner::HangsUp(after) | Manner::Forgets(after)
-                if is_first && answers.len() as u64 > after =>
-            {
-                return true;
-            }
-            _ => {}
         }
         if stream.write_all(&output).is_err() {
             return true;
