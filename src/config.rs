@@ -11,12 +11,13 @@ use crate::layout::Layout;
 use crate::release::ReleasePolicy;
 use crate::runner::Idle;
 use crate::snapshot::schedule::TimeOfDay;
+use crate::tls::Identity;
 use crate::users::UserList;
 
 use values::{
-    address, connections, drain_seconds, keep, optional, optional_address, parsed, path, rate,
-    ring_slots, seconds, segment_bytes, show_bytes, show_optional, show_path, shown, time_of_day,
-    truth, window_bytes,
+    address, connections, drain_seconds, keep, optional, optional_address, optional_path, parsed,
+    path, rate, ring_slots, seconds, segment_bytes, show_bytes, show_optional, show_optional_path,
+    show_path, shown, time_of_day, truth, window_bytes,
 };
 
 mod values;
@@ -34,6 +35,8 @@ pub struct Config {
     pub mold: Option<SocketAddr>,
     /// Where datagrams that got lost are asked for.
     pub mold_requests: SocketAddr,
+    /// What hides and proves the bytes of both.
+    pub tls: Tls,
     /// How clients are treated.
     pub sessions: Sessions,
     /// Where a standby follows.
@@ -61,6 +64,25 @@ pub struct Config {
     /// When a newer version of the logic takes over.
     pub activate: Activate,
     sources: Vec<Source>,
+}
+
+/// Files in PEM; none for plain bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The server's certificate …
+    pub certificate: Option<PathBuf>,
+    /// … and its key.
+    pub key: Option<PathBuf>,
+    /// Whose certificates clients must show.
+    pub clients: Option<PathBuf>,
+}
+
+impl Tls {
+    /// What the server shows, where it does.
+    pub fn identity(&self) -> Option<Identity> {
+        let (certificate, key) = self.certificate.clone().zip(self.key.clone())?;
+        Some(Identity { certificate, key })
+    }
 }
 
 /// How clients are treated.
@@ -207,6 +229,15 @@ pub const SETTINGS: &[Setting] = &[
          receiver, or off"),
     setting!("mold_requests", "mold-requests", "127.0.0.1:9002", address, shown, mold_requests,
         "where requests for lost datagrams are taken, by UDP: IP:PORT"),
+    setting!("tls.certificate", "tls-certificate", "off", optional_path, show_optional_path,
+        tls.certificate,
+        "order entry and market data inside TLS: a PEM file with the server's certificate and \
+         those up to its authority, or off"),
+    setting!("tls.key", "tls-key", "off", optional_path, show_optional_path, tls.key,
+        "the certificate's private key, a PEM file; SIGHUP reads these files again"),
+    setting!("tls.clients", "tls-clients", "off", optional_path, show_optional_path, tls.clients,
+        "clients must show a certificate of an authority in this PEM file, or off: their \
+         password is enough"),
     setting!("sessions.second_login", "second-login", "takes-over", parsed, shown,
         sessions.second_login, "what a second login to a session does: takes-over, or refused"),
     setting!("sessions.connections", "connections", "4096", connections, shown,
@@ -274,6 +305,7 @@ impl Default for Config {
             market_data: nowhere,
             mold: None,
             mold_requests: nowhere,
+            tls: Tls::default(),
             sessions: Sessions::default(),
             replication: nowhere,
             admin: nowhere,
@@ -321,6 +353,18 @@ impl Config {
     pub fn values(&self) -> impl Iterator<Item = (&'static Setting, String, &Source)> {
         let settings = SETTINGS.iter().zip(&self.sources);
         settings.map(|(setting, source)| (setting, (setting.show)(self), source))
+    }
+
+    /// What is allowed, and yet better known.
+    pub fn warning(&self) -> Option<String> {
+        let open = [("listen", self.listen), ("market_data", self.market_data)];
+        let (name, address) = open.iter().find(|(_, address)| !address.ip().is_loopback())?;
+        let warning = format!(
+            "warning: {name} is {address}, which other machines can reach, and passwords and \
+             orders pass in plain bytes that whoever is between can read and change: set \
+             tls.certificate and tls.key"
+        );
+        self.tls.identity().is_none().then_some(warning)
     }
 
     /// Takes over what a file says.
@@ -397,6 +441,15 @@ impl Config {
                      FILE` and set users to FILE"
                 )));
             }
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some()
+            || (self.tls.clients.is_some() && self.tls.key.is_none())
+        {
+            return Err(ConfigError(
+                "tls.certificate and tls.key go together, and tls.clients needs them: set both, \
+                 or leave all of them off"
+                    .into(),
+            ));
         }
         if self.snapshots.at_drain && self.snapshots.mode == SnapshotMode::Off {
             return Err(ConfigError(

@@ -34,7 +34,8 @@
 //!    [`dialect`]: what those mean to the exchange. [`streams`]: what clients are told, numbered
 //!    from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`].
 //!    [`client`] speaks them from the other side, for programs that trade here.
-//!    [`users`] may log in, when the [`doorman`] finds their passwords right.
+//!    [`users`] may log in, when the [`doorman`] finds their passwords right; [`tls`] reads the
+//!    certificates, where bytes are to be secret.
 //! 10. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
@@ -80,6 +81,7 @@ pub mod snapshot;
 pub mod stage;
 pub mod streams;
 mod sync;
+pub mod tls;
 pub mod types;
 pub mod upkeep;
 pub mod users;

@@ -24,6 +24,9 @@ pub(crate) struct CheckConfigArgs {
 pub(crate) fn run(args: &CheckConfigArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let config = Config::load(args.config.as_deref(), &[])
         .map_err(|error| Failure::Usage(error.to_string()))?;
+    if let Some(warning) = config.warning() {
+        eprintln!("ringframe: {warning}");
+    }
     if args.json {
         let settings = config.values().map(|(setting, value, source)| {
             let (kind, line) = match source {

@@ -21,7 +21,7 @@ use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 use ringframe_journal::{MappedStorage, Reader};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use super::progress::Progress;
 use super::serve::NodeArgs;
@@ -113,6 +113,11 @@ impl Local {
             Some(snapshots) => drop(snapshots.request()),
             None => eprintln!("ringframe: no snapshot: snapshots.mode is off"),
         }
+    }
+
+    /// Reads certificates again.
+    pub(super) fn reload(&self) {
+        self.served.iter().for_each(Served::reload);
     }
 
     /// Says what became of snapshots since the last time.
@@ -278,14 +283,17 @@ fn say(config: &Config, start: &Start) {
 pub(super) struct Signals {
     end: Arc<AtomicBool>,
     snapshot: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// Notes them from here on, but for those that end the process: see [`Self::note_ends`].
     pub(super) fn note() -> Result<Self, Failure> {
-        let signals = Self { end: Arc::default(), snapshot: Arc::default() };
-        let snapshot = Arc::clone(&signals.snapshot);
-        signal_hook::flag::register(SIGUSR1, snapshot).map_err(signal_failed)?;
+        let signals =
+            Self { end: Arc::default(), snapshot: Arc::default(), reload: Arc::default() };
+        for (signal, flag) in [(SIGUSR1, &signals.snapshot), (SIGHUP, &signals.reload)] {
+            signal_hook::flag::register(signal, Arc::clone(flag)).map_err(signal_failed)?;
+        }
         Ok(signals)
     }
 
@@ -309,6 +317,11 @@ impl Signals {
     /// Whether a snapshot was asked for since the last time.
     pub(super) fn take_snapshot(&self) -> bool {
         self.snapshot.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether files are to be read again since the last time.
+    pub(super) fn take_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::AcqRel)
     }
 }
 

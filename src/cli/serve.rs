@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 SIGTERM drains it: what was accepted is finished, released and made durable, and with
 --snapshot-at-drain the state is saved, all within --drain-seconds; a snapshot that is not whole by
 then is removed, which exit code 1 tells. A second SIGTERM ends it at once, which loses nothing that
-was released. SIGUSR1 asks for a snapshot.")]
+was released. SIGUSR1 asks for a snapshot, SIGHUP reads the certificates of --tls-certificate again.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     node: NodeArgs,
@@ -64,6 +64,9 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
         node.report_notes();
         if signals.take_snapshot() {
             node.snapshot();
+        }
+        if signals.take_reload() {
+            node.reload();
         }
         if signals.is_ending() {
             break;

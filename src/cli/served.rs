@@ -12,6 +12,7 @@ use ringframe::gateway::{Count, Gateway, GatewayOptions, Helpers, MoldOptions, T
 use ringframe::history::History;
 use ringframe::stage::{Fault, Stage};
 use ringframe::streams;
+use ringframe::tls::{Acceptor, TlsError};
 use ringframe::types::Nanos;
 use ringframe::users::{DEMO_WARNING, UserList};
 use ringframe_journal::MappedStorage;
@@ -35,6 +36,7 @@ pub(super) struct Served {
     /// Lines for the log.
     pub(super) notes: Receiver<String>,
     traffic: Arc<Traffic>,
+    tls: Option<Arc<Acceptor>>,
 }
 
 impl Served {
@@ -44,7 +46,21 @@ impl Served {
         let mold = self.mold.map_or_else(String::new, |(to, requests)| {
             format!(", datagrams to {to} and requests for them at {requests}")
         });
-        format!("order entry on {orders}, market data on {market}{mold}")
+        let tls = if self.tls.is_some() { ", inside TLS" } else { "" };
+        format!("order entry on {orders}, market data on {market}{tls}{mold}")
+    }
+
+    /// Reads certificates again, and says what came of it.
+    pub(super) fn reload(&self) {
+        match self.tls.as_ref().map(|tls| tls.reload()) {
+            None => eprintln!("ringframe: nothing to read again: tls.certificate is off"),
+            Some(Ok(())) => {
+                eprintln!("ringframe: certificates were read again, for connections from now on");
+            }
+            Some(Err(error)) => {
+                eprintln!("ringframe: certificates stay as they were: {error}");
+            }
+        }
     }
 
     /// Says what was counted.
@@ -76,17 +92,22 @@ pub(super) fn front(
     if config.users == UserList::Demo {
         eprintln!("{DEMO_WARNING}");
     }
+    if let Some(warning) = config.warning() {
+        eprintln!("ringframe: {warning}");
+    }
     let users = config.users.load().map_err(|error| Fault::Node(error.to_string()))?;
     let (doorman, Door { requests, verdicts }) = Doorman::new(users);
     let (remarks, remarked) = bounded(REMARKS);
     let (answered, answers) = bounded(PIECES);
     let (notes, noted) = bounded(QUEUE);
     let mold = config.mold.map(|to| MoldOptions { to, requests: config.mold_requests });
+    let tls = tls(config).map_err(|error| Fault::Node(format!("no TLS: {error}")))?;
     let sessions = &config.sessions;
     let options = GatewayOptions {
         orders: config.listen,
         market: config.market_data,
         mold,
+        tls: tls.clone(),
         connections_max: connections(sessions.connections)?,
         login_nanos: sessions.login_seconds * Nanos::SECOND,
         silence_nanos: sessions.silence_seconds * Nanos::SECOND,
@@ -105,9 +126,15 @@ pub(super) fn front(
         mold: config.mold.zip(gateway.mold_requests_at().map_err(broken)?),
         notes: noted,
         traffic: gateway.traffic(),
+        tls,
     };
     let history = History::new(remarked, answered, opened.checkpoint, store, log)?;
     Ok((vec![Box::new(gateway), Box::new(history), Box::new(doorman)], served))
+}
+
+fn tls(config: &Config) -> Result<Option<Arc<Acceptor>>, TlsError> {
+    let Some(own) = config.tls.identity() else { return Ok(None) };
+    Ok(Some(Arc::new(Acceptor::new(own, config.tls.clients.clone())?)))
 }
 
 /// Files and sockets that the node itself opens, at most.

@@ -1,11 +1,11 @@
 //! One TCP connection: packets in both directions, and heartbeats.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::time::Duration;
 
-use super::Timing;
+use super::socket::{Socket, at_least_a_little};
+use super::{ClientError, Login, Timing};
 use crate::clock::Clock;
 use crate::types::Nanos;
 use crate::wire::soup::{
@@ -26,7 +26,7 @@ pub(super) enum Arrived {
 
 /// Errors are texts: whatever went wrong, it is lost, and a new one is the remedy.
 pub(super) struct Connection {
-    stream: TcpStream,
+    socket: Socket,
     clock: Clock,
     timing: Timing,
     input: Box<[u8]>,
@@ -43,16 +43,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn open(address: &str, timing: Timing, clock: Clock) -> Result<Self, String> {
-        let stream = connect(address, timing.connect).map_err(|why| format!("{address}: {why}"))?;
-        let prepare = || -> io::Result<()> {
-            stream.set_nodelay(true)?;
-            stream.set_write_timeout(Some(at_least_a_little(timing.silence)))
-        };
-        prepare().map_err(|why| format!("{address}: {why}"))?;
+    pub(super) fn open(address: &str, login: &Login, clock: Clock) -> Result<Self, ClientError> {
+        let timing = login.timing;
+        let socket = Socket::open(address, login.tls.as_ref(), timing.connect)?;
+        let patience = Some(at_least_a_little(timing.silence));
+        socket
+            .tcp()
+            .set_write_timeout(patience)
+            .map_err(|why| ClientError::Lost { why: format!("{address}: {why}") })?;
         let now = clock.now();
         Ok(Self {
-            stream,
+            socket,
             clock,
             timing,
             input: vec![0; INPUT_BYTES].into(),
@@ -68,7 +69,7 @@ impl Connection {
     /// What has no room in a packet must not come here.
     pub(super) fn send(&mut self, packet: FromClient<'_>) -> Result<(), String> {
         let bytes = packet.encode(&mut self.output).ok_or("a packet has no room for this")?;
-        self.stream.write_all(&self.output[..bytes]).map_err(|error| match error.kind() {
+        self.socket.write_all(&self.output[..bytes]).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
                 format!("the server took no bytes for {:?}", self.timing.silence)
             }
@@ -158,30 +159,14 @@ impl Connection {
     fn read_within(&mut self, time: Duration) -> io::Result<usize> {
         let room = &mut self.input[self.end..];
         if time.is_zero() {
-            self.stream.set_nonblocking(true)?;
-            let read = self.stream.read(room);
-            self.stream.set_nonblocking(false)?;
+            self.socket.tcp().set_nonblocking(true)?;
+            let read = self.socket.read(room);
+            self.socket.tcp().set_nonblocking(false)?;
             return read;
         }
-        self.stream.set_read_timeout(Some(at_least_a_little(time)))?;
-        self.stream.read(room)
+        self.socket.tcp().set_read_timeout(Some(at_least_a_little(time)))?;
+        self.socket.read(room)
     }
-}
-
-fn connect(address: &str, time: Duration) -> io::Result<TcpStream> {
-    let mut error = io::Error::new(ErrorKind::NotFound, "this name stands for no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, at_least_a_little(time)) {
-            Ok(stream) => return Ok(stream),
-            Err(it) => error = it,
-        }
-    }
-    Err(error)
-}
-
-/// For sockets a time of nothing is for ever.
-fn at_least_a_little(time: Duration) -> Duration {
-    time.max(Duration::from_micros(1))
 }
 
 /// So long after a time.

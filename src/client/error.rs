@@ -39,6 +39,13 @@ pub enum ClientError {
         /// What was wanted.
         wanted: String,
     },
+    /// With TLS the two sides do not trust each other, or one of them does not speak it.
+    NotTrusted {
+        /// Which server.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// There is no connection any more, or not yet.
     Lost {
         /// Why.
@@ -108,6 +115,11 @@ impl fmt::Display for ClientError {
                 f,
                 "{address} offers {offered} where {wanted} was asked for: messages would be \
                  missing or repeated, so connect anew, from sequence 1 or 0"
+            ),
+            Self::NotTrusted { address, why } => write!(
+                f,
+                "no TLS with {address}: {why}; check that this port has it, and that the \
+                 authority, the pinned certificate and the name are the server's"
             ),
             Self::Lost { why } => {
                 write!(f, "no connection: {why}; reconnect, and nothing is missed")

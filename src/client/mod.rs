@@ -1,7 +1,7 @@
 //! A client in a few lines: orders by way of [`Client`], market data by way of [`Feed`] (and a
 //! [`Book`] made of it), and below both [`Soup`], one session of numbered messages over one TCP
-//! connection after the other. It blocks, has no thread of its own, and needs nothing but the
-//! standard library's sockets.
+//! connection after the other. It blocks and has no thread of its own; with
+//! [`Login::tls`] all of it is inside TLS.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -45,6 +45,7 @@ mod connection;
 mod error;
 mod feed;
 mod orders;
+mod socket;
 mod soup;
 
 pub use book::{Book, Level, Trade};
@@ -52,6 +53,8 @@ pub use error::ClientError;
 pub use feed::Feed;
 pub use orders::{Client, limit_order};
 pub use soup::Soup;
+
+use crate::tls::Connector;
 
 /// Who logs in, where, and from which message on.
 #[derive(Clone)]
@@ -66,6 +69,8 @@ pub struct Login {
     pub session: String,
     /// The number of the first message wanted: 1 for all from the beginning, 0 for only new ones.
     pub sequence: u64,
+    /// Inside TLS; plain without.
+    pub tls: Option<Connector>,
     /// How long to wait for what.
     pub timing: Timing,
 }
@@ -79,6 +84,7 @@ impl Login {
             password: password.to_owned(),
             session: String::new(),
             sequence: 1,
+            tls: None,
             timing: Timing::default(),
         }
     }
@@ -92,6 +98,7 @@ impl fmt::Debug for Login {
             .field("username", &self.username)
             .field("session", &self.session)
             .field("sequence", &self.sequence)
+            .field("tls", &self.tls.is_some())
             .field("timing", &self.timing)
             .finish_non_exhaustive()
     }

@@ -144,8 +144,7 @@ impl Soup {
     fn log_in_at(&mut self, address: &str) -> Result<(), ClientError> {
         let lost = |why: String| ClientError::Lost { why: format!("{address}: {why}") };
         let timing = self.login.timing;
-        let mut connection = Connection::open(address, timing, self.clock)
-            .map_err(|why| ClientError::Lost { why })?;
+        let mut connection = Connection::open(address, &self.login, self.clock)?;
         let request = LoginRequest {
             username: self.username,
             password: self.password,

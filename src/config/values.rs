@@ -26,6 +26,14 @@ pub(super) fn optional_address(text: &str) -> Result<Option<SocketAddr>, String>
     address(text).map(Some).map_err(|why| format!("{why}; or use off"))
 }
 
+pub(super) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
+    match text {
+        "off" => Ok(None),
+        "" => Err("it is empty: name a file, or use off".into()),
+        _ => Ok(Some(text.into())),
+    }
+}
+
 pub(super) fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
     text.parse()
 }
@@ -150,6 +158,11 @@ pub(super) fn show_bytes(bytes: &u64) -> String {
 #[expect(clippy::ref_option, reason = "as all that show a field's value")]
 pub(super) fn show_optional<T: fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "off".to_owned(), T::to_string)
+}
+
+#[expect(clippy::ref_option, reason = "as all that show a field's value")]
+pub(super) fn show_optional_path(path: &Option<PathBuf>) -> String {
+    path.as_ref().map_or_else(|| "off".to_owned(), show_path)
 }
 
 /// Words that are read and shown alike.

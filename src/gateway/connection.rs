@@ -1,9 +1,10 @@
 //! One connection: what came and was not understood yet, and what is still to be sent.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 
 use super::poller::Interest;
+use super::socket::Socket;
 use crate::streams::{Stream, Window};
 use crate::types::Nanos;
 use crate::wire::soup::{FromServer, LoginRequest};
@@ -65,6 +66,12 @@ pub(super) enum End {
     Silent,
     /// It said something that no client may say.
     Broken(String),
+    /// It speaks no TLS, and is asked to.
+    NoTls,
+    /// It speaks TLS, and is not asked to.
+    OnlyTls,
+    /// The two sides do not trust each other.
+    Handshake(String),
     /// Another connection has its session now.
     TakenOver,
     /// Old messages are gone.
@@ -74,7 +81,7 @@ pub(super) enum End {
 }
 
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) token: u64,
     pub(super) from: SocketAddr,
     pub(super) door: Door,
@@ -98,7 +105,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        socket: TcpStream,
+        socket: Socket,
         from: SocketAddr,
         door: Door,
         token: u64,
@@ -163,6 +170,7 @@ impl Connection {
     /// Whether the last packet that was begun is also sent to its end, and nothing waits.
     pub(super) fn is_idle(&self, window: Option<&Window>) -> bool {
         self.own_sent == self.own.len()
+            && !self.socket.holds_some()
             && match (&self.source, window) {
                 (Source::Nowhere, _) | (Source::Window(_), None) => true,
                 (Source::Window(position), Some(window)) => *position == window.end(),
@@ -172,12 +180,7 @@ impl Connection {
 
     /// Reads what there is, behind what is kept at the start of `buffer`.
     pub(super) fn read(&mut self, buffer: &mut [u8], kept: usize) -> Result<usize, End> {
-        match self.socket.read(&mut buffer[kept..]) {
-            Ok(0) => Err(End::Closed),
-            Ok(bytes) => Ok(bytes),
-            Err(error) if is_nothing(&error) => Ok(0),
-            Err(error) => Err(End::Failed(error)),
-        }
+        self.socket.read(&mut buffer[kept..])
     }
 
     /// Sends as much as the socket takes.
@@ -196,6 +199,10 @@ impl Connection {
                 break;
             }
         }
+        if !self.socket.send()? {
+            self.interest.write = true;
+            return Ok(());
+        }
         match self.phase {
             Phase::Leaving => Err(End::Left),
             _ => Ok(()),
@@ -205,7 +212,7 @@ impl Connection {
     /// Sends the next bytes that stand together; says how many it sent, of how many.
     fn send_some(&mut self, window: Option<&Window>) -> Result<(usize, usize), End> {
         if self.own_sent < self.own.len() {
-            let sent = write(&self.socket, &self.own[self.own_sent..])?;
+            let sent = self.socket.write(&self.own[self.own_sent..])?;
             let all = self.own.len() - self.own_sent;
             self.own_sent += sent;
             if self.own_sent == self.own.len() {
@@ -223,13 +230,13 @@ impl Connection {
                 if bytes.is_empty() {
                     return Ok((0, 0));
                 }
-                let sent = write(&self.socket, bytes)?;
+                let sent = self.socket.write(bytes)?;
                 *position += sent as u64;
                 Ok((sent, bytes.len()))
             }
             (Source::Past(past), _) if past.sent < past.packets.len() => {
                 let bytes = &past.packets[past.sent..];
-                let sent = write(&self.socket, bytes)?;
+                let sent = self.socket.write(bytes)?;
                 let all = bytes.len();
                 past.sent += sent;
                 Ok((sent, all))
@@ -237,19 +244,6 @@ impl Connection {
             _ => Ok((0, 0)),
         }
     }
-}
-
-fn write(mut socket: &TcpStream, bytes: &[u8]) -> Result<usize, End> {
-    match socket.write(bytes) {
-        Ok(sent) => Ok(sent),
-        Err(error) if is_nothing(&error) => Ok(0),
-        Err(error) => Err(End::Failed(error)),
-    }
-}
-
-/// Not now, rather than never.
-pub(super) fn is_nothing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 impl std::fmt::Display for End {
@@ -260,6 +254,12 @@ impl std::fmt::Display for End {
             Self::Slow => write!(f, "it does not read: log in again for the rest"),
             Self::Silent => write!(f, "it said nothing for too long"),
             Self::Broken(why) => f.write_str(why),
+            Self::NoTls => write!(f, "it speaks no TLS, which this port asks for"),
+            Self::OnlyTls => write!(
+                f,
+                "it speaks TLS, and this port does not: tls.certificate and tls.key turn it on"
+            ),
+            Self::Handshake(why) => write!(f, "no TLS with it: {why}"),
             Self::TakenOver => write!(f, "another connection logged in to its session"),
             Self::Lost(why) => write!(f, "the messages that it wants are gone: {why}"),
         }
@@ -268,7 +268,8 @@ impl std::fmt::Display for End {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::io::Read;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use super::*;
 
@@ -281,6 +282,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, from) = listener.accept().unwrap();
+        let socket = Socket::new(socket, None);
         let mut connection = Connection::new(socket, from, Door::Orders, 1, Nanos::default());
         connection.source = source;
         if !connection.keep_rest(window) {

@@ -1,8 +1,9 @@
 //! What clients say: logins, and messages that become commands.
 
 use super::connection::{Door, End, Past, Phase, Source};
+use super::socket::begins_tls;
 use super::traffic::Count;
-use super::{Gateway, READ_BYTES};
+use super::{Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
 use crate::doorman::{Request, Verdict};
 use crate::history::{Answer, Ask, Remark};
@@ -41,11 +42,20 @@ impl Gateway {
         if connection.stalled {
             return 0;
         }
+        if connection.socket.is_shaking_hands() {
+            if self.handshakes == HANDSHAKES {
+                // What is ready stays ready.
+                return 0;
+            }
+            self.handshakes += 1;
+        }
         let kept = connection.inbound.len();
         buffer[..kept].copy_from_slice(&connection.inbound);
         connection.inbound.clear();
         // Before a login nobody needs more room than that takes.
-        let room = if connection.stream().is_some() { READ_BYTES } else { PACKET_BYTES_MAX };
+        let is_in = connection.stream().is_some();
+        let room = if is_in { READ_BYTES } else { PACKET_BYTES_MAX };
+        let room = room.max(connection.socket.room_min());
         match connection.read(&mut buffer[..kept + room], kept) {
             Err(end) => {
                 self.end(token, &end);
@@ -53,12 +63,25 @@ impl Gateway {
             }
             Ok(0) => {
                 connection.inbound.extend_from_slice(&buffer[..kept]);
+                self.answer_hands(token, now);
                 0
             }
             Ok(bytes) => {
                 connection.heard = now;
-                1 + self.take(token, &buffer[..kept + bytes], now)
+                let packets = self.take(token, &buffer[..kept + bytes], now);
+                self.answer_hands(token, now);
+                1 + packets
             }
+        }
+    }
+
+    /// What came may have been for TLS itself: sends its answer, and hears its end.
+    fn answer_hands(&mut self, token: u64, now: Nanos) {
+        let Some(connection) = self.connections.get(token) else { return };
+        if connection.socket.holds_some() {
+            self.flush(token, now);
+        } else if !connection.stalled && connection.socket.has_ended() {
+            self.end(token, &End::Closed);
         }
     }
 
@@ -92,7 +115,11 @@ impl Gateway {
                 Ok(Some(found)) => found,
                 Ok(None) => break,
                 Err(broken) => {
-                    self.end(token, &End::Broken(broken.to_string()));
+                    let end = match self.connections.get(token)?.phase {
+                        Phase::Fresh if begins_tls(bytes) => End::OnlyTls,
+                        _ => End::Broken(broken.to_string()),
+                    };
+                    self.end(token, &end);
                     return None;
                 }
             };

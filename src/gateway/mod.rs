@@ -28,6 +28,7 @@ pub use options::GatewayOptions;
 use poller::{Interest, Poller};
 use rooms::{Ended, Rooms};
 use slab::Slab;
+use socket::Socket;
 pub use traffic::{Count, Traffic};
 
 mod connection;
@@ -37,6 +38,7 @@ mod options;
 mod poller;
 mod rooms;
 mod slab;
+mod socket;
 mod traffic;
 
 /// So many events at most per poll.
@@ -45,6 +47,9 @@ const EVENTS: u64 = 256;
 const PACKETS: usize = 2048;
 /// So many connections at most are taken per poll.
 const ACCEPTS: usize = 16;
+/// So many connections at most are a step further with TLS after a poll: a step may be a signature
+/// and a few checks of others, which take longer than an order does.
+const HANDSHAKES: usize = 1;
 /// All that is read from a socket in one poll.
 const READ_BYTES: usize = 64 << 10;
 /// So often heartbeats and silences are looked after.
@@ -103,6 +108,8 @@ pub struct Gateway {
     /// Room to go through some connections while they may go.
     tokens: Vec<u64>,
     buffer: Box<[u8]>,
+    /// In this poll.
+    handshakes: usize,
     swept: Nanos,
     /// Until the next sweep nobody is let in.
     doors_are_shut: bool,
@@ -164,6 +171,7 @@ impl Gateway {
             behind: Vec::new(),
             tokens: Vec::new(),
             buffer: vec![0; 2 * READ_BYTES].into(),
+            handshakes: 0,
             swept: Nanos::default(),
             doors_are_shut: false,
             grace_ends: None,
@@ -282,6 +290,9 @@ impl Gateway {
             End::Slow => Some(Count::Slow),
             End::Silent => Some(Count::Silent),
             End::Broken(_) => Some(Count::Broken),
+            End::NoTls => Some(Count::NoTls),
+            End::OnlyTls => Some(Count::OnlyTls),
+            End::Handshake(_) => Some(Count::Handshakes),
             End::TakenOver => Some(Count::TakenOver),
             End::Closed | End::Failed(_) | End::Lost(_) | End::Left => None,
         };
@@ -290,7 +301,7 @@ impl Gateway {
             self.note(format!("{}: cut off: {end}", connection.from));
             // Where the last packet is whole the client may read why.
             let window = stream.and_then(|stream| self.rooms.window(stream));
-            if connection.is_idle(window) {
+            if connection.is_idle(window) && !connection.socket.is_shaking_hands() {
                 let why = format!("cut off: {end}");
                 connection.say(&FromServer::Debug(&why.as_bytes()[..why.len().min(DEBUG_BYTES)]));
                 connection.source = Source::Nowhere;
@@ -299,6 +310,7 @@ impl Gateway {
         } else if let End::Failed(_) | End::Lost(_) = end {
             self.note(format!("{}: {end}", connection.from));
         }
+        connection.socket.say_good_bye();
         if let Some(Stream::Session(session)) = stream
             && !matches!(end, End::TakenOver)
         {
@@ -334,6 +346,7 @@ impl Gateway {
         let found = self.poller.look();
         let found = found.map_err(|error| Fault::Node(format!("cannot watch sockets: {error}")))?;
         let mut work = 0;
+        self.handshakes = 0;
         for index in 0..found {
             // Who is left out is found again: what is ready stays ready.
             if work >= PACKETS {
@@ -405,7 +418,7 @@ impl Gateway {
             let (listener, door) = &self.doors[door];
             let (socket, from) = match listener.accept() {
                 Ok(accepted) => accepted,
-                Err(error) if connection::is_nothing(&error) => break,
+                Err(error) if socket::is_nothing(&error) => break,
                 Err(error) => {
                     // Too many open files: whoever waits goes on waiting until there may be room.
                     self.note(format!("a connection could not be taken: {error}"));
@@ -425,6 +438,14 @@ impl Gateway {
             }
             let door = *door;
             let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
+            let session = match self.options.tls.as_ref().map(|tls| tls.accept()).transpose() {
+                Ok(session) => session,
+                Err(error) => {
+                    self.note(format!("{from}: no TLS for it: {error}"));
+                    continue;
+                }
+            };
+            let socket = Socket::new(socket, session);
             let token =
                 self.connections.add(|token| Connection::new(socket, from, door, token, now));
             let connection = self.connections.get(token).expect("just added");

@@ -1,8 +1,10 @@
 //! What a gateway is told about its clients.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::MoldOptions;
+use crate::tls::Acceptor;
 use crate::types::Nanos;
 
 /// How the gateway treats its clients.
@@ -14,6 +16,8 @@ pub struct GatewayOptions {
     pub market: SocketAddr,
     /// Market data in datagrams, too.
     pub mold: Option<MoldOptions>,
+    /// Both inside TLS; plain without.
+    pub tls: Option<Arc<Acceptor>>,
     /// More connections than this are closed at once.
     pub connections_max: usize,
     /// Who has not logged in after this is cut off.
@@ -43,6 +47,7 @@ impl Default for GatewayOptions {
             orders: SocketAddr::from(([127, 0, 0, 1], 9001)),
             market: SocketAddr::from(([127, 0, 0, 1], 9002)),
             mold: None,
+            tls: None,
             connections_max: 4096,
             login_nanos: 10 * Nanos::SECOND,
             heartbeat_nanos: Nanos::SECOND,

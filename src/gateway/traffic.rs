@@ -35,6 +35,12 @@ counts! {
     Silent = "silent clients cut off",
     /// Clients that broke the protocol.
     Broken = "clients cut off for what they said",
+    /// Clients without TLS where it is asked for.
+    NoTls = "clients without TLS turned away",
+    /// Clients with TLS where there is none.
+    OnlyTls = "clients with TLS at a plain port",
+    /// Clients that do not trust us, or that we do not trust.
+    Handshakes = "failed TLS handshakes",
     /// Sessions that another connection took over.
     TakenOver = "sessions taken over",
     /// Messages that are none, or that nobody could be told about.

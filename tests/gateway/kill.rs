@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use ringframe::client::{ClientError, Login, Soup};
+use ringframe::tls::Connector;
 use ringframe::wire::itch::Message;
 use ringframe::wire::ouch::{Enter, Inbound, Outbound, Side};
 
+use crate::certificates::{Authority, settings as tls_settings};
 use crate::peer::{PATIENCE, PRICE, answered, order};
 use crate::program::Serving;
 
@@ -47,6 +49,7 @@ struct Venue {
     heard: AtomicU64,
     /// Nobody sends new orders any more.
     is_closing: AtomicBool,
+    tls: Option<Connector>,
 }
 
 impl Venue {
@@ -56,6 +59,10 @@ impl Venue {
 
     fn get(&self) -> Option<[SocketAddr; 2]> {
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn login(&self, address: &str, user: &str) -> Login {
+        Login { tls: self.tls.clone(), ..Login::new(address, user, "secret") }
     }
 }
 
@@ -104,7 +111,7 @@ impl<'a> Log<'a> {
                 let address = addresses[usize::from(self.market)].to_string();
                 let user = format!("TRDR{:02}", self.user);
                 let session = self.session.clone();
-                let login = Login { sequence, session, ..Login::new(&address, &user, "secret") };
+                let login = Login { sequence, session, ..self.venue.login(&address, &user) };
                 match Soup::connect(login) {
                     Ok(soup) => {
                         assert_eq!(soup.next(), sequence);
@@ -143,8 +150,7 @@ impl<'a> Log<'a> {
     fn is_whole(&mut self) {
         let address = self.venue.get().unwrap()[usize::from(self.market)].to_string();
         let user = format!("TRDR{:02}", self.user);
-        let login =
-            Login { session: self.session.clone(), ..Login::new(&address, &user, "secret") };
+        let login = Login { session: self.session.clone(), ..self.venue.login(&address, &user) };
         let mut soup = Soup::connect(login).unwrap();
         for (number, message) in (1..).zip(&self.messages) {
             let (again, bytes) = soup.receive(PATIENCE).unwrap().expect("all come again");
@@ -284,16 +290,20 @@ fn serve(venue: &Venue, data: &Path, settings: &[&str], rng: &mut Rng, cycle: u6
     // Or else it is killed here.
 }
 
-fn kill_again_and_again(release: &str, seed: u64) {
+fn kill_again_and_again(release: &str, seed: u64, is_secret: bool) {
     let kills = std::env::var("RINGFRAME_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
-    let data = directory.path();
-    let settings = [&["--release", release][..], &SETTINGS].concat();
+    let data = &directory.path().join("data");
+    let authority = is_secret.then(|| Authority::new(directory.path(), "ours"));
+    let tls = authority.as_ref().map(|it| tls_settings(&it.vouch("server"))).unwrap_or_default();
+    let tls: Vec<&str> = tls.iter().map(String::as_str).collect();
+    let settings = [&["--release", release][..], &SETTINGS, &tls].concat();
     let mut rng = Rng::with_seed(seed);
     let venue = Venue {
         addresses: Mutex::new(None),
         heard: AtomicU64::new(0),
         is_closing: AtomicBool::new(false),
+        tls: authority.as_ref().map(Authority::trusted),
     };
     scope(|scope| {
         let traders: Vec<_> = (1..=TRADERS)
@@ -345,10 +355,15 @@ fn check<'a>(traders: Vec<Trader<'a>>, market: impl FnOnce() -> Log<'a>) {
 
 #[test]
 fn sessions_survive_kills_when_replies_mean_journaled() {
-    kill_again_and_again("journaled", 1);
+    kill_again_and_again("journaled", 1, false);
 }
 
 #[test]
 fn sessions_survive_kills_when_replies_mean_synced() {
-    kill_again_and_again("synced", 2);
+    kill_again_and_again("synced", 2, false);
+}
+
+#[test]
+fn sessions_survive_kills_inside_tls() {
+    kill_again_and_again("journaled", 3, true);
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "clients have threads, wait, and look at the clock")]
 
 mod behind;
+mod certificates;
 mod crowd;
 mod cut;
 mod disconnect;
@@ -14,3 +15,4 @@ mod peer;
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
 mod sessions;
+mod tls;

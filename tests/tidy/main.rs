@@ -42,7 +42,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         "src/streams",
         &["types", "exchange", "wire", "dialect", "codec", "event_log", "embed", "stage"],
     ),
-    ("src/client", &["types", "clock", "wire"]),
+    ("src/tls", &[]),
+    ("src/client", &["types", "clock", "wire", "tls"]),
     ("journal", &[]),
     ("loadgen", &[]),
 ];

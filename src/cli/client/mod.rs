@@ -2,12 +2,14 @@
 #![expect(clippy::disallowed_methods, reason = "standard input blocks, so a thread reads it")]
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use ringframe::client::{Client, ClientError, Login};
 use ringframe::clock::Clock;
+use ringframe::tls::{Connector, Identity, Trust};
 use ringframe::types::Nanos;
 use ringframe::wire::layout::Alpha;
 use ringframe::wire::ouch::{Inbound, Token};
@@ -58,6 +60,46 @@ pub(super) struct LoginArgs {
     /// The session, when it is not the user's current one
     #[arg(long, value_name = "NAME", default_value = "")]
     session: String,
+    #[command(flatten)]
+    tls: TlsArgs,
+}
+
+/// Whom to trust.
+#[derive(Debug, Args)]
+struct TlsArgs {
+    /// Connect inside TLS, and trust whom an authority in this PEM file does
+    #[arg(long = "tls-ca", value_name = "FILE", conflicts_with = "pin")]
+    ca: Option<PathBuf>,
+    /// Connect inside TLS, and trust the certificate in this PEM file alone
+    #[arg(long = "tls-pin", value_name = "FILE")]
+    pin: Option<PathBuf>,
+    /// What the server's certificate calls it, if not what --target does
+    #[arg(long = "tls-name", value_name = "NAME")]
+    name: Option<String>,
+    /// The certificate to show to the server, in PEM
+    #[arg(long = "tls-certificate", value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// That certificate's private key, in PEM
+    #[arg(long = "tls-key", value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    fn connector(&self) -> Result<Option<Connector>, Failure> {
+        let trust = match (&self.ca, &self.pin) {
+            (Some(path), _) => Trust::Authorities(path.clone()),
+            (None, Some(path)) => Trust::Pinned(path.clone()),
+            (None, None) if self.name.is_none() && self.key.is_none() => return Ok(None),
+            (None, None) => {
+                let why = "whom to trust? TLS needs --tls-ca or --tls-pin";
+                return Err(Failure::Usage(why.into()));
+            }
+        };
+        let own = self.certificate.clone().zip(self.key.clone());
+        let own = own.map(|(certificate, key)| Identity { certificate, key });
+        let connector = Connector::new(&trust, own.as_ref(), self.name.as_deref());
+        connector.map(Some).map_err(|error| Failure::Usage(error.to_string()))
+    }
 }
 
 impl LoginArgs {
@@ -73,7 +115,13 @@ impl LoginArgs {
             }
         };
         let login = Login::new("", &self.user, &password);
-        Ok(Login { addresses: targets.to_vec(), session: self.session.clone(), sequence, ..login })
+        Ok(Login {
+            addresses: targets.to_vec(),
+            session: self.session.clone(),
+            sequence,
+            tls: self.tls.connector()?,
+            ..login
+        })
     }
 }
 

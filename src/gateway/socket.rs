@@ -1,0 +1,193 @@
+//! The bytes of a connection, as they are or inside TLS: the one place that knows which.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustls::{Error, ServerConnection};
+
+use super::connection::End;
+
+/// More than one read of a socket can decrypt: rustls reads a record at most.
+const DECRYPTED_MAX: usize = 32 << 10;
+/// A record takes so much, and a full socket keeps one of them waiting.
+const RECORD_BYTES: usize = 16 << 10;
+/// What a conversation in TLS begins with.
+const HANDSHAKE: [u8; 2] = [0x16, 0x03];
+
+/// A connection's socket, which never blocks.
+pub(super) enum Socket {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
+}
+
+/// What was decrypted never waits in here: epoll would not tell of it.
+pub(super) struct Tls {
+    stream: TcpStream,
+    session: ServerConnection,
+    /// The client said that nothing more comes.
+    has_ended: bool,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, session: Option<ServerConnection>) -> Self {
+        match session {
+            None => Self::Plain(stream),
+            Some(session) => Self::Tls(Box::new(Tls { stream, session, has_ended: false })),
+        }
+    }
+
+    /// Reads what there is; 0 is nothing for now. `buffer` has [`Self::room_min`] at least.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, End> {
+        match self {
+            Self::Plain(stream) => match stream.read(buffer) {
+                Ok(0) => Err(End::Closed),
+                Ok(bytes) => Ok(bytes),
+                Err(error) if is_nothing(&error) => Ok(0),
+                Err(error) => Err(End::Failed(error)),
+            },
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+
+    /// What [`Self::read`] needs.
+    pub(super) fn room_min(&self) -> usize {
+        match self {
+            Self::Plain(_) => 1,
+            Self::Tls(_) => DECRYPTED_MAX,
+        }
+    }
+
+    /// Takes as much as there is room for.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize, End> {
+        match self {
+            Self::Plain(stream) => taken(stream.write(bytes)),
+            Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    /// Sends what was taken; whether all of it is gone.
+    pub(super) fn send(&mut self) -> Result<bool, End> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::Tls(tls) => tls.send(),
+        }
+    }
+
+    /// Whether something was taken and is not sent.
+    pub(super) fn holds_some(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.session.wants_write(),
+        }
+    }
+
+    /// Whether the two sides do not know each other yet: what is read is work then.
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.session.is_handshaking(),
+        }
+    }
+
+    /// Whether the client said that nothing more comes, though its socket is open.
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.has_ended,
+        }
+    }
+
+    /// Says that nothing more comes, where there is room to say it.
+    pub(super) fn say_good_bye(&mut self) {
+        if let Self::Tls(tls) = self {
+            tls.session.send_close_notify();
+            let _ = tls.send();
+        }
+    }
+}
+
+impl Tls {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, End> {
+        let mut filled = 0;
+        while buffer.len() - filled >= DECRYPTED_MAX {
+            match self.session.read_tls(&mut self.stream) {
+                Ok(0) if filled == 0 => return Err(End::Closed),
+                // What came before the end counts, and the end is found again.
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if is_nothing(&error) || filled > 0 => break,
+                Err(error) => return Err(End::Failed(error)),
+            }
+            let was_shaking_hands = self.session.is_handshaking();
+            match self.session.process_new_packets() {
+                Ok(state) => self.has_ended = state.peer_has_closed(),
+                Err(error) => {
+                    // It is told why.
+                    let _ = self.send();
+                    return Err(ended_by(error, was_shaking_hands));
+                }
+            }
+            while filled < buffer.len()
+                && let Ok(bytes @ 1..) = self.session.reader().read(&mut buffer[filled..])
+            {
+                filled += bytes;
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, End> {
+        let mut written = 0;
+        // Only what can leave is encrypted, so that no more than a record waits.
+        while self.send()? && !self.session.is_handshaking() && written < bytes.len() {
+            let record = &bytes[written..bytes.len().min(written + RECORD_BYTES)];
+            written += self.session.writer().write(record).map_err(End::Failed)?;
+        }
+        Ok(written)
+    }
+
+    fn send(&mut self) -> Result<bool, End> {
+        while self.session.wants_write() {
+            if taken(self.session.write_tls(&mut self.stream))? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(stream) => stream.as_fd(),
+            Self::Tls(tls) => tls.stream.as_fd(),
+        }
+    }
+}
+
+fn ended_by(error: Error, was_shaking_hands: bool) -> End {
+    match error {
+        Error::InvalidMessage(_) if was_shaking_hands => End::NoTls,
+        error if was_shaking_hands => End::Handshake(error.to_string()),
+        error => End::Failed(io::Error::new(ErrorKind::InvalidData, error)),
+    }
+}
+
+/// Whether a client that begins like this wants TLS.
+pub(super) fn begins_tls(bytes: &[u8]) -> bool {
+    bytes.starts_with(&HANDSHAKE)
+}
+
+fn taken(written: io::Result<usize>) -> Result<usize, End> {
+    match written {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if is_nothing(&error) => Ok(0),
+        Err(error) => Err(End::Failed(error)),
+    }
+}
+
+/// Not now, rather than never.
+pub(super) fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
