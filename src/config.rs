@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where market data is.
     pub market_data: SocketAddr,
+    /// Where snapshots of market data are, for those who come late.
+    pub glimpse: SocketAddr,
     /// Where market data goes in datagrams.
     pub mold: Option<SocketAddr>,
     /// Where datagrams that got lost are asked for.
@@ -224,6 +226,8 @@ pub const SETTINGS: &[Setting] = &[
         "where order entry listens (SoupBinTCP, OUCH): IP:PORT, port 0 for any"),
     setting!("market_data", "market-data", "127.0.0.1:9002", address, shown, market_data,
         "where market data is (SoupBinTCP, ITCH): IP:PORT"),
+    setting!("glimpse", "glimpse", "127.0.0.1:9004", address, shown, glimpse,
+        "where who comes late gets a snapshot of all books (SoupBinTCP, GLIMPSE): IP:PORT"),
     setting!("mold", "mold", "off", optional_address, show_optional, mold,
         "where market data goes in MoldUDP64 datagrams: IP:PORT, a multicast group or one \
          receiver, or off"),
@@ -231,7 +235,7 @@ pub const SETTINGS: &[Setting] = &[
         "where requests for lost datagrams are taken, by UDP: IP:PORT"),
     setting!("tls.certificate", "tls-certificate", "off", optional_path, show_optional_path,
         tls.certificate,
-        "order entry and market data inside TLS: a PEM file with the server's certificate and \
+        "order entry, market data and its snapshots inside TLS: a PEM file with the server's certificate and \
          those up to its authority, or off"),
     setting!("tls.key", "tls-key", "off", optional_path, show_optional_path, tls.key,
         "the certificate's private key, a PEM file; SIGHUP reads these files again"),
@@ -303,6 +307,7 @@ impl Default for Config {
             data: PathBuf::new(),
             listen: nowhere,
             market_data: nowhere,
+            glimpse: nowhere,
             mold: None,
             mold_requests: nowhere,
             tls: Tls::default(),
@@ -357,7 +362,8 @@ impl Config {
 
     /// What is allowed, and yet better known.
     pub fn warning(&self) -> Option<String> {
-        let open = [("listen", self.listen), ("market_data", self.market_data)];
+        let market = [("market_data", self.market_data), ("glimpse", self.glimpse)];
+        let open = [&[("listen", self.listen)][..], &market].concat();
         let (name, address) = open.iter().find(|(_, address)| !address.ip().is_loopback())?;
         let warning = format!(
             "warning: {name} is {address}, which other machines can reach, and passwords and \
@@ -421,6 +427,7 @@ impl Config {
         let listeners = [
             ("listen", self.listen),
             ("market_data", self.market_data),
+            ("glimpse", self.glimpse),
             ("replication", self.replication),
             ("admin", self.admin),
         ];
@@ -433,7 +440,7 @@ impl Config {
                 }
             }
         }
-        for (name, address) in &listeners[..2] {
+        for (name, address) in &listeners[..3] {
             if self.users == UserList::Demo && !address.ip().is_loopback() {
                 return Err(ConfigError(format!(
                     "{name} is {address}, which other machines can reach, and everybody knows the \

@@ -1,5 +1,5 @@
 //! The helper behind the gateway that reads the past: it makes old messages again for clients that
-//! are far behind, and keeps on disk how far streams were counted. It waits for the disk, so it has
+//! are far behind, says how the books stand to those who come late, and keeps on disk how far streams were counted. It waits for the disk, so it has
 //! a thread of its own.
 
 use std::collections::VecDeque;
@@ -12,11 +12,13 @@ use crate::dialect::Names;
 use crate::dialect::itch::Market;
 use crate::queue;
 use crate::stage::{Fault, Sleeper, Stage};
-use crate::streams::{Checkpoint, Day, Mark, Past, Piece, Stream, Tally};
+use crate::streams::{Checkpoint, Day, Mark, Past, Piece, Snapshot, Spin, Stream, Tally};
 use crate::types::Nanos;
 
 /// So many remarks at most per poll.
 const BATCH: usize = 4096;
+/// So many snapshots may be on their way to clients; of more, who comes gets the newest of them.
+const SNAPSHOTS_MAX: usize = 4;
 
 /// What the gateway says; in the order of the events.
 pub enum Remark {
@@ -28,6 +30,8 @@ pub enum Remark {
     Tally(Box<Tally>),
     /// Someone wants old messages.
     Ask(Ask),
+    /// Someone wants to know how the books stand before this message of the market, or later.
+    AskSnapshot(Ask),
     /// He is gone.
     Gone(u64),
 }
@@ -45,15 +49,22 @@ pub struct Ask {
     pub names: Arc<Names>,
 }
 
-/// Old messages.
+/// What somebody asked for.
 #[derive(Debug)]
 pub struct Answer {
     /// Who asked.
     pub token: u64,
-    /// Of which stream.
-    pub stream: Stream,
-    /// The messages; none, and why, where the log does not have them any more.
-    pub piece: Result<Piece, String>,
+    /// What there is; or why it cannot be had, where the log does not have it any more.
+    pub found: Result<Found, String>,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Found {
+    /// Old messages.
+    Piece(Piece),
+    /// How the books stand: one copy for all who ask at a time.
+    Snapshot(Arc<Snapshot>),
 }
 
 /// The stage.
@@ -62,6 +73,12 @@ pub struct History<S: Storage> {
     answers: Sender<Answer>,
     /// In the order they came.
     asks: VecDeque<Ask>,
+    /// Those who came late.
+    late: VecDeque<Ask>,
+    /// As far as it was needed; nothing before somebody came late.
+    spin: Spin,
+    /// Those that are read, the newest last.
+    snapshots: Vec<Arc<Snapshot>>,
     checkpoint: Checkpoint,
     past: Past<S>,
     store: S,
@@ -78,7 +95,18 @@ impl<S: Storage> History<S> {
         log: S,
     ) -> Result<Self, Fault> {
         let past = Past::open(log.clone())?;
-        Ok(Self { remarks, answers, asks: VecDeque::new(), checkpoint, past, store, log })
+        Ok(Self {
+            remarks,
+            answers,
+            asks: VecDeque::new(),
+            late: VecDeque::new(),
+            spin: Spin::new(0),
+            snapshots: Vec::new(),
+            checkpoint,
+            past,
+            store,
+            log,
+        })
     }
 
     fn listen(&mut self) -> usize {
@@ -87,14 +115,23 @@ impl<S: Storage> History<S> {
             work += 1;
             match remark {
                 Remark::Mark(mark) => self.checkpoint.index.add(&mark),
-                Remark::NewDay(day, market) => self.checkpoint.index.new_day(day, *market),
+                Remark::NewDay(day, market) => {
+                    self.checkpoint.index.new_day(day, *market);
+                    // Their day is over, which the gateway tells them.
+                    self.late.clear();
+                    self.spin = Spin::new(day.event);
+                }
                 Remark::Tally(tally) => {
                     self.checkpoint.tally = *tally;
                     // A failure is no fault: what is on disk is older, and a start counts more.
                     let _ = self.checkpoint.write(&self.store, &self.log);
                 }
                 Remark::Ask(ask) => self.asks.push_back(ask),
-                Remark::Gone(token) => self.asks.retain(|ask| ask.token != token),
+                Remark::AskSnapshot(ask) => self.late.push_back(ask),
+                Remark::Gone(token) => {
+                    self.asks.retain(|ask| ask.token != token);
+                    self.late.retain(|ask| ask.token != token);
+                }
             }
         }
         work
@@ -108,10 +145,52 @@ impl<S: Storage> History<S> {
             return false;
         };
         let read = self.past.read(&self.checkpoint.index, &names, stream, number);
-        let piece = read.map_err(|error| error.to_string());
+        let found = read.map(Found::Piece).map_err(|error| error.to_string());
         // There is room, or nobody is there any more.
-        let _ = self.answers.try_send(Answer { token, stream, piece });
+        let _ = self.answers.try_send(Answer { token, found });
         true
+    }
+
+    /// A step for those who came late: the books come nearer to where they were when the first of
+    /// them asked, or he is answered.
+    fn spin(&mut self) -> bool {
+        if self.answers.is_full() {
+            return false;
+        }
+        let Some(Ask { token, number, names, .. }) = self.late.front() else { return false };
+        let found = if self.spin.next() < *number {
+            match self.spin.follow(&mut self.past, &self.checkpoint.index, names) {
+                // The log is where the gateway was in a moment.
+                Ok(went_on) => return went_on,
+                Err(error) => {
+                    // The next one begins at the beginning.
+                    self.spin = Spin::new(self.checkpoint.index.day().event);
+                    Err(error.to_string())
+                }
+            }
+        } else {
+            Ok(())
+        };
+        let token = *token;
+        let found = found.map(|()| Found::Snapshot(self.snapshot()));
+        self.late.pop_front();
+        let _ = self.answers.try_send(Answer { token, found });
+        true
+    }
+
+    /// The newest, where it says all that is known here or there are enough of them.
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        let (day, next) = (self.checkpoint.index.day().event, self.spin.next());
+        let newest = self.snapshots.last().filter(|it| it.day == day).cloned();
+        self.snapshots.retain(|it| Arc::strong_count(it) > 1);
+        if let Some(newest) = newest
+            && (newest.next == next || self.snapshots.len() >= SNAPSHOTS_MAX)
+        {
+            return newest;
+        }
+        let snapshot = Arc::new(self.spin.snapshot());
+        self.snapshots.push(Arc::clone(&snapshot));
+        snapshot
     }
 }
 
@@ -121,7 +200,7 @@ impl<S: Storage> Stage for History<S> {
     }
 
     fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
-        Ok(self.listen() + usize::from(self.answer()))
+        Ok(self.listen() + usize::from(self.answer()) + usize::from(self.spin()))
     }
 
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {

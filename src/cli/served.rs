@@ -31,7 +31,7 @@ const REMARKS: usize = 1 << 16;
 
 /// What clients talk to.
 pub(super) struct Served {
-    addresses: [SocketAddr; 2],
+    addresses: [SocketAddr; 3],
     mold: Option<(SocketAddr, SocketAddr)>,
     /// Lines for the log.
     pub(super) notes: Receiver<String>,
@@ -42,12 +42,14 @@ pub(super) struct Served {
 impl Served {
     /// Where clients find what.
     pub(super) fn places(&self) -> String {
-        let [orders, market] = self.addresses;
+        let [orders, market, glimpse] = self.addresses;
         let mold = self.mold.map_or_else(String::new, |(to, requests)| {
             format!(", datagrams to {to} and requests for them at {requests}")
         });
         let tls = if self.tls.is_some() { ", inside TLS" } else { "" };
-        format!("order entry on {orders}, market data on {market}{tls}{mold}")
+        format!(
+            "order entry on {orders}, market data on {market}, its snapshots on {glimpse}{tls}{mold}"
+        )
     }
 
     /// Reads certificates again, and says what came of it.
@@ -106,6 +108,7 @@ pub(super) fn front(
     let options = GatewayOptions {
         orders: config.listen,
         market: config.market_data,
+        glimpse: config.glimpse,
         mold,
         tls: tls.clone(),
         connections_max: connections(sessions.connections)?,

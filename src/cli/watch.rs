@@ -17,6 +17,9 @@ use super::{Answer, Failure};
 
 /// It is drawn at most so often.
 const DRAW_NANOS: u64 = Nanos::SECOND / 10;
+/// Where a node of this machine is, unless it is told otherwise.
+const TARGET: &str = "127.0.0.1:9002";
+const GLIMPSE: &str = "127.0.0.1:9004";
 const LOOK: Duration = Duration::from_millis(20);
 /// With `--once`, what is there after this time is all.
 const ONCE_NANOS_MAX: u64 = 10 * Nanos::SECOND;
@@ -27,7 +30,8 @@ const ONCE_NANOS_MAX: u64 = 10 * Nanos::SECOND;
   ringframe watch AAPL
   ringframe watch AAPL --once --depth 3
 
-It reads the feed from its first message on. On a terminal it draws; elsewhere it writes a line
+With --glimpse, or without a --target, it begins with a snapshot of the books and knows of no trade
+before that; else it reads the feed from its first message on. On a terminal it draws; elsewhere it writes a line
 whenever the best prices or the last trade have changed.")]
 pub(crate) struct WatchArgs {
     /// Which stock
@@ -35,8 +39,11 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     login: LoginArgs,
     /// Where market data is; a second one is tried when the first is gone
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9002")]
+    #[arg(long, value_name = "ADDR", default_value = TARGET)]
     target: Vec<String>,
+    /// Where snapshots of the books are [default: 127.0.0.1:9004, without a --target]
+    #[arg(long, value_name = "ADDR")]
+    glimpse: Vec<String>,
     /// How many prices of each side
     #[arg(long, value_name = "N", default_value_t = 10)]
     depth: usize,
@@ -52,8 +59,8 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let symbol = args.symbol.to_ascii_uppercase();
     let stock: Stock = Alpha::new(&symbol)
         .ok_or_else(|| Failure::Usage(format!("'{symbol}' has more than 8 letters")))?;
-    let mut feed = Feed::connect(args.login.login(&args.target, 1)?)?;
     let mut book = Book::new(stock);
+    let mut feed = begin(args, &mut book)?;
     if args.once {
         read_all(&mut feed, &mut book, Duration::from_millis(args.quiet))?;
         // A server that is gone needs no good-bye.
@@ -86,6 +93,25 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failu
             drawn = picture;
         }
     }
+}
+
+/// From a snapshot on, where there is one to be had.
+fn begin(args: &WatchArgs, book: &mut Book) -> Result<Feed, Failure> {
+    let login = args.login.login(&args.target, 1)?;
+    let by_default = args.glimpse.is_empty();
+    let glimpse = match by_default {
+        true if args.target == [TARGET] => vec![GLIMPSE.to_owned()],
+        true => return Ok(Feed::connect(login)?),
+        false => args.glimpse.clone(),
+    };
+    let (state, feed) = match Feed::late(&login, &glimpse) {
+        Err(_) if by_default => return Ok(Feed::connect(login)?),
+        late => late?,
+    };
+    for message in &state {
+        book.apply(message).map_err(|why| Failure::Fault(format!("a snapshot: {why}")))?;
+    }
+    Ok(feed)
 }
 
 fn is_due(clock: &Clock, drawn_at: Nanos) -> bool {

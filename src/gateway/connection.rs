@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::poller::Interest;
 use super::socket::Socket;
-use crate::streams::{Stream, Window};
+use crate::streams::{Snapshot, Stream, Window};
 use crate::types::Nanos;
 use crate::wire::soup::{FromServer, LoginRequest};
 
@@ -16,6 +17,8 @@ pub(super) enum Door {
     Orders,
     /// Market data.
     Market,
+    /// How the market stands, for those who come late.
+    Glimpse,
 }
 
 /// How far a conversation is.
@@ -27,6 +30,8 @@ pub(super) enum Phase {
     Verifying(LoginRequest),
     /// Logged in.
     Live(Stream),
+    /// Logged in, and waits for a snapshot.
+    Late,
     /// What is in `own` is still sent, and nothing else is heard or said.
     Leaving,
 }
@@ -40,6 +45,8 @@ pub(super) enum Source {
     Window(u64),
     /// The event log.
     Past(Past),
+    /// A snapshot, and how much of it was sent.
+    Snapshot(Arc<Snapshot>, usize),
 }
 
 /// Old messages on their way to a client.
@@ -149,7 +156,7 @@ impl Connection {
     /// is not all here.
     pub(super) fn keep_rest(&mut self, window: &Window) -> bool {
         let position = match &self.source {
-            Source::Nowhere => return true,
+            Source::Nowhere | Source::Snapshot(..) => return true,
             Source::Window(position) => Some(*position).filter(|it| window.holds(*it)),
             Source::Past(past) => {
                 let position = window.position(past.next);
@@ -175,6 +182,7 @@ impl Connection {
                 (Source::Nowhere, _) | (Source::Window(_), None) => true,
                 (Source::Window(position), Some(window)) => *position == window.end(),
                 (Source::Past(past), _) => past.sent == past.packets.len(),
+                (Source::Snapshot(all, sent), _) => *sent == all.packets.len(),
             }
     }
 
@@ -240,6 +248,15 @@ impl Connection {
                 let all = bytes.len();
                 past.sent += sent;
                 Ok((sent, all))
+            }
+            (Source::Snapshot(snapshot, position), _) => {
+                let bytes = &snapshot.packets[*position..];
+                if bytes.is_empty() {
+                    return Ok((0, 0));
+                }
+                let sent = self.socket.write(bytes)?;
+                *position += sent;
+                Ok((sent, bytes.len()))
             }
             _ => Ok((0, 0)),
         }

@@ -6,7 +6,7 @@ use super::traffic::Count;
 use super::{Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
 use crate::doorman::{Request, Verdict};
-use crate::history::{Answer, Ask, Remark};
+use crate::history::{Answer, Ask, Found, Remark};
 use crate::streams::Stream;
 use crate::types::Nanos;
 use crate::users::User;
@@ -172,7 +172,7 @@ impl Gateway {
                 let session = *session;
                 self.message(token, session, message, now)
             }
-            (FromClient::Data(_), Phase::Live(Stream::Feed)) => {
+            (FromClient::Data(_), Phase::Live(Stream::Feed) | Phase::Late) => {
                 Err(End::Broken("market data takes no messages".into()))
             }
         }
@@ -242,6 +242,9 @@ impl Gateway {
             self.verdict(&verdict, now);
             work += 1;
         }
+        for answer in std::mem::take(&mut self.early) {
+            self.answer(answer, now);
+        }
         while let Ok(answer) = self.helpers.answers.try_recv() {
             self.answer(answer, now);
             work += 1;
@@ -296,8 +299,10 @@ impl Gateway {
         let none = |why| (LoginReject::SessionNotAvailable, why);
         let door = self.connections.get(token).expect("it waits").door;
         let stream = match door {
-            Door::Market if user.market_data => Stream::Feed,
-            Door::Market => return Err((LoginReject::NotAuthorized, "no right to market data")),
+            Door::Market | Door::Glimpse if user.market_data => Stream::Feed,
+            Door::Market | Door::Glimpse => {
+                return Err((LoginReject::NotAuthorized, "no right to market data"));
+            }
             Door::Orders => Stream::Session(user.session),
         };
         if !self.tally.has(stream) || self.tally.event() == 0 {
@@ -305,6 +310,12 @@ impl Gateway {
         }
         if !login.session.is_blank() && login.session != self.tally.day().name() {
             return Err(none("it wants a session of another day"));
+        }
+        if door == Door::Glimpse {
+            if login.sequence > 1 {
+                return Err(none("a snapshot begins with 1"));
+            }
+            return Ok((stream, 1));
         }
         let next = self.tally.next(stream);
         if login.sequence > next {
@@ -323,13 +334,21 @@ impl Gateway {
 
     fn welcome(&mut self, token: u64, stream: Stream, number: u64, now: Nanos) {
         let session = self.tally.day().name();
-        self.rooms.join(stream, self.tally.next(stream), token);
         let connection = self.connections.get(token).expect("it waits");
         connection.say(&FromServer::Accepted(LoginAccepted { session, sequence: number }));
-        connection.phase = Phase::Live(stream);
-        connection.source = Source::Past(Past { next: number, ..Past::default() });
         self.traffic.count(Count::LoggedIn);
-        self.behind.push(token);
+        if connection.door == Door::Glimpse {
+            connection.phase = Phase::Late;
+            connection.heard = now;
+            self.traffic.count(Count::Snapshots);
+            let (names, number) = (self.tally.names(), self.tally.next(stream));
+            self.rooms.remarks.push_back(Remark::AskSnapshot(Ask { token, stream, number, names }));
+        } else {
+            connection.phase = Phase::Live(stream);
+            connection.source = Source::Past(Past { next: number, ..Past::default() });
+            self.rooms.join(stream, self.tally.next(stream), token);
+            self.behind.push(token);
+        }
         self.flush(token, now);
         self.retry(token, now);
     }
@@ -360,20 +379,30 @@ impl Gateway {
 
     fn answer(&mut self, answer: Answer, now: Nanos) {
         if let Some((from, request)) = self.mold_asks.remove(&answer.token) {
-            if let (Some(mold), Ok(piece)) = (&self.mold, answer.piece) {
+            if let (Some(mold), Ok(Found::Piece(piece))) = (&self.mold, answer.found) {
                 mold.answer_old(from, &request, &piece.packets);
             }
             return;
         }
         let Some(connection) = self.connections.get(answer.token) else { return };
-        let Source::Past(past) = &mut connection.source else { return };
-        past.asked = false;
-        match answer.piece {
-            Err(why) => self.end(answer.token, &End::Lost(why)),
-            Ok(piece) => {
-                (past.packets, past.sent, past.next) = (piece.packets, 0, piece.next);
-                self.flush(answer.token, now);
+        match (answer.found, &mut connection.source) {
+            (Ok(Found::Snapshot(snapshot)), _) => {
+                if snapshot.next > self.tally.next(Stream::Feed) {
+                    // Who goes on behind it must not be too early.
+                    let found = Ok(Found::Snapshot(snapshot));
+                    return self.early.push(Answer { found, ..answer });
+                }
+                connection.source = Source::Snapshot(snapshot, 0);
+                connection.phase = Phase::Leaving;
+                (connection.opened, connection.said) = (now, now);
             }
+            (Ok(Found::Piece(piece)), Source::Past(past)) => {
+                past.asked = false;
+                (past.packets, past.sent, past.next) = (piece.packets, 0, piece.next);
+            }
+            (Ok(Found::Piece(_)), _) => return,
+            (Err(why), _) => return self.end(answer.token, &End::Lost(why)),
         }
+        self.flush(answer.token, now);
     }
 }

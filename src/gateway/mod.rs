@@ -39,6 +39,7 @@ mod poller;
 mod rooms;
 mod slab;
 mod socket;
+mod sweep;
 mod traffic;
 
 /// So many events at most per poll.
@@ -52,14 +53,6 @@ const ACCEPTS: usize = 16;
 const HANDSHAKES: usize = 1;
 /// All that is read from a socket in one poll.
 const READ_BYTES: usize = 64 << 10;
-/// So often heartbeats and silences are looked after.
-const SWEEP_EVERY: u64 = Nanos::SECOND / 10;
-/// After a longer time without a sweep this process was stopped, or its machine was.
-const PAUSE_NANOS: u64 = 2 * Nanos::SECOND;
-/// So often the counts of streams are put on disk, while there are new events …
-const TALLY_EVERY: u64 = 60 * Nanos::SECOND;
-/// … or after so many of them.
-const TALLY_EVENTS: u64 = 5_000_000;
 /// So many questions for old datagrams may wait.
 const MOLD_ASKS_MAX: usize = 64;
 /// Remarks that the history did not take yet: beyond, events wait.
@@ -91,7 +84,7 @@ pub struct Gateway {
     helpers: Helpers,
     traffic: Arc<Traffic>,
     poller: Poller,
-    doors: [(TcpListener, Door); 2],
+    doors: [(TcpListener, Door); 3],
     connections: Slab,
     tally: Tally,
     rooms: Rooms,
@@ -105,6 +98,8 @@ pub struct Gateway {
     stalled: Vec<u64>,
     /// Connections that read the past.
     behind: Vec<u64>,
+    /// Snapshots that know more than we heard yet.
+    early: Vec<Answer>,
     /// Room to go through some connections while they may go.
     tokens: Vec<u64>,
     buffer: Box<[u8]>,
@@ -128,8 +123,11 @@ impl Gateway {
     ) -> Result<Self, Fault> {
         let broken = |error: io::Error| Fault::Node(format!("cannot watch sockets: {error}"));
         let poller = Poller::new().map_err(broken)?;
-        let doors =
-            [(listen(options.orders)?, Door::Orders), (listen(options.market)?, Door::Market)];
+        let doors = [
+            (listen(options.orders)?, Door::Orders),
+            (listen(options.market)?, Door::Market),
+            (listen(options.glimpse)?, Door::Glimpse),
+        ];
         for (index, (listener, _)) in doors.iter().enumerate() {
             poller.add(listener, DOORS - index as u64, Interest::READ).map_err(broken)?;
         }
@@ -169,6 +167,7 @@ impl Gateway {
             waiting: VecDeque::new(),
             stalled: Vec::new(),
             behind: Vec::new(),
+            early: Vec::new(),
             tokens: Vec::new(),
             buffer: vec![0; 2 * READ_BYTES].into(),
             handshakes: 0,
@@ -183,10 +182,10 @@ impl Gateway {
         Arc::clone(&self.traffic)
     }
 
-    /// Where order entry and market data listen, whatever port was asked for.
-    pub fn addresses(&self) -> io::Result<[SocketAddr; 2]> {
-        let [orders, market] = &self.doors;
-        Ok([orders.0.local_addr()?, market.0.local_addr()?])
+    /// Where order entry, market data and its snapshots are, whatever port was asked for.
+    pub fn addresses(&self) -> io::Result<[SocketAddr; 3]> {
+        let [orders, market, glimpse] = &self.doors;
+        Ok([orders.0.local_addr()?, market.0.local_addr()?, glimpse.0.local_addr()?])
     }
 
     /// Turns released events into messages, and sends them.
@@ -228,6 +227,9 @@ impl Gateway {
             for token in listeners {
                 self.end_of_day(token, &window, now);
             }
+            if stream == Stream::Feed {
+                self.end_late();
+            }
             if let (Stream::Feed, Some(mold)) = (stream, &mut self.mold) {
                 mold.new_day(&window, next.name(), now);
                 self.mold_asks.clear();
@@ -252,6 +254,17 @@ impl Gateway {
         // It has as long to read the rest as others have to log in.
         connection.opened = now;
         self.flush(token, now);
+    }
+
+    /// The history forgets who waits for a snapshot of a day that is over.
+    fn end_late(&mut self) {
+        for place in 0..self.connections.places() {
+            let Some(token) = self.connections.at(place) else { continue };
+            let connection = self.connections.get(token).expect("it is there");
+            if matches!(connection.phase, Phase::Late) {
+                self.end(token, &End::Lost("the day ended before there was a snapshot".into()));
+            }
+        }
     }
 
     /// Sends what the connection has to get, as far as its socket takes it.
@@ -281,9 +294,11 @@ impl Gateway {
         if let Some(stream) = stream {
             self.rooms.leave(stream, token);
         }
-        if let Source::Past(past) = &connection.source
-            && past.asked
-        {
+        let asked = match &connection.source {
+            Source::Past(past) => past.asked,
+            _ => matches!(connection.phase, Phase::Late),
+        };
+        if asked {
             self.rooms.remarks.push_back(Remark::Gone(token));
         }
         let count = match end {
@@ -464,72 +479,6 @@ impl Gateway {
             let _ = self.poller.change(listener, DOORS - index as u64, interest);
         }
     }
-
-    fn forgive(&mut self, nanos: u64) {
-        for place in 0..self.connections.places() {
-            let token = self.connections.at(place);
-            if let Some(connection) = token.and_then(|token| self.connections.get(token)) {
-                connection.heard = connection.heard.after(nanos);
-                connection.opened = connection.opened.after(nanos);
-            }
-        }
-    }
-
-    /// Heartbeats, silences, and who did not log in.
-    fn sweep(&mut self, now: Nanos) {
-        if now < self.swept.after(SWEEP_EVERY) {
-            return;
-        }
-        if now > self.swept.after(PAUSE_NANOS) && self.swept != Nanos::default() {
-            // We were not there, so nobody can be blamed for what we did not hear.
-            self.forgive(now.0 - self.swept.0);
-        }
-        self.swept = now;
-        if std::mem::take(&mut self.doors_are_shut) {
-            self.watch_doors(Interest::READ);
-        }
-        for place in 0..self.connections.places() {
-            let Some(token) = self.connections.at(place) else { continue };
-            let connection = self.connections.get(token).expect("it is there");
-            let GatewayOptions { login_nanos, silence_nanos, heartbeat_nanos, .. } = self.options;
-            let Some(stream) = connection.stream() else {
-                let waits_for_us = matches!(connection.phase, Phase::Verifying(_));
-                if now > connection.opened.after(login_nanos) && !waits_for_us {
-                    self.end(token, &End::Silent);
-                }
-                continue;
-            };
-            if now > connection.heard.after(silence_nanos) && !connection.stalled {
-                self.end(token, &End::Silent);
-            } else if now >= connection.said.after(heartbeat_nanos)
-                && connection.is_idle(self.rooms.window(stream))
-            {
-                connection.say(&FromServer::Heartbeat);
-                self.flush(token, now);
-            }
-        }
-        self.cancel_orphans(now);
-        let (at, event) = self.tallied;
-        let events = self.tally.event() - event;
-        if events > 0 && (now >= at.after(TALLY_EVERY) || events >= TALLY_EVENTS) {
-            self.tallied = (now, self.tally.event());
-            self.rooms.remarks.push_back(Remark::Tally(Box::new(self.tally.clone())));
-        }
-    }
-
-    /// Nobody said when clients were lost with the process: those who do not come back are lost.
-    fn cancel_orphans(&mut self, now: Nanos) {
-        let ends = *self.grace_ends.get_or_insert(now.after(self.options.grace_nanos));
-        if now < ends || ends.0 == u64::MAX {
-            return;
-        }
-        self.grace_ends = Some(Nanos(u64::MAX));
-        for (session, cancels) in self.tally.names().sessions() {
-            if cancels && self.rooms.listener(session).is_none() {
-                self.disconnected(session);
-            }
-        }
-    }
 }
 
 impl Stage for Gateway {
@@ -563,7 +512,7 @@ impl Stage for Gateway {
 /// The tokens of listeners go down from here.
 const DOORS: u64 = u64::MAX;
 /// The token of the socket that takes requests for datagrams, and of the questions it leads to.
-const MOLD: u64 = DOORS - 2;
+const MOLD: u64 = DOORS - 3;
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Fault> {
     let listener = TcpListener::bind(address).and_then(|listener| {
@@ -572,8 +521,8 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Fault> {
     });
     listener.map_err(|error| {
         Fault::Node(format!(
-            "cannot listen on {address}: {error}; is another node running? --listen and \
-             --market-data choose other addresses"
+            "cannot listen on {address}: {error}; is another node running? --listen, \
+             --market-data and --glimpse choose other addresses"
         ))
     })
 }

@@ -14,6 +14,8 @@ pub struct GatewayOptions {
     pub orders: SocketAddr,
     /// Where market data is.
     pub market: SocketAddr,
+    /// Where snapshots of it are, for those who come late.
+    pub glimpse: SocketAddr,
     /// Market data in datagrams, too.
     pub mold: Option<MoldOptions>,
     /// Both inside TLS; plain without.
@@ -24,7 +26,8 @@ pub struct GatewayOptions {
     pub login_nanos: u64,
     /// A side that said nothing for so long says that it is there.
     pub heartbeat_nanos: u64,
-    /// A client that said nothing for so long is cut off.
+    /// A client that said nothing for so long is cut off, and so is one that takes nothing of a
+    /// snapshot for so long.
     pub silence_nanos: u64,
     /// How much of a session's newest messages is kept in memory: so far may its client be behind.
     pub window_bytes: usize,
@@ -46,6 +49,7 @@ impl Default for GatewayOptions {
         Self {
             orders: SocketAddr::from(([127, 0, 0, 1], 9001)),
             market: SocketAddr::from(([127, 0, 0, 1], 9002)),
+            glimpse: SocketAddr::from(([127, 0, 0, 1], 9004)),
             mold: None,
             tls: None,
             connections_max: 4096,

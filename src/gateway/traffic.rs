@@ -49,6 +49,8 @@ counts! {
     HeldBack = "times a client was held back",
     /// Messages that became commands.
     Commands = "messages in",
+    /// Snapshots that were asked for.
+    Snapshots = "snapshots of the market sent",
     /// Pieces of the past that were asked for.
     PastPieces = "pieces read from the event log",
 }

@@ -5,6 +5,7 @@
 //! - [`Tally`] turns events into numbered messages; the gateway follows the live events with it.
 //! - [`Window`] holds the newest messages of a stream; [`Index`] says where in the log older ones
 //!   come from, and [`Teller`] makes them again.
+//! - [`Spin`] is how all books stand, for those who come late.
 
 use std::sync::Arc;
 
@@ -23,11 +24,13 @@ use crate::wire::soup;
 mod checkpoint;
 mod index;
 mod past;
+mod spin;
 mod window;
 
 pub use checkpoint::{Checkpoint, Opened, open};
 pub use index::{Index, Mark};
 pub use past::{Past, Piece};
+pub use spin::{Snapshot, Spin};
 pub use window::Window;
 
 /// A stream of numbered messages.

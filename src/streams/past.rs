@@ -177,7 +177,7 @@ impl<S: Storage> Past<S> {
     }
 }
 
-fn push(packets: &mut Vec<u8>, message: &[u8]) {
+pub(super) fn push(packets: &mut Vec<u8>, message: &[u8]) {
     let at = packets.len();
     packets.resize(at + soup::HEADER_BYTES + message.len(), 0);
     let written = soup::FromServer::Data(message).encode(&mut packets[at..]);

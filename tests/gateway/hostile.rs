@@ -259,7 +259,8 @@ fn no_client_takes_the_files_that_the_journal_needs() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\"", PROGRAM, "serve"]);
     limited.args(["--segment-bytes", "128 KiB", "--event-segment-bytes", "128 KiB"]);
-    limited.args(["--listen", "127.0.0.1:0", "--market-data", "127.0.0.1:0", "--data"]);
+    let any = "127.0.0.1:0";
+    limited.args(["--listen", any, "--market-data", any, "--glimpse", any, "--data"]);
     let mut serving = Serving::spawn(limited.arg(directory.path()));
     serving.wait_for("72 connections at most, not 4096");
     let line = serving.wait_for("order entry on ");

@@ -10,6 +10,7 @@ mod cut;
 mod disconnect;
 mod hostile;
 mod kill;
+mod late;
 mod peer;
 #[path = "../program/mod.rs"]
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]

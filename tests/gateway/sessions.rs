@@ -124,7 +124,7 @@ fn both_sides_say_that_they_are_there() {
 }
 
 /// Closes the market, ends the day, and opens the market again.
-fn end_day(data: &Path) {
+pub(crate) fn end_day(data: &Path) {
     let mut lines = String::new();
     let listed = demo::opening().into_iter().filter_map(|command| match command {
         Command::AddInstrument(added) => Some(added.0.symbol),

@@ -24,7 +24,8 @@ pub(crate) fn ringframe(arguments: &[&str], data: &Path) -> Command {
     command.args(arguments).arg("--data").arg(data).stdin(Stdio::null());
     if arguments.first() == Some(&"serve") && !arguments.contains(&"--listen") {
         // Several run at a time: see `Serving::addresses`.
-        command.args(["--listen", "127.0.0.1:0", "--market-data", "127.0.0.1:0"]);
+        let any = "127.0.0.1:0";
+        command.args(["--listen", any, "--market-data", any, "--glimpse", any]);
     }
     command
 }
@@ -111,6 +112,8 @@ pub(crate) struct Serving {
     said: String,
     /// Where order entry and market data are.
     pub(crate) addresses: [SocketAddr; 2],
+    /// Where snapshots of the market are.
+    pub(crate) glimpse: SocketAddr,
     /// The line that says so.
     pub(crate) places: String,
 }
@@ -123,6 +126,7 @@ impl Serving {
         serving.places.clone_from(&line);
         let mut addresses = line.split([' ', ',']).filter_map(|word| word.parse().ok());
         serving.addresses = [(); 2].map(|()| addresses.next().expect("two addresses"));
+        serving.glimpse = addresses.next().expect("a third one");
         serving.wait_for("ready");
         serving
     }
@@ -143,7 +147,8 @@ impl Serving {
             });
         }
         let nowhere = SocketAddr::from(([0; 4], 0));
-        Self { child, lines, said: String::new(), addresses: [nowhere; 2], places: String::new() }
+        let (said, places) = (String::new(), String::new());
+        Self { child, lines, said, addresses: [nowhere; 2], glimpse: nowhere, places }
     }
 
     /// The next line that holds `what`.

@@ -4,6 +4,7 @@
 //! - [`soup`]: packets in a byte stream: `SoupBinTCP` 3.00.
 //! - [`ouch`]: order entry in such packets: OUCH 4.2.
 //! - [`itch`]: market data in such packets, or in datagrams: ITCH 5.0.
+//! - [`glimpse`]: how the market stands, for those who come late: GLIMPSE 5.0.
 //! - [`mold`]: datagrams: `MoldUDP64`.
 //! - [`layout`]: what all of them are made of.
 //!
@@ -13,6 +14,7 @@
 //! what a letter may be is the reader's business. Nothing here allocates, and nothing panics,
 //! whatever the bytes.
 
+pub mod glimpse;
 pub mod itch;
 pub mod layout;
 pub mod mold;

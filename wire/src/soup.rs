@@ -314,7 +314,7 @@ impl LoginReject {
 }
 
 /// Digits with spaces on either side.
-fn number(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     let digits = trim(bytes);
     if digits.is_empty() {
         return None;
@@ -327,7 +327,7 @@ fn number(bytes: &[u8]) -> Option<u64> {
 }
 
 /// The number's last digits, with spaces on the left.
-fn digits<const N: usize>(mut number: u64) -> [u8; N] {
+pub(crate) fn digits<const N: usize>(mut number: u64) -> [u8; N] {
     let mut digits = [b' '; N];
     for (place, digit) in digits.iter_mut().rev().enumerate() {
         if number > 0 || place == 0 {

@@ -1,0 +1,44 @@
+//! GLIMPSE: how all books stand, said in messages of ITCH, and from which message of the market on
+//! to listen. It comes in packets of `soup`, in a session that ends with it.
+
+use crate::itch;
+use crate::layout::Malformed;
+use crate::soup::{digits, number};
+
+/// What a snapshot says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Of the day, a stock, or an order.
+    State(itch::Message),
+    /// That was all.
+    End {
+        /// The number of the market's next message.
+        next: u64,
+    },
+}
+
+impl Message {
+    /// The bytes of the message that ends it.
+    pub const END_BYTES: usize = 21;
+
+    /// Reads a message of exactly these bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let [kind @ b'G', rest @ ..] = bytes else {
+            return itch::Message::decode(bytes).map(Self::State);
+        };
+        let next = if bytes.len() == Self::END_BYTES { number(rest) } else { None };
+        next.map(|next| Self::End { next }).ok_or(Malformed {
+            protocol: "GLIMPSE message",
+            kind: Some(*kind),
+            length: bytes.len(),
+            expected: Self::END_BYTES,
+        })
+    }
+
+    /// The message that ends it; the sequence number stands on the right.
+    pub fn end(next: u64) -> [u8; Self::END_BYTES] {
+        let mut bytes = [b'G'; Self::END_BYTES];
+        bytes[1..].copy_from_slice(&digits::<20>(next));
+        bytes
+    }
+}
