@@ -235,8 +235,8 @@ pub const SETTINGS: &[Setting] = &[
         "where requests for lost datagrams are taken, by UDP: IP:PORT"),
     setting!("tls.certificate", "tls-certificate", "off", optional_path, show_optional_path,
         tls.certificate,
-        "order entry, market data and its snapshots inside TLS: a PEM file with the server's certificate and \
-         those up to its authority, or off"),
+        "order entry, market data and its snapshots inside TLS: a PEM file with the server's \
+         certificate and those up to its authority, or off"),
     setting!("tls.key", "tls-key", "off", optional_path, show_optional_path, tls.key,
         "the certificate's private key, a PEM file; SIGHUP reads these files again"),
     setting!("tls.clients", "tls-clients", "off", optional_path, show_optional_path, tls.clients,

@@ -1,6 +1,6 @@
 //! The helper behind the gateway that reads the past: it makes old messages again for clients that
-//! are far behind, says how the books stand to those who come late, and keeps on disk how far streams were counted. It waits for the disk, so it has
-//! a thread of its own.
+//! are far behind, says how the books stand to those who come late, and keeps on disk how far
+//! streams were counted. It waits for the disk, so it has a thread of its own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use ringframe::types::Nanos;
 use ringframe::wire::layout::Alpha;
 use ringframe::wire::mold::{Datagram, Packer, Request, Said};
 use ringframe::wire::soup::{FromClient, FromServer};
-use ringframe::wire::{itch, ouch};
+use ringframe::wire::{glimpse, itch, ouch};
 
 const ACCOUNT: Account = Account { session: 1, firm: Alpha(*b"FIRM") };
 
@@ -46,6 +46,7 @@ fn message(bytes: &[u8]) {
         said.encode(&mut buffer).expect("room");
         assert_eq!(&buffer[..bytes.len()], bytes);
     }
+    let _ = glimpse::Message::decode(bytes);
     if let Ok(said) = itch::Message::decode(bytes) {
         said.encode(&mut buffer).expect("room");
         assert_eq!(&buffer[..bytes.len()], bytes);

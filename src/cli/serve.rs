@@ -24,7 +24,8 @@ const LOOK: Duration = Duration::from_millis(50);
 SIGTERM drains it: what was accepted is finished, released and made durable, and with
 --snapshot-at-drain the state is saved, all within --drain-seconds; a snapshot that is not whole by
 then is removed, which exit code 1 tells. A second SIGTERM ends it at once, which loses nothing that
-was released. SIGUSR1 asks for a snapshot, SIGHUP reads the certificates of --tls-certificate again.")]
+was released. SIGUSR1 asks for a snapshot; SIGHUP reads the files of --tls-certificate and --tls-key
+again, and of --tls-clients.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     node: NodeArgs,

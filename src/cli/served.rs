@@ -47,9 +47,8 @@ impl Served {
             format!(", datagrams to {to} and requests for them at {requests}")
         });
         let tls = if self.tls.is_some() { ", inside TLS" } else { "" };
-        format!(
-            "order entry on {orders}, market data on {market}, its snapshots on {glimpse}{tls}{mold}"
-        )
+        let market = format!("market data on {market}, its snapshots on {glimpse}");
+        format!("order entry on {orders}, {market}{tls}{mold}")
     }
 
     /// Reads certificates again, and says what came of it.

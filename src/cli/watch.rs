@@ -31,8 +31,8 @@ const ONCE_NANOS_MAX: u64 = 10 * Nanos::SECOND;
   ringframe watch AAPL --once --depth 3
 
 With --glimpse, or without a --target, it begins with a snapshot of the books and knows of no trade
-before that; else it reads the feed from its first message on. On a terminal it draws; elsewhere it writes a line
-whenever the best prices or the last trade have changed.")]
+before that; else it reads the feed from its first message on. On a terminal it draws; elsewhere it
+writes a line whenever the best prices or the last trade have changed.")]
 pub(crate) struct WatchArgs {
     /// Which stock
     symbol: String,

@@ -129,6 +129,11 @@ fn wrong_values_say_where_and_what_is_right() {
         ("users = \"\"", "users: it is empty: name a file, or write demo"),
         ("listen = \"0.0.0.0:1\"", "listen is 0.0.0.0:1, which other machines can reach"),
         ("market_data = \"[::]:1\"", "make a list with `ringframe user add NAME --users FILE`"),
+        ("glimpse = \"[::]:1\"", "glimpse is [::]:1, which other machines can reach"),
+        ("[tls]\nkey = \"k\"", "tls.certificate and tls.key go together"),
+        ("[tls]\ncertificate = \"c\"", "tls.certificate and tls.key go together"),
+        ("[tls]\nclients = \"a\"", "tls.clients needs them"),
+        ("[tls]\nkey = \"\"", "node.toml:2: tls.key: it is empty: name a file, or use off"),
         ("admin = \"127.0.0.1:9001\"", "listen and admin are both 127.0.0.1:9001"),
     ] {
         let error = refused(text);
@@ -141,4 +146,16 @@ fn wrong_values_say_where_and_what_is_right() {
     assert!(error.starts_with("command line: at: 'noon' is no time"), "{error}");
     let error = Config::load(Some(Path::new("/no/such.toml")), &[]).unwrap_err().to_string();
     assert!(error.starts_with("cannot read /no/such.toml: "), "{error}");
+}
+
+#[test]
+fn plain_bytes_are_warned_about_where_other_machines_can_read_them() {
+    let warning = |text: &str| read(text).unwrap().warning();
+    assert_eq!(warning(""), None);
+    let open = "users = \"list\"\nmarket_data = \"0.0.0.0:1\"";
+    assert!(warning(open).unwrap().contains("market_data is 0.0.0.0:1"));
+    let glimpse = "users = \"list\"\nglimpse = \"0.0.0.0:1\"";
+    assert!(warning(glimpse).unwrap().contains("set tls.certificate and tls.key"));
+    let tls = "[tls]\ncertificate = \"c\"\nkey = \"k\"";
+    assert_eq!(warning(&format!("{open}\n{tls}")), None);
 }

@@ -42,3 +42,25 @@ impl Message {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_a_letter_and_a_number_on_the_right() {
+        assert_eq!(&Message::end(1), b"G                   1");
+        assert_eq!(&Message::end(u64::MAX), b"G18446744073709551615");
+        for next in [0, 1, 42, u64::MAX] {
+            assert_eq!(Message::decode(&Message::end(next)), Ok(Message::End { next }));
+        }
+        for wrong in [&b"G"[..], b"G                    ", b"G                   x", &[b'G'; 22]] {
+            assert_eq!(Message::decode(wrong).unwrap_err().expected, Message::END_BYTES);
+        }
+        assert!(Message::decode(b"").is_err());
+        let mut event = *b"S  ";
+        assert!(Message::decode(&event).is_err());
+        event[0] = b'?';
+        assert_eq!(Message::decode(&event).unwrap_err().expected, 0);
+    }
+}
