@@ -106,7 +106,10 @@ fn trade(address: SocketAddr, user: u16, stop: &AtomicBool, numbers: &AtomicU64)
     while !stop.load(Ordering::SeqCst) {
         for _ in 0..16 {
             let number = numbers.fetch_add(1, Ordering::SeqCst);
-            let price = PRICE + 100 * rng.u32(0..40);
+            let side = if rng.bool() { ouch::Side::BUY } else { ouch::Side::SELL };
+            // Long queues on both sides, and trades where they meet.
+            let lowest = if side == ouch::Side::BUY { PRICE - 200 } else { PRICE };
+            let price = lowest + 100 * rng.u32(0..4);
             let old = if mine.is_empty() { None } else { Some(rng.usize(0..mine.len())) };
             let message: Inbound = match (rng.u8(0..10), old) {
                 (0, Some(old)) => Cancel { token: mine.swap_remove(old), shares: 0.into() }.into(),
@@ -117,7 +120,6 @@ fn trade(address: SocketAddr, user: u16, stop: &AtomicBool, numbers: &AtomicU64)
                 }
                 _ => {
                     mine.push(token(number));
-                    let side = if rng.bool() { ouch::Side::BUY } else { ouch::Side::SELL };
                     order(number, side, rng.u32(1..200), price).into()
                 }
             };
@@ -139,6 +141,32 @@ fn replace(old: ouch::Token, number: u64, price: u32, shares: u32) -> Replace {
         sweep: like.sweep,
         minimum: like.minimum,
     }
+}
+
+/// Orders whose next slices stand behind others that came later, and have other references.
+fn icebergs() -> String {
+    let sell = |number: u64| {
+        let price = PRICE + 100 * (number % 4) as u32;
+        enter(number, 3, ExchangeSide::Sell, price, 20_000, 50)
+    };
+    (0..80).map(sell).collect()
+}
+
+/// A line that enters an order for AAPL.
+fn enter(
+    number: u64,
+    session: u16,
+    side: ExchangeSide,
+    price: u32,
+    quantity: u32,
+    display: u32,
+) -> String {
+    let (symbol, token) = (Symbol::new("AAPL").unwrap(), ExchangeToken::number(number));
+    let enter =
+        Enter { symbol, token, session, side, price, quantity, display, ..Enter::default() };
+    let mut line = String::new();
+    write_command(&mut line, &enter.into());
+    line + "\n"
 }
 
 /// What a late one heard.
@@ -202,6 +230,8 @@ fn who_comes_late_knows_what_those_know_who_heard_everything() {
     let data = directory.path();
     let numbers = AtomicU64::new(0);
     let mut all = Vec::new();
+    let done = apply(&SETTINGS[..2], data, &icebergs()).expect(0, &[]);
+    assert!(!done.out.contains("rejected"), "{}", done.out);
     let serving = Serving::start(&SETTINGS, data);
     all.extend(live(&serving, &numbers));
     serving.drain();
@@ -276,20 +306,11 @@ const MANY: u64 = 120_000;
 #[test]
 fn one_that_does_not_read_its_snapshot_is_cut_off_and_holds_nobody() {
     let directory = tempfile::tempdir().unwrap();
-    let mut lines = String::new();
-    for number in 0..MANY {
-        let enter = Enter {
-            symbol: Symbol::new("AAPL").unwrap(),
-            token: ExchangeToken::number(number),
-            session: 1,
-            side: ExchangeSide::Buy,
-            price: PRICE - 100 * (number % 1_000) as u32,
-            quantity: 1,
-            ..Enter::default()
-        };
-        write_command(&mut lines, &enter.into());
-        lines.push('\n');
-    }
+    let buy = |number: u64| {
+        let price = PRICE - 100 * (number % 1_000) as u32;
+        enter(number, 1, ExchangeSide::Buy, price, 1, 0)
+    };
+    let lines: String = (0..MANY).map(buy).collect();
     apply(&SETTINGS[..2], directory.path(), &lines).expect(0, &[]);
     let settings = ["--release", "journaled", "--silence-seconds", "3"];
     let mut serving = Serving::start(&settings, directory.path());

@@ -224,7 +224,7 @@ const PYTHON: &str = r"
 import socket, ssl, struct, sys
 context = ssl.create_default_context(cafile=sys.argv[1])
 plain = socket.create_connection(('127.0.0.1', int(sys.argv[2])), timeout=120)
-secret = context.wrap_socket(plain, server_hostname='127.0.0.1')
+secret = context.wrap_socket(plain, server_hostname='127.0.0.1', suppress_ragged_eofs=False)
 login = b'L' + b'TRDR03' + b'secret'.ljust(10) + b' ' * 10 + b'1'.rjust(20)
 secret.sendall(struct.pack('>H', len(login)) + login)
 answer = b''
