@@ -9,7 +9,7 @@ use std::thread::{ScopedJoinHandle, scope};
 use std::time::Duration;
 
 use fastrand::Rng;
-use ringframe::client::{Client, Feed, Login};
+use ringframe::client::{Client, Feed, Login, Timing};
 use ringframe::exchange::command::Enter;
 use ringframe::exchange::ids::{Side as ExchangeSide, Symbol, Token as ExchangeToken};
 use ringframe::exchange_json::write_command;
@@ -178,7 +178,11 @@ struct Late {
 }
 
 fn market(serving: &Serving) -> Login {
-    Login::new(&serving.addresses[1].to_string(), &format!("TRDR{WATCHER:02}"), "secret")
+    let login =
+        Login::new(&serving.addresses[1].to_string(), &format!("TRDR{WATCHER:02}"), "secret");
+    // However busy the machine is.
+    let timing = Timing { connect: PATIENCE, silence: PATIENCE, ..login.timing };
+    Login { timing, ..login }
 }
 
 fn come_late(market: &Login, glimpse: SocketAddr, live: usize) -> Late {
@@ -312,7 +316,7 @@ fn one_that_does_not_read_its_snapshot_is_cut_off_and_holds_nobody() {
     };
     let lines: String = (0..MANY).map(buy).collect();
     apply(&SETTINGS[..2], directory.path(), &lines).expect(0, &[]);
-    let settings = ["--release", "journaled", "--silence-seconds", "3"];
+    let settings = ["--release", "journaled", "--silence-seconds", "10"];
     let mut serving = Serving::start(&settings, directory.path());
     let stuck: Vec<Peer> = (0..6)
         .map(|_| {
