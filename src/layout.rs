@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::host::Host;
+use crate::release::ReleasePolicy;
 use crate::runner::Group;
 use crate::stage::Stage;
 
@@ -18,16 +19,20 @@ const RUNG: &str = "syncer";
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// And this often while they find none: the first commands after a rest must not outrun the
 /// keepers.
-const LOOK_SELDOM: Duration = Duration::from_millis(10);
+const LOOK_SELDOM: Duration = Duration::from_millis(20);
 /// Those that nothing hangs on look more seldom still: an idle node is to take no CPU time.
 const LEISURELY: &[&str] = &["event_syncer", "shadow", "history", "doorman"];
 const LOOK_RARELY: Duration = Duration::from_millis(100);
+/// Helpers give way to what is on an order's way: with few cores a helper's turn is an order's
+/// wait. What they miss shows as room that is short, which lets the others wait for them.
+const NICE: i32 = 5;
 /// The helper that gives way to everyone, and how much.
 const YIELDING: (&str, i32) = ("shadow", 19);
 /// The stages of the middle. All others face the clients.
 const MIDDLE: &[&str] = &["journaler", "processor", "event_log"];
-/// With fewer cores a pinned group would keep the helpers and the kernel waiting.
-const CORES_TO_PIN: usize = 4;
+/// With fewer cores whoever pins itself or spins keeps the helpers and the kernel waiting, and with
+/// them itself; and a second thread on an order's way costs it a wait for its turn.
+const CORES_TO_SPREAD: usize = 4;
 
 /// How stages are grouped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,9 +105,8 @@ impl Layout {
     /// What `auto` means on this machine.
     pub fn chosen(&self, host: &Host) -> Self {
         match (self, host.usable_cores()) {
-            (Self::Auto, 0 | 1) => Self::One,
-            (Self::Auto, 2 | 3) => Self::Two,
-            (Self::Auto, _) => Self::Four,
+            (Self::Auto, CORES_TO_SPREAD..) => Self::Four,
+            (Self::Auto, _) => Self::One,
             _ => self.clone(),
         }
     }
@@ -124,7 +128,7 @@ impl Layout {
             Self::Groups(groups) => named(&groups, &stages)?,
         };
         groups.retain(|group| !group.is_empty());
-        let pinned = host.usable_cores() >= groups.len().max(CORES_TO_PIN);
+        let pinned = host.usable_cores() >= groups.len().max(CORES_TO_SPREAD);
         // From the end, because the kernel's interrupts prefer the first cores.
         let cores = host.cores_to_pin();
         let places = groups.into_iter().enumerate().map(|(index, stages)| {
@@ -167,20 +171,31 @@ fn named(
 }
 
 /// Turns places into groups for the runner; each place's stages must be there.
-pub fn groups(places: &[Place], mut stages: Vec<Box<dyn Stage>>) -> Vec<Group> {
+pub fn groups(
+    places: &[Place],
+    mut stages: Vec<Box<dyn Stage>>,
+    host: &Host,
+    release: ReleasePolicy,
+) -> Vec<Group> {
+    let is_tight = host.usable_cores() < CORES_TO_SPREAD;
     let mut group = |place: &Place| {
         let take = |name: &&'static str| {
             let at = stages.iter().position(|stage| stage.name() == *name);
             stages.swap_remove(at.unwrap_or_else(|| panic!("no stage {name} was built")))
         };
         let group = Group::new(place.stages.iter().map(take).collect()).on_core(place.core);
+        let group = if is_tight { group.yields() } else { group };
         let [name] = place.stages[..] else { return group };
-        if name == RUNG || !HELPERS.contains(&name) {
+        if name == RUNG {
+            let is_waited_for = release == ReleasePolicy::Synced;
+            return if is_waited_for { group.yields() } else { group.yields().nice(NICE) };
+        }
+        if !HELPERS.contains(&name) {
             return group;
         }
         let longest = if LEISURELY.contains(&name) { LOOK_RARELY } else { LOOK_SELDOM };
         let group = group.every(LOOK_EVERY, longest);
-        if name == YIELDING.0 { group.nice(YIELDING.1) } else { group }
+        group.nice(if name == YIELDING.0 { YIELDING.1 } else { NICE })
     };
     let groups = places.iter().map(&mut group).collect();
     assert!(stages.is_empty(), "every stage that was built has a place");
@@ -210,15 +225,14 @@ mod tests {
     #[test]
     fn auto_takes_what_the_machine_gives() {
         let one = "intake+journaler+processor+event_log+egress syncer shadow";
-        let two = "intake+egress journaler+processor+event_log syncer shadow";
         let cases = [
             (1, None, one),
             (8, Some(1_000), one),
             (8, Some(1_900), one),
             (8, Some(200), one),
-            (2, None, two),
-            (3, None, two),
-            (64, Some(3_500), two),
+            (2, None, one),
+            (3, None, one),
+            (64, Some(3_500), one),
             (4, None, "intake+egress@3 journaler@2 processor@1 event_log@0 syncer shadow"),
             (
                 16,

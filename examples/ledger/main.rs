@@ -87,7 +87,7 @@ fn start(data: &Path) -> Result<Embedded<Ledger>, Fault> {
     let on_threads = |stages: Vec<Box<dyn Stage>>| {
         let names: Vec<_> = stages.iter().map(|stage| stage.name()).collect();
         let places = Layout::Auto.resolve(&names, &host).map_err(Fault::Node)?;
-        Ok(groups(&places, stages))
+        Ok(groups(&places, stages, &host, options.release))
     };
     let stores = Stores::mapped(data);
     let shadow = node.shadow(&stores, node.taker(&stores, Triggers::default(), 3)?)?;

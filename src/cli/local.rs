@@ -78,7 +78,7 @@ impl Local {
         let groups = |stages: Vec<Box<dyn Stage>>| {
             let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();
             let places = config.layout.resolve(&names, &host).map_err(Fault::Node)?;
-            Ok(layout::groups(&places, stages))
+            Ok(layout::groups(&places, stages, &host, config.release))
         };
         let saving = saving(&node, &stores, &config)?;
         let (mut embedded, served) = match talk {

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[command(after_help = "Examples:
   ringframe serve
   ringframe serve --config ringframe.toml
-  ringframe serve --data data --release journaled --layout 2
+  ringframe serve --data data --release journaled --layout 4
   ringframe serve --data data --at 23:30 --every-commands 5_000_000 --snapshot-at-drain
 
 SIGTERM drains it: what was accepted is finished, released and made durable, and with

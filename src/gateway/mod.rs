@@ -497,7 +497,7 @@ impl Stage for Gateway {
     }
 
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
-        // Without one the thread looks a hundred times a second.
+        // Without one the thread looks fifty times a second.
         self.poller.sleeper().ok()
     }
 
