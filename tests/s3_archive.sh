@@ -15,4 +15,4 @@ if [[ $(cat "$home/installed" 2>/dev/null) != "$server" ]]; then
     fi
     echo "$server" >"$home/installed"
 fi
-exec "$home/bin/python" tests/s3_server.py cargo test -q --workspace --test s3
+exec "$home/bin/python" tests/s3_server.py cargo test -q --workspace --test journal s3

@@ -1,8 +1,6 @@
 //! Repair: what was damaged is as it was, to the byte, or nothing was touched.
 
-mod disks;
-
-use disks::{
+use crate::disks::{
     Home, SEGMENTS, copy_of, frames, grow, grow_with, journal, journal_with, names, options, quiet,
 };
 use ringframe_journal::storage::Storage;

@@ -1,9 +1,7 @@
 //! Frames taken off the end: what is left is what would be there without them, at every crash on
 //! the way something opens, and truncating again finishes.
 
-mod common;
-
-use common::{Random, Run, check_seals, life, logic, options, read_all, survivals};
+use crate::common::{Random, Run, check_seals, life, logic, options, read_all, survivals};
 use ringframe_journal::segment::file_name;
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{

@@ -1,11 +1,7 @@
 //! An archive in an object store that speaks S3. `tests/s3_archive.sh` starts one and runs this.
-#![cfg(feature = "s3")]
 
-mod common;
-mod disks;
-
-use common::Random;
-use disks::{grow_with, options, quiet};
+use crate::common::Random;
+use crate::disks::{grow_with, options, quiet};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
     Append, ArchiveHome, Fate, Frame, Journal, MappedStorage, Options, Snapshotted, archive, prune,

@@ -1,8 +1,6 @@
 //! Archive, restore, prune: what is kept comes back byte for byte, and nothing goes too early.
 
-mod disks;
-
-use disks::{Home, SEGMENTS, copy_of, frames, grow, journal, names, quiet};
+use crate::disks::{Home, SEGMENTS, copy_of, frames, grow, journal, names, quiet};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
     Error, Fate, MappedStorage, Refusal, SimulatedStorage, Snapshotted, Survival, archive, prune,
@@ -105,7 +103,7 @@ fn a_damaged_segment_is_not_archived() {
 fn two_journals_do_not_share_a_home() {
     let home = Home::new();
     archive(&journal(SEGMENTS), &home.create(), &mut quiet).unwrap();
-    let other = disks::journal_with(SEGMENTS, 7);
+    let other = crate::disks::journal_with(SEGMENTS, 7);
     let refused = archive(&other, &home.open(), &mut quiet);
     assert!(matches!(refused, Err(Error::Archive { .. })), "{refused:?}");
     // Nor does one continue where the other ends.

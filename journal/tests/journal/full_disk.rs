@@ -273,7 +273,10 @@ fn a_directory_without_the_right_to_write_is_named_and_can_be_read() {
     let program = reachable.path().join("test");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let mut child = Command::new(program);
-    child.args(["--exact", "a_directory_without_the_right_to_write_is_named_and_can_be_read"]);
+    child.args([
+        "--exact",
+        "full_disk::a_directory_without_the_right_to_write_is_named_and_can_be_read",
+    ]);
     child.env(UNPRIVILEGED, &directory).current_dir(reachable.path());
     if reachable.path().metadata().unwrap().uid() == 0 {
         child.uid(65_534).gid(65_534);

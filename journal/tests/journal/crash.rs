@@ -4,11 +4,9 @@
 //!
 //! The default run covers every step with a rotating choice of classes, and all classes where
 //! something other than a frame is written (rolls, syncs, seals, preparations). All steps with all
-//! classes: `RINGFRAME_CRASH=all cargo test --release -p ringframe-journal --test crash`.
+//! classes: `RINGFRAME_CRASH=all cargo test --release -p ringframe-journal --test journal crash`.
 
-mod common;
-
-use common::{Outcome, Run, check_seals, life, read_all, survivals};
+use crate::common::{Outcome, Run, check_seals, life, read_all, survivals};
 use ringframe_journal::{Append, Frame, Journal, SimulatedStorage, Survival};
 
 const FRAMES: u64 = 240;
@@ -43,10 +41,10 @@ fn recover(disk: &SimulatedStorage, outcome: &Outcome, survival: Survival) -> Ru
 fn go_on(mut run: Run, seed: u64) {
     let disk = run.disk.clone();
     let last = run.journal.recovery.next - 1;
-    run.work(60, &mut common::Random(seed), BUSY).unwrap();
+    run.work(60, &mut crate::common::Random(seed), BUSY).unwrap();
     let outcome = run.close().map_err(|failed| failed.1).unwrap();
     assert_eq!((outcome.published, outcome.synced), (last + 60, last + 60));
-    let again = Journal::open(disk.clone(), common::options()).unwrap();
+    let again = Journal::open(disk.clone(), crate::common::options()).unwrap();
     assert_eq!((again.recovery.next, &again.recovery.cut), (last + 61, &None));
     read_all(&disk, &[(last, 1), (last + 60, 2)]).unwrap();
     check_seals(&disk);
@@ -125,7 +123,7 @@ fn recover_twice(disk: &SimulatedStorage, outcome: &Outcome, survival: Survival,
 #[test]
 fn recovery_seals_as_the_keeper_does() {
     let disk = SimulatedStorage::new();
-    let mut journal = Journal::open(disk.clone(), common::options()).unwrap();
+    let mut journal = Journal::open(disk.clone(), crate::common::options()).unwrap();
     let mut now = 0;
     for sequence in 1..=120 {
         let payload = vec![7; 1500];
@@ -140,11 +138,11 @@ fn recovery_seals_as_the_keeper_does() {
     }
     let crashed = disk.after_crash(Survival::Everything);
     journal.close(now).unwrap();
-    let recovered = Journal::open(crashed.clone(), common::options()).unwrap();
+    let recovered = Journal::open(crashed.clone(), crate::common::options()).unwrap();
     assert_eq!(recovered.recovery.sealed.len(), 2);
     for number in 1..=2 {
         let name = ringframe_journal::segment::file_name(number);
-        assert!(common::seal_of(&disk, number).is_some());
+        assert!(crate::common::seal_of(&disk, number).is_some());
         assert!(disk.contents(&name) == crashed.contents(&name), "segment {number} differs");
     }
 }

@@ -1,9 +1,7 @@
 //! How many frames fit without a wait: what `room_for` promises is kept, and asking changes nothing
 //! about where segments end.
 
-mod common;
-
-use common::{Random, frame, options, payload};
+use crate::common::{Random, frame, options, payload};
 use ringframe_journal::frame::FRAME_BYTES_MAX;
 use ringframe_journal::segment::file_name;
 use ringframe_journal::{Append, Error, Frame, Journal, Options, SimulatedStorage};

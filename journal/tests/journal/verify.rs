@@ -1,7 +1,5 @@
 //! Verification and comparison: every flipped byte is found where it is, a live journal is whole.
 
-mod common;
-
 use ringframe_journal::segment::file_name;
 use ringframe_journal::{
     Append, Cut, Damage, Difference, Frame, Journal, Options, SegmentState, Side, SimulatedStorage,
@@ -206,16 +204,16 @@ fn verify_and_opening_agree_on_what_a_crash_left() {
     let (mut torn, mut steps) = (0, 0);
     for lazy in [6, 50] {
         let storage = SimulatedStorage::new();
-        common::life(&storage, 1, 100, lazy);
+        crate::common::life(&storage, 1, 100, lazy);
         steps += storage.steps();
         for step in (0..=storage.steps()).step_by(3) {
             let storage = SimulatedStorage::new();
             storage.crash_at(step);
-            common::life(&storage, 1, 100, lazy);
-            for survival in common::survivals(step) {
+            crate::common::life(&storage, 1, 100, lazy);
+            for survival in crate::common::survivals(step) {
                 let left = storage.after_crash(survival);
                 let found = check(&left);
-                let cut = Journal::open(left, common::options()).unwrap().recovery.cut;
+                let cut = Journal::open(left, crate::common::options()).unwrap().recovery.cut;
                 let what = format!("lazy {lazy}, step {step}, {survival:?}");
                 assert_eq!(found.findings().next(), None, "{what}");
                 let place = |cut: &Cut| Cut { kept_in: Vec::new(), ..cut.clone() };

@@ -1,8 +1,6 @@
 //! Disks that refuse: failing syncs, no room, nothing writable; and journals that are not ours.
 
-mod common;
-
-use common::{
+use crate::common::{
     Outcome, Random, Run, life, logic, options, payload, read_all, rewrite_header, survivals,
 };
 use ringframe_journal::segment::file_name;
@@ -129,7 +127,7 @@ fn a_keeper_that_outruns_the_syncer_waits_for_it() {
     for _ in 0..2000 {
         let sequence = run.journal.writer.next_sequence();
         let payload = payload(sequence, 1);
-        let frame = common::frame(sequence, 1, &payload);
+        let frame = crate::common::frame(sequence, 1, &payload);
         waited = run.journal.writer.append(&frame).unwrap() == Append::Wait;
         run.publish().unwrap();
         run.now += 1_000_000;
@@ -139,7 +137,7 @@ fn a_keeper_that_outruns_the_syncer_waits_for_it() {
     run.work(300, &mut Random(2), 6).unwrap();
     let outcome = run.close().map_err(|failed| failed.1).unwrap();
     read_all(&disk, &[(outcome.synced, 1)]).unwrap();
-    common::check_seals(&disk);
+    crate::common::check_seals(&disk);
 }
 
 #[test]

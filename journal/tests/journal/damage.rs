@@ -5,9 +5,7 @@
 //! Sampled, because every byte behaves the same there: the zeros behind the frames, the zeros
 //! around header and seal, and the inside of one 64 KiB payload.
 
-mod common;
-
-use common::{PAGE, check_seals, options, seal_of};
+use crate::common::{PAGE, check_seals, options, seal_of};
 use ringframe_journal::frame::{Decoded, decode};
 use ringframe_journal::segment::file_name;
 use ringframe_journal::storage::Storage;
@@ -20,7 +18,7 @@ const SYNCED: &str = "synced";
 const SIZES: [usize; 14] = [0, 1, 700, 1500, 9, 64, 2000, 300, 64 * 1024, 40, 3990, 17, 0, 333];
 
 fn payload(sequence: u64) -> Vec<u8> {
-    let mut random = common::Random(sequence);
+    let mut random = crate::common::Random(sequence);
     (0..SIZES[sequence as usize - 1]).map(|_| random.next() as u8).collect()
 }
 
@@ -290,7 +288,7 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_hole_of_zeros_is_refused_with_its_exact_range() {
     let disk = SimulatedStorage::new();
-    common::life(&disk, 3, 200, 6);
+    crate::common::life(&disk, 3, 200, 6);
     let newest = survey(&disk).unwrap();
     let newest = newest.iter().rfind(|info| info.header.good().is_some()).unwrap().number;
     let frames = layout(&disk, newest);

@@ -1,9 +1,7 @@
 //! Random lives of a journal beside the plainest model of one: the list of frames that were
 //! appended, and how many of them were published and reported synced.
 
-mod common;
-
-use common::{Run, check_seals, read_all, same};
+use crate::common::{Run, check_seals, read_all, same};
 use proptest::prelude::*;
 use ringframe_journal::{Error, Reader, SimulatedStorage, Survival};
 
