@@ -105,7 +105,8 @@ fn begin(args: &WatchArgs, book: &mut Book) -> Result<Feed, Failure> {
         false => args.glimpse.clone(),
     };
     let (state, feed) = match Feed::late(&login, &glimpse) {
-        Err(_) if by_default => return Ok(Feed::connect(login)?),
+        // Older nodes have none. What is wrong with the login would be wrong again.
+        Err(error) if by_default && error.is_lost() => return Ok(Feed::connect(login)?),
         late => late?,
     };
     for message in &state {

@@ -21,6 +21,11 @@ pub(super) enum Door {
     Glimpse,
 }
 
+/// A snapshot must be read in this time: others may need its room …
+pub(super) const SNAPSHOT_NANOS: u64 = 300 * Nanos::SECOND;
+/// … and anything else that is said at the end in this.
+const LINGER_NANOS: u64 = 10 * Nanos::SECOND;
+
 /// How far a conversation is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase {
@@ -34,6 +39,10 @@ pub(super) enum Phase {
     Late,
     /// What is in `own` is still sent, and nothing else is heard or said.
     Leaving,
+    /// All is said, and its socket closed for writing. Closed for reading, too, it would take back
+    /// what the client did not read yet, as soon as that one says a word: so until the client
+    /// closes, or this time has come, what it says is read and thrown away.
+    Left(Nanos),
 }
 
 /// Where the next messages come from.
@@ -212,9 +221,23 @@ impl Connection {
             return Ok(());
         }
         match self.phase {
-            Phase::Leaving => Err(End::Left),
+            Phase::Leaving => self.leave(now),
             _ => Ok(()),
         }
+    }
+
+    /// Says that nothing more comes, and waits for the client to close.
+    fn leave(&mut self, now: Nanos) -> Result<(), End> {
+        if !self.socket.finish()? {
+            self.interest.write = true;
+            return Ok(());
+        }
+        let is_late = matches!(self.source, Source::Snapshot(..));
+        self.phase = Phase::Left(now.after(if is_late { SNAPSHOT_NANOS } else { LINGER_NANOS }));
+        self.source = Source::Nowhere;
+        self.inbound = Vec::new();
+        (self.stalled, self.interest.read) = (false, true);
+        Ok(())
     }
 
     /// Sends the next bytes that stand together; says how many it sent, of how many.

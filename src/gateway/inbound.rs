@@ -66,6 +66,10 @@ impl Gateway {
                 self.answer_hands(token, now);
                 0
             }
+            Ok(_) if matches!(connection.phase, Phase::Left(_)) => {
+                self.answer_hands(token, now);
+                1
+            }
             Ok(bytes) => {
                 connection.heard = now;
                 let packets = self.take(token, &buffer[..kept + bytes], now);
@@ -103,6 +107,8 @@ impl Gateway {
         if let Some(connection) = self.connections.get(token) {
             connection.inbound = bytes;
         }
+        // Its end may have come while its bytes waited, and epoll does not tell of that again.
+        self.answer_hands(token, now);
         packets
     }
 
@@ -161,7 +167,7 @@ impl Gateway {
     fn packet(&mut self, token: u64, packet: &FromClient<'_>, now: Nanos) -> Result<Heard, End> {
         let Some(connection) = self.connections.get(token) else { return Ok(Heard::Done) };
         match (packet, &connection.phase) {
-            (_, Phase::Leaving) => Ok(Heard::Done),
+            (_, Phase::Leaving | Phase::Left(_)) => Ok(Heard::Done),
             (_, Phase::Verifying(_)) => Ok(Heard::Later),
             (FromClient::Login(login), Phase::Fresh) => Ok(self.ask_doorman(token, login)),
             (_, Phase::Fresh) => Err(End::Broken("its first packet was no login".into())),

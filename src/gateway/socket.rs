@@ -1,7 +1,7 @@
 //! The bytes of a connection, as they are or inside TLS: the one place that knows which.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustls::{Error, ServerConnection};
@@ -96,6 +96,22 @@ impl Socket {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.has_ended,
         }
+    }
+
+    /// Says that nothing more comes, and goes on listening; whether that is all said.
+    pub(super) fn finish(&mut self) -> Result<bool, End> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => {
+                tls.session.send_close_notify();
+                if !tls.send()? {
+                    return Ok(false);
+                }
+                &tls.stream
+            }
+        };
+        stream.shutdown(Shutdown::Write).map_err(End::Failed)?;
+        Ok(true)
     }
 
     /// Says that nothing more comes, where there is room to say it.

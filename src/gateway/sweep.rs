@@ -1,6 +1,6 @@
 //! What is looked after now and then: heartbeats, silences, and who takes too long.
 
-use super::connection::{End, Phase, Source};
+use super::connection::{End, Phase, SNAPSHOT_NANOS, Source};
 use super::poller::Interest;
 use super::{Gateway, GatewayOptions};
 use crate::history::Remark;
@@ -15,8 +15,6 @@ const PAUSE_NANOS: u64 = 2 * Nanos::SECOND;
 const TALLY_EVERY: u64 = 60 * Nanos::SECOND;
 /// … or after so many of them.
 const TALLY_EVENTS: u64 = 5_000_000;
-/// A snapshot must be read in this time: others may need its room.
-const SNAPSHOT_NANOS: u64 = 300 * Nanos::SECOND;
 
 impl Gateway {
     fn forgive(&mut self, nanos: u64) {
@@ -85,6 +83,7 @@ impl Gateway {
                 }
                 None
             }
+            (&Phase::Left(until), _) => (now > until).then_some(End::Left),
             (Phase::Leaving, Source::Snapshot(..)) => {
                 let is_slow = now > said.after(silence_nanos) || now > opened.after(SNAPSHOT_NANOS);
                 is_slow.then_some(End::Slow)

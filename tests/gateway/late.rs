@@ -337,4 +337,21 @@ fn one_that_does_not_read_its_snapshot_is_cut_off_and_holds_nobody() {
     for _ in &stuck {
         serving.wait_for("it does not read");
     }
+    // One with as little room that reads, and says now and then that it is there, hears the end:
+    // by then the server has been done for long, and a word to a closed socket would undo it.
+    let mut slow = Peer::open_from(Ipv4Addr::LOCALHOST, serving.glimpse, 4096);
+    slow.say(FromClient::Login(login(WATCHER, Session::BLANK, 1))).unwrap();
+    let mut messages = 0;
+    loop {
+        match slow.next() {
+            Heard::Message(..) => messages += 1,
+            Heard::End => break,
+            Heard::Gone => panic!("it lost the end after {messages} messages"),
+            _ => {}
+        }
+        if messages % 64 == 0 {
+            let _ = slow.say(FromClient::Heartbeat);
+        }
+    }
+    assert!(messages >= MANY, "{messages}");
 }
