@@ -3,7 +3,6 @@
 //! Exit codes: 0 every message was answered, 1 some were not or a comparison found a regression,
 //! 2 wrong usage or a file that holds no results, 3 a fault.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,7 +11,7 @@ use loadgen::results::{Measured, Results};
 use loadgen::run::{self, Outcome, RunError};
 use loadgen::table::{Table, duration};
 use loadgen::tally::Recorded;
-use loadgen::{ceiling, echo, output, report, sweep};
+use loadgen::{ceiling, echo, output, sweep};
 
 use args::{CeilingArgs, Cli, Command, EchoArgs, RunArgs, SweepArgs};
 
@@ -128,10 +127,7 @@ fn write(
 ) -> Result<(), RunError> {
     output::write(out, results, recorded, echo)
         .map_err(|error| RunError::Fault(format!("cannot write the results: {error}")))?;
-    let page = out.join("report.html");
-    fs::write(&page, report::html(std::slice::from_ref(results)))
-        .map_err(|error| RunError::Fault(format!("cannot write {}: {error}", page.display())))?;
-    println!("wrote {}", out.join("summary.json").display());
+    println!("wrote {}", out.join(output::PAGE).display());
     Ok(())
 }
 

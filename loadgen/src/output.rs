@@ -1,4 +1,4 @@
-//! The files that a run leaves: histograms that other people's tools read, and the summary.
+//! The files that a run leaves: histograms that other people's tools read, the summary, the page.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -13,12 +13,16 @@ use jiff::Timestamp;
 use crate::latency::Latencies;
 use crate::results::Results;
 use crate::tally::Recorded;
+use crate::{host, report, saved};
 
 /// The points of a percentile file between one halving of the rest and the next.
 const TICKS_PER_HALF: u32 = 5;
 
-/// Writes `summary.json`, and for the target, and the echo if there was one, `latency.hlog` and
-/// `latency.hgrm`.
+/// What the page is called, in the directory of its run.
+pub const PAGE: &str = "report.html";
+
+/// Writes `summary.json` and `report.html`, with what a sync costs in that directory, and for the
+/// target, and the echo if there was one, `latency.hlog` and `latency.hgrm`.
 pub fn write(
     directory: &Path,
     results: &Results,
@@ -39,8 +43,13 @@ pub fn write(
         fs::write(directory.join(&percentiles), hgrm(&recorded.latencies))
             .map_err(|error| named(&percentiles, error))?;
     }
-    let summary = serde_json::to_string_pretty(results).map_err(io::Error::other)? + "\n";
-    fs::write(directory.join("summary.json"), summary).map_err(|error| named("summary.json", error))
+    let results = Results { host: host::facts(Some(directory)), ..results.clone() };
+    let summary = serde_json::to_string_pretty(&results).map_err(io::Error::other)? + "\n";
+    let page = report::html(std::slice::from_ref(&results));
+    for (name, text) in [(saved::FILE_NAME, summary), (PAGE, page)] {
+        fs::write(directory.join(name), text).map_err(|error| named(name, error))?;
+    }
+    Ok(())
 }
 
 /// One line a slice, as `HdrHistogram`'s log processors read it; values are nanoseconds.

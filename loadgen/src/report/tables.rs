@@ -80,8 +80,19 @@ fn row(
 pub(super) fn messages(full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
     section("messages", "Messages", "What went out, and what came back.", out)?;
     out.write_str("<div class=\"wide\"><table class=\"numbers\">\n<thead><tr><th></th>")?;
-    let names =
-        ["wanted", "answered", "seconds", "sent", "answered", "lost", "repeated", "unexpected"];
+    let names = [
+        "wanted",
+        "answered",
+        "seconds",
+        "sent",
+        "answered",
+        "rightly silent",
+        "lost",
+        "repeated",
+        "unexpected",
+        "reconnected",
+        "sent again",
+    ];
     for name in names {
         write!(out, "<th scope=\"col\">{name}</th>")?;
     }
@@ -94,7 +105,14 @@ pub(super) fn messages(full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
         }
         out.write_str("</tbody>\n")?;
     }
-    out.write_str("</table></div>\n</section>\n")
+    out.write_str("</table></div>\n</section>\n")?;
+    if full.iter().all(|one| one.results.measured.kinds.is_empty()) {
+        return Ok(());
+    }
+    section("kinds", "Kinds of answers", "What came, with the warm-up's.", out)?;
+    out.write_str("<div class=\"facts\">\n")?;
+    fact_table(full, |results| &results.measured.kinds, out)?;
+    out.write_str("</div>\n</section>\n")
 }
 
 fn message_row(class: &str, name: &str, measured: &Measured, out: &mut String) -> fmt::Result {
@@ -102,10 +120,15 @@ fn message_row(class: &str, name: &str, measured: &Measured, out: &mut String) -
     let (wanted, answered) = (measured.wanted_per_second, measured.answered_per_second);
     write!(out, "<td>{}</td><td>{}</td>", rate(wanted), rate(answered))?;
     write!(out, "<td>{:.1}</td>", measured.seconds)?;
-    write!(out, "<td>{}</td><td>{}</td>", count(measured.sent), count(measured.answered))?;
+    for right in [measured.sent, measured.answered, measured.silent] {
+        write!(out, "<td>{}</td>", count(right))?;
+    }
     for wrong in [measured.lost, measured.repeated, measured.unexpected] {
         let class = if wrong > 0 { "bad" } else { "none" };
         write!(out, "<td class=\"{class}\">{}</td>", count(wrong))?;
+    }
+    for lost_connection in [measured.reconnected, measured.resent] {
+        write!(out, "<td>{}</td>", count(lost_connection))?;
     }
     out.write_str("</tr>\n")
 }

@@ -105,6 +105,20 @@ fn wrong_answers_are_seen() {
     assert!(page.contains("a reply to &lt;nobody&gt;") && !page.contains("<b>bold"));
 }
 
+#[test]
+fn what_is_neither_answered_nor_wrong_is_seen_too() {
+    let mut run = sample::run("run", GOOD);
+    let Measured { silent, resent, reconnected, .. } = &mut run.measured;
+    (*silent, *reconnected, *resent) = (1_234, 5_678, 9_012);
+    run.echo = None;
+    let page = html(&[run]);
+    assert_sound(&page);
+    for cells in ["<td>1,234</td><td class=\"none\">0</td>", "<td>5,678</td><td>9,012</td></tr>"] {
+        assert!(page.contains(cells), "{cells}");
+    }
+    assert!(page.contains("<th scope=\"row\">executed</th><td>30,000</td>"));
+}
+
 /// A run that could not even begin.
 #[test]
 fn nothing_measured_is_still_a_page() {

@@ -136,7 +136,7 @@ fn measured(shape: Shape) -> Measured {
         silent: 0,
         resent: 0,
         reconnected: 0,
-        kinds: Vec::new(),
+        kinds: facts(&[("accepted", "70,000"), ("executed", "30,000")]),
         intervals,
         errors: (unexpected > 0).then(|| "a reply to <nobody>".to_owned()).into_iter().collect(),
     }
