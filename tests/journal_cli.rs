@@ -451,12 +451,3 @@ fn nothing_journaled_is_lost_when_the_writer_is_killed() {
     }
     assert_eq!(found + 1, *starts.last().unwrap());
 }
-
-#[test]
-fn the_demo_ends_with_a_verdict() {
-    let output = Command::new(PROGRAM).args(["demo", "--cycles", "1"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("all there, once, in order") && text.contains("p99.9"), "{text}");
-    assert!(text.lines().last().unwrap().starts_with("Nothing was lost: 1 kill"), "{text}");
-}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::echo::{self, MESSAGE_BYTES, beside_echo};
+use crate::engine::PATIENCE;
 use crate::latency::{Latencies, Summary};
 use crate::live::View;
 use crate::schedule::{Arrival, Length, Pace, Times};
@@ -56,6 +57,7 @@ pub fn find(messages: u64, sessions: usize, single: Duration) -> io::Result<Ceil
         times,
         sessions,
         is_polite: false,
+        patience: PATIENCE,
         view: View::Quiet,
     };
     let many = times(pace(ENDLESS, Length::Count(messages)))?;

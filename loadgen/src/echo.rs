@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::clock::{WallTime, time_of_day};
 pub(crate) use crate::engine::now_or_zero;
@@ -34,6 +35,8 @@ pub struct Options {
     pub sessions: usize,
     /// Sleeps where nothing is due, instead of polling.
     pub is_polite: bool,
+    /// How long after the end answers may still come, besides as much again as the run was long.
+    pub patience: Duration,
     /// How it is shown while it goes on.
     pub view: View,
 }
@@ -73,14 +76,14 @@ pub(crate) fn run_like(
     messages: impl Iterator<Item = (usize, usize)>,
 ) -> io::Result<Report> {
     if let Some(target) = &options.target {
-        let mut engine = Engine::new(options.sessions, options.is_polite)?;
+        let mut engine = Engine::new(options.sessions, options.is_polite, options.patience)?;
         for link in 0..options.sessions {
             engine.links.connect(link, target)?;
         }
         return ask_all(options, engine, messages);
     }
     beside_echo(options.sessions, |streams| {
-        let mut engine = Engine::new(options.sessions, options.is_polite)?;
+        let mut engine = Engine::new(options.sessions, options.is_polite, options.patience)?;
         for (link, stream) in streams.into_iter().enumerate() {
             engine.links.put(link, stream)?;
         }
@@ -316,7 +319,6 @@ impl Echo {
 mod tests {
     use std::num::NonZeroU64;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::schedule::{Arrival, Length, Pace};
@@ -326,7 +328,8 @@ mod tests {
         let (arrival, length) = (Arrival::Constant, Length::Time(duration));
         let pace = Pace { arrival, rate, length, warm_up: Duration::ZERO, seed: 0 };
         let times = pace.times().expect("few");
-        Options { target: None, times, sessions, is_polite: false, view: View::Quiet }
+        let (is_polite, patience) = (false, crate::engine::PATIENCE);
+        Options { target: None, times, sessions, is_polite, patience, view: View::Quiet }
     }
 
     #[test]

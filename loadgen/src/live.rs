@@ -57,6 +57,11 @@ impl Live {
         add_one(&self.wrong);
     }
 
+    /// How many messages went out, those of the warm-up not counted.
+    pub fn sent_so_far(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+
     fn look(&self) -> Look {
         Look {
             sent: self.sent.load(Relaxed),

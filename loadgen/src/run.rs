@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::clock::{WallTime, time_of_day};
 use crate::echo;
+pub use crate::engine::PATIENCE;
 use crate::engine::{Ended, Engine, open_files_max};
 use crate::hiccup;
 use crate::host;
@@ -48,8 +49,12 @@ pub struct Options {
     pub keep_orders: bool,
     /// Sleep where nothing is due, instead of polling.
     pub is_polite: bool,
+    /// How long after the end answers may still come, besides as much again as the run was long.
+    pub patience: Duration,
     /// How it is shown while it goes on.
     pub view: View,
+    /// Counts the target's messages for whoever holds another hand of it.
+    pub live: Arc<Live>,
     /// Write down what was played.
     pub record: Option<PathBuf>,
 }
@@ -77,7 +82,9 @@ impl Options {
             echo: false,
             keep_orders: false,
             is_polite: false,
+            patience: PATIENCE,
             view: View::Quiet,
+            live: Arc::default(),
             record: None,
         }
     }
@@ -225,6 +232,7 @@ fn floor(options: &Options, script: &Script, times: &Times) -> Result<echo::Repo
         times: times.clone(),
         sessions,
         is_polite: options.is_polite,
+        patience: options.patience,
         view: options.view,
     };
     echo::run_like(&like, script.ops.iter().map(|op| (owner(op), wire_bytes(op))))
@@ -240,12 +248,12 @@ struct Playing {
 
 impl Playing {
     fn new(options: &Options, script: &Script, begun: WallTime) -> Result<Self, RunError> {
-        let live = Arc::new(Live::default());
+        let live = Arc::clone(&options.live);
         let tally = Tally::new(Arc::clone(&live));
         // A hundredth of a second apart they differ, for months.
         let run = Timestamp::try_from(begun).unwrap_or_default().as_millisecond() as u64 / 10;
         let orders = Orders::new(&options.login, script, run).map_err(RunError::Usage)?;
-        let engine = Engine::new(options.login.users.len(), options.is_polite)
+        let engine = Engine::new(options.login.users.len(), options.is_polite, options.patience)
             .map_err(|error| RunError::Fault(format!("cannot make an epoll: {error}")))?;
         Ok(Self { engine, orders, tally, live })
     }

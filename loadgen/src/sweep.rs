@@ -2,6 +2,7 @@
 //! by halving what is between.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use crate::latency::Summary;
 use crate::results::Step;
@@ -81,6 +82,7 @@ pub fn sweep(options: &Options, mut told: impl FnMut(&Step)) -> Result<Outcome, 
     while let Some(now) = rate {
         let mut one = options.run.clone();
         one.pace.rate = NonZeroU64::new(now).expect("no rate is below 1");
+        one.live = Arc::default();
         let outcome = run::run(&one)?;
         let measured = &outcome.results.measured;
         let answered = measured.answered + measured.silent;

@@ -1,219 +1,248 @@
-//! `ringframe demo`: kills a writer in the middle of its work, again and again, and counts.
+//! `ringframe demo`: kills a node in the middle of its work, again and again, and counts.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::ops::Range;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use clap::Args;
-use hdrhistogram::Histogram;
+use loadgen::live::Live;
+use loadgen::output;
+use loadgen::run::{self, Options, Outcome, RunError};
+use loadgen::schedule::Length;
+use loadgen::table::Table;
 use ringframe_journal::helpers::now;
-use ringframe_journal::{
-    Append, Frame, Helpers, Journal, MappedStorage, Options, Reader, Writer, verify,
-};
+use ringframe_journal::{MappedStorage, verify};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Answer, Failure};
 
-/// Small, so that kills also hit rolls and seals.
-const SEGMENT_BYTES: u64 = 4 << 20;
-/// More lines than any writer appends before it is killed.
-const LINES: u64 = 1_000_000;
-/// A writer is killed at a random moment between these, counted from its first promise.
-const KILL_AFTER_NANOS: Range<u64> = 10_000_000..400_000_000;
-/// The load for the latency figures: so many frames …
-const LATENCY_FRAMES: u64 = 20_000;
-/// … one in this time, whether the journal keeps up or not.
-const LATENCY_PERIOD_NANOS: u64 = 100_000;
-const LOGIC: &str = "demo";
+/// What the first start may choose, and what clients of others need not meet.
+const ANY: &str = "127.0.0.1:0";
+/// How often it looks whether it is time for the next kill.
+const LOOK: Duration = Duration::from_millis(2);
+/// Clients wait so long for a node that comes back: a slow machine is no loss.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Messages a second, for clients and their echo alike.
+const RATE: NonZeroU64 = NonZeroU64::new(5_000).expect("not zero");
 
-/// Kill a writer under load, recover, and count what it promised; in under a minute
+/// Kill a node under load, start it again, and count what its clients missed; in under a minute
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  ringframe demo --cycles 10")]
+#[command(after_help = "Example:
+  ringframe demo --kills 5 --out demo
+
+Four clients trade with a node of its own; an order's latency begins when it was due, so that the
+node's absence counts. Exit code 1 says that something was lost, repeated or never asked for.")]
 pub(crate) struct DemoArgs {
     /// How often to kill
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    cycles: u16,
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
+    kills: u16,
+    /// Orders, cancels and replaces to send meanwhile
+    #[arg(long, value_name = "N", default_value = "50000")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    messages: u64,
+    /// A directory for report.html and its figures [default: a new one for temporary files]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let directory = tempfile::tempdir().map_err(fault("create a temporary directory"))?;
-    let input = directory.path().join("lines");
-    write_lines(&input).map_err(fault("write the demo's input"))?;
     let data = directory.path().join("data");
-    writeln!(out, "A writer appends under load, and is killed (SIGKILL) at a random moment.\n")?;
-    writeln!(
-        out,
-        "{:>5}  {:>10}  {:>10}  {:>10}  {:>10}  {:>11}  verdict",
-        "cycle", "promised", "journaled", "found", "cut bytes", "recovery ms"
-    )?;
-    let (mut lost, mut starts) = (0, Vec::new());
-    for cycle in 1..=args.cycles {
-        let killed = kill_one(&data, &input)?;
-        let found = recover(&data, &mut starts, &killed)?;
-        let good = found.whole && killed.journaled <= found.last && killed.synced <= found.last;
-        lost += u32::from(!good);
-        writeln!(
-            out,
-            "{cycle:>5}  {:>10}  {:>10}  {:>10}  {:>10}  {:>11.1}  {}",
-            killed.synced,
-            killed.journaled,
-            found.last,
-            found.cut_bytes,
-            found.nanos as f64 / 1e6,
-            if good { "all there, once, in order" } else { "LOST" }
-        )?;
-        out.flush()?;
-    }
-    latencies(&directory.path().join("latency"), out)?;
-    if lost == 0 {
-        writeln!(out, "\nNothing was lost: {} kills, every promised frame is there.", args.cycles)?;
-        return Ok(Answer::Yes);
-    }
-    writeln!(out, "\nLOST: {lost} of {} kills left less than was promised.", args.cycles)?;
-    Ok(Answer::No)
+    let mut node = Node::start(&data, ANY)?;
+    writeln!(out, "Four clients trade with a node, which is killed (SIGKILL) meanwhile.\n")?;
+    writeln!(out, "{:>5}  {:>12}  {:>12}", "kill", "after orders", "ready in ms")?;
+    out.flush()?;
+    let options = load(args, &node.address);
+    let live = Arc::clone(&options.live);
+    #[expect(clippy::disallowed_methods, reason = "clients go on while the node is killed")]
+    let played = std::thread::scope(|scope| {
+        let clients = scope.spawn(|| run::run(&options));
+        let killed = kill_all(args, &mut node, &live, &clients, out);
+        // Clients whose node does not come back give up by themselves.
+        let outcome = clients.join().map_err(|_| Failure::Fault("the clients panicked".into()))?;
+        killed.map(|()| outcome)
+    })?;
+    let outcome = played.map_err(|error| match error {
+        RunError::Usage(why) | RunError::Fault(why) => Failure::Fault(why),
+    })?;
+    node.drain()?;
+    let findings = verify(&MappedStorage::new(data.join("journal")), 2, |_, _| {})?;
+    report(args, &outcome, out)?;
+    let verdict = Verdict { outcome: &outcome, is_whole: findings.findings().next().is_none() };
+    verdict.tell(args.kills, out)
 }
 
 fn fault(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::Fault(format!("cannot {what}: {error}"))
 }
 
-fn line(number: u64) -> String {
-    format!("order {number} buy {} AAPL at {}", number % 900 + 100, number % 5_000 + 15_000)
+/// What the clients send, and the echo before them.
+fn load(args: &DemoArgs, address: &str) -> Options {
+    let mut options = Options::new(address, RATE, Duration::ZERO);
+    options.source = "mix:add=50,cancel=30,replace=15,take=5".parse().expect("it is a mix");
+    options.pace.length = Length::Count(args.messages);
+    options.login.give_up = PATIENCE;
+    options.patience = PATIENCE;
+    options.echo = true;
+    // The node has the cores.
+    options.is_polite = true;
+    options
 }
 
-fn write_lines(path: &Path) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    for number in 0..LINES {
-        writeln!(file, "{}", line(number))?;
-    }
-    file.flush()
-}
-
-/// What a writer said before it died.
-#[derive(Debug, Default)]
-struct Promises {
-    journaled: u64,
-    synced: u64,
-}
-
-/// Starts this program as a writer and kills it.
-fn kill_one(data: &Path, input: &Path) -> Result<Promises, Failure> {
-    let program = std::env::current_exe().map_err(fault("find this program"))?;
-    let mut writer = Command::new(program)
-        .args(["journal", "append", "--report", "--quiet", "--logic", LOGIC, "--segment-bytes"])
-        .arg(SEGMENT_BYTES.to_string())
-        .arg("--data")
-        .arg(data)
-        .stdin(File::open(input).map_err(fault("open the demo's input"))?)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(fault("start the writer"))?;
-    let said = BufReader::new(writer.stdout.take().expect("its output is piped"));
-    let Range { start, end } = KILL_AFTER_NANOS;
-    let wait = start + fastrand::u64(0..end - start);
-    let (mut promises, mut kill_at) = (Promises::default(), None);
-    // What it said before it died it has said, so its output is read to the end.
-    for text in said.lines() {
-        let text = text.map_err(fault("read the writer's promises"))?;
-        match text.split_once(' ').map(|(what, number)| (what, number.parse())) {
-            Some(("journaled", Ok(number))) => promises.journaled = number,
-            Some(("synced", Ok(number))) => promises.synced = number,
-            _ => return Err(Failure::Fault(format!("the writer said '{text}'"))),
+/// Kills the node each time that an equal part of the messages went out, and starts it again.
+fn kill_all(
+    args: &DemoArgs,
+    node: &mut Node,
+    live: &Live,
+    clients: &ScopedJoinHandle<'_, Result<Outcome, RunError>>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    for kill in 1..=u64::from(args.kills) {
+        let after = args.messages * kill / (u64::from(args.kills) + 1);
+        while live.sent_so_far() < after {
+            if clients.is_finished() {
+                // They say why.
+                return Ok(());
+            }
+            #[expect(clippy::disallowed_methods, reason = "the demo waits for its clients")]
+            std::thread::sleep(LOOK);
         }
-        if now() >= *kill_at.get_or_insert_with(|| now() + wait) {
-            writer.kill().map_err(fault("kill the writer"))?;
-        }
+        node.kill()?;
+        let sent = live.sent_so_far();
+        let begun = now();
+        *node = Node::start(&node.data, &node.address)?;
+        writeln!(out, "{kill:>5}  {sent:>12}  {:>12.1}", (now() - begun) as f64 / 1e6)?;
+        out.flush()?;
     }
-    writer.wait().map_err(fault("wait for the writer"))?;
-    Ok(promises)
-}
-
-/// What a killed writer left.
-struct Found {
-    last: u64,
-    cut_bytes: u64,
-    nanos: u64,
-    whole: bool,
-}
-
-/// Opens the journal like the next writer would, then reads all of it and verifies it.
-fn recover(data: &Path, starts: &mut Vec<u64>, killed: &Promises) -> Result<Found, Failure> {
-    let storage = MappedStorage::new(data.join("journal"));
-    let begun = now();
-    let journal = Journal::open(storage.clone(), options())?;
-    let nanos = now() - begun;
-    let cut_bytes = journal.recovery.cut.as_ref().map_or(0, |cut| cut.to - cut.from);
-    let last = journal.recovery.next - 1;
-    journal.close(now())?;
-    starts.push(last + 1);
-    let mut whole = verify(&storage, 2, |_, _| {})?.findings().next().is_none();
-    whole &= killed.synced <= killed.journaled;
-    let mut reader = Reader::open(storage, 1)?;
-    let (mut expected, mut start, mut cycle) = (1, 1, 0);
-    while let Some(frame) = reader.next_frame()? {
-        // Every writer began with the first line again.
-        while starts.get(cycle) == Some(&frame.sequence()) {
-            (start, cycle) = (frame.sequence(), cycle + 1);
-        }
-        let text = line(frame.sequence() - start);
-        whole &= frame.sequence() == expected && frame.payload() == text.as_bytes();
-        expected += 1;
-    }
-    Ok(Found { last, cut_bytes, nanos, whole: whole && expected == last + 1 })
-}
-
-fn options() -> Options {
-    Options { segment_bytes: SEGMENT_BYTES, ..Options::new(LOGIC, 1) }
-}
-
-/// The time from append to synced, at a steady rate.
-fn latencies(directory: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let Journal { mut writer, syncer, keeper, .. } =
-        Journal::open(MappedStorage::new(directory), options())?;
-    let helpers = Helpers::spawn(syncer, keeper).map_err(fault("start the journal's helpers"))?;
-    let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)
-        .map_err(|error| Failure::Fault(format!("cannot make a histogram: {error}")))?;
-    let begun = now();
-    let due = |sequence: u64| begun + (sequence - 1) * LATENCY_PERIOD_NANOS;
-    let mut synced = 0;
-    while synced < LATENCY_FRAMES {
-        let next = writer.next_sequence();
-        if next <= LATENCY_FRAMES && now() >= due(next) {
-            append_one(&mut writer)?;
-        } else {
-            std::thread::yield_now();
-        }
-        writer.publish()?;
-        let reached = writer.positions().synced();
-        for sequence in synced + 1..=reached {
-            // From when it was due, not from when we came to it: no coordinated omission.
-            histogram.saturating_record(now() - due(sequence));
-        }
-        synced = reached;
-    }
-    helpers.close(writer)?;
-    let rate = 1_000_000_000 / LATENCY_PERIOD_NANOS;
-    write!(out, "\nappend to synced at {rate} frames/s, in µs:")?;
-    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
-        let micros = histogram.value_at_quantile(quantile) as f64 / 1e3;
-        write!(out, "  {name} {micros:.0}")?;
-    }
-    writeln!(out)?;
     Ok(())
 }
 
-fn append_one(writer: &mut Writer<MappedStorage>) -> Result<(), Failure> {
-    let sequence = writer.next_sequence();
-    let text = line(sequence);
-    let payload = text.as_bytes();
-    let frame = Frame { sequence, timestamp: now(), epoch: 1, kind: 1, schema: 1, payload };
-    while writer.append(&frame)? == Append::Wait {
-        writer.publish()?;
-        #[expect(clippy::disallowed_methods, reason = "the demo paces its own load")]
-        std::thread::sleep(Duration::from_micros(100));
+/// A `ringframe serve` of our own.
+struct Node {
+    data: PathBuf,
+    address: String,
+    process: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Node {
+    /// Starts it, and waits until it is ready.
+    fn start(data: &Path, listen: &str) -> Result<Self, Failure> {
+        let program = std::env::current_exe().map_err(fault("find this program"))?;
+        let mut process = Command::new(program)
+            .args(["serve", "--listen", listen, "--market-data", ANY, "--glimpse", ANY])
+            .args(["--admin", ANY, "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // Its warnings are about what a demo wants: demo users.
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(fault("start the node"))?;
+        let said = BufReader::new(process.stdout.take().expect("its output is piped"));
+        let mut node = Self { data: data.into(), address: String::new(), process, said };
+        while node.line()? != "ready" {}
+        Ok(node)
     }
+
+    /// The next line that it says, and where it listens if that is what it says.
+    fn line(&mut self) -> Result<String, Failure> {
+        let mut line = String::new();
+        let read = self.said.read_line(&mut line).map_err(fault("hear the node"))?;
+        if read == 0 {
+            return Err(Failure::Fault(format!(
+                "the node does not start: see what `ringframe serve --listen {}` says",
+                if self.address.is_empty() { ANY } else { &self.address }
+            )));
+        }
+        if let Some(places) = line.strip_prefix("order entry on ") {
+            self.address = places.split([',', '\n']).next().unwrap_or_default().into();
+        }
+        Ok(line.trim_end().into())
+    }
+
+    fn kill(&mut self) -> Result<(), Failure> {
+        self.process.kill().map_err(fault("kill the node"))?;
+        self.process.wait().map_err(fault("wait for the node"))?;
+        Ok(())
+    }
+
+    /// Lets it end well.
+    fn drain(mut self) -> Result<(), Failure> {
+        kill_process(Pid::from_child(&self.process), Signal::TERM)
+            .map_err(|error| Failure::Fault(format!("cannot stop the node: {error}")))?;
+        let ended = self.process.wait().map_err(fault("wait for the node"))?;
+        if ended.success() {
+            return Ok(());
+        }
+        Err(Failure::Fault(format!("the node did not end well: {ended}")))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It has ended, but where something else went wrong.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The table, and the page beside its figures.
+fn report(args: &DemoArgs, outcome: &Outcome, out: &mut dyn Write) -> Result<(), Failure> {
+    let results = &outcome.results;
+    let mut table = Table::new();
+    if let Some(echo) = &results.echo {
+        table = table.floor("bare echo", echo.latency_ns);
+    }
+    table = table.row("order to reply, synced", results.measured.latency_ns);
+    write!(out, "\n{}", table.row("  from sending", results.measured.service_ns))?;
+    let place = match &args.out {
+        Some(place) => place.clone(),
+        None => tempfile::Builder::new()
+            .prefix("ringframe-demo-")
+            .tempdir()
+            .map_err(fault("create a directory for the report; name one with --out"))?
+            .keep(),
+    };
+    output::write(&place, results, &outcome.recorded, outcome.echo.as_ref())
+        .map_err(fault("write the report; name another --out"))?;
+    writeln!(out, "\nReport: {}", place.join(output::PAGE).display())?;
     Ok(())
+}
+
+/// What the clients found, and what is on disk.
+struct Verdict<'a> {
+    outcome: &'a Outcome,
+    is_whole: bool,
+}
+
+impl Verdict<'_> {
+    fn tell(&self, kills: u16, out: &mut dyn Write) -> Result<Answer, Failure> {
+        let measured = &self.outcome.results.measured;
+        if self.outcome.is_complete() && self.is_whole {
+            writeln!(
+                out,
+                "Nothing was lost: {kills} kills, {} reconnects, {} messages, each answered as it \
+                 must be, once and in order.",
+                measured.reconnected, measured.sent
+            )?;
+            return Ok(Answer::Yes);
+        }
+        for error in &measured.errors {
+            writeln!(out, "  {error}")?;
+        }
+        let journal = if self.is_whole { "whole" } else { "damaged" };
+        writeln!(
+            out,
+            "LOST: of {} messages {} were lost, {} repeated, {} unexpected; the journal is \
+             {journal}.",
+            measured.sent, measured.lost, measured.repeated, measured.unexpected
+        )?;
+        Ok(Answer::No)
+    }
 }

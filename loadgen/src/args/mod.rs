@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,7 +10,7 @@ use loadgen::echo;
 use loadgen::live::View;
 use loadgen::orders::Login;
 use loadgen::orders::script::{Listed, demo_instruments};
-use loadgen::run::{DEMO_PASSWORD, DEMO_USERS, Options, demo_users};
+use loadgen::run::{DEMO_PASSWORD, DEMO_USERS, Options, PATIENCE, demo_users};
 use loadgen::schedule::{Arrival, Length, Pace, Times};
 use loadgen::source::Source;
 use loadgen::sweep::{self, Limit};
@@ -262,6 +263,7 @@ impl EchoArgs {
             times,
             sessions: usize::from(self.common.sessions),
             is_polite: self.common.polite,
+            patience: PATIENCE,
             view: self.common.view(),
         })
     }
@@ -295,7 +297,9 @@ impl RunArgs {
             echo: self.echo,
             keep_orders: self.keep_orders,
             is_polite: self.common.polite,
+            patience: PATIENCE,
             view: self.common.view(),
+            live: Arc::default(),
             record: self.record.clone(),
         })
     }

@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::schedule::nanos;
 use crate::tally::Tally;
 
 pub(crate) use link::{Links, now_or_zero, open_files_max};
@@ -18,8 +19,8 @@ const BATCH: usize = 64;
 const UPKEEP_NS: u64 = 50_000_000;
 /// A polite sender wakes so much before a message is due, and spins for the rest.
 const WAKE_EARLY_NS: u64 = 80_000;
-/// How long after the end answers may still come, besides as much again as the run was long.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long after the end answers may still come, where nobody says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is said over the links, and what the answers mean.
 pub(crate) trait Talk {
@@ -59,6 +60,8 @@ pub(crate) struct Engine {
     pub(crate) links: Links,
     /// Sleeps where nothing is due, instead of polling.
     pub(crate) is_polite: bool,
+    /// How long after the end answers may still come, besides as much again as the run was long.
+    pub(crate) patience: Duration,
     /// Whether some socket did not take all that was for it.
     is_backlogged: bool,
 }
@@ -71,17 +74,18 @@ pub(crate) struct Ended {
 }
 
 impl Engine {
-    pub(crate) fn new(links: usize, is_polite: bool) -> io::Result<Self> {
+    pub(crate) fn new(links: usize, is_polite: bool, patience: Duration) -> io::Result<Self> {
         Ok(Self {
             clock: Clock::start(),
             links: Links::new(links)?,
             is_polite,
+            patience,
             is_backlogged: false,
         })
     }
 
     /// Sends all that is due when it is due, and goes on until everything is settled; gives up when
-    /// that takes twice as long as it is due, and a little.
+    /// that takes twice as long as it is due, and its patience.
     pub(crate) fn play(
         &mut self,
         talk: &mut impl Talk,
@@ -92,7 +96,7 @@ impl Engine {
         let mut due = due.peekable();
         let begun = self.clock.now();
         let length = end.saturating_sub(begun);
-        let give_up = end.saturating_add(length).saturating_add(GRACE.as_nanos() as u64);
+        let give_up = end.saturating_add(length).saturating_add(nanos(self.patience));
         let mut upkeep = begun;
         loop {
             let now = self.clock.now();
