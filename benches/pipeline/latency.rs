@@ -9,7 +9,7 @@ use ringframe::node::NodeOptions;
 use ringframe::release::ReleasePolicy;
 
 use crate::Scale;
-use crate::bare::Bare;
+use crate::paced::paced;
 use crate::table::{Table, compare, histogram, latency_columns, percentiles};
 use crate::world::{Commands, World, directory, options};
 
@@ -24,7 +24,7 @@ pub(crate) fn run(scale: &Scale) {
         for _ in 0..scale.pick(5, 1) {
             journaled.push(ours(&commands, &options(ReleasePolicy::Journaled), rate, None));
             synced.push(ours(&commands, &options(ReleasePolicy::Synced), rate, None));
-            bare.push(theirs(commands.ops.len(), rate));
+            bare.push(paced(directory(true).path(), commands.ops.len(), rate));
         }
         let (bare, journaled) = (percentiles(&bare), percentiles(&journaled));
         let name = format!("{} k/s: synced", rate / 1000);
@@ -73,39 +73,5 @@ pub(crate) fn ours(
         }
     }
     world.close();
-    latencies
-}
-
-/// As many bytes as a command takes in the journal.
-const FRAME_BYTES: usize = 104;
-
-fn theirs(commands: usize, rate: usize) -> Histogram<u64> {
-    let directory = directory(true);
-    let mut bare = Bare::open(directory.path());
-    std::thread::sleep(Duration::from_millis(300));
-    let mut frame = [7; FRAME_BYTES];
-    let mut latencies = histogram();
-    let due = |index: u64| index * 1_000_000_000 / rate as u64;
-    let (mut appended, mut seen) = (0, 0);
-    let begun = Instant::now();
-    while seen < commands as u64 {
-        let now = begun.elapsed().as_nanos() as u64;
-        let before = appended;
-        while appended < commands as u64 && due(appended) <= now {
-            bare.append(&mut frame);
-            appended += 1;
-        }
-        if appended > before {
-            bare.publish();
-        }
-        let synced = bare.synced();
-        let now = begun.elapsed().as_nanos() as u64;
-        for index in seen..synced {
-            latencies.saturating_record(now - due(index));
-        }
-        seen = synced;
-        std::hint::spin_loop();
-    }
-    bare.close();
     latencies
 }

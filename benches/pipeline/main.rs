@@ -12,6 +12,7 @@ mod commands;
 mod instructions;
 mod latency;
 mod layouts;
+mod paced;
 mod recovery;
 mod shadow;
 #[path = "../journal/table.rs"]

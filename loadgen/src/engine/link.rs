@@ -15,8 +15,9 @@ const OUTBOX_BYTES_MAX: usize = 64 * 1024;
 /// So many links are found ready at once.
 const EVENTS: usize = 256;
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-/// How long an address may take to answer a connection.
-const CONNECT: Duration = Duration::from_secs(1);
+/// How long an address may take to answer a connection: where many come at once, a request that
+/// found the queue full goes out again after a second.
+const CONNECT: Duration = Duration::from_millis(1_500);
 
 /// One connection, or the place of one.
 #[derive(Debug, Default)]

@@ -1,0 +1,126 @@
+//! One try of each kind of harm that a client can do.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ringframe::wire::layout::Alpha;
+use ringframe::wire::ouch::{self, time_in_force};
+use ringframe::wire::soup::{FromClient, LoginRequest, Session};
+use zerocopy::IntoBytes;
+
+/// Does it once, or until it is told to stop.
+pub(crate) type Harm = fn(&str, &AtomicBool) -> io::Result<()>;
+
+pub(crate) const HARMS: [(&str, Harm); 6] = [
+    ("garbage", garbage),
+    ("wrong passwords", wrong_password),
+    ("truncated logins", truncated_login),
+    ("lengths of 64 KiB", long_length),
+    ("half-open sockets", half_open),
+    ("floods that are never read", flood),
+];
+
+/// None of the load's.
+const USER: &str = "TRDR99";
+const HALF_OPEN: usize = 200;
+const LOOK: Duration = Duration::from_millis(20);
+
+fn open(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(LOOK))?;
+    stream.set_write_timeout(Some(LOOK))?;
+    Ok(stream)
+}
+
+/// Says it, and waits for the end, not for long.
+fn say(address: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut stream = open(address)?;
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut heard = [0; 1024];
+    while stream.read(&mut heard)? > 0 {}
+    Ok(())
+}
+
+fn login(password: &str) -> Vec<u8> {
+    let request = LoginRequest {
+        username: Alpha::new(USER).expect("6 letters"),
+        password: Alpha::new(password).expect("10 letters at most"),
+        session: Session::BLANK,
+        sequence: 0,
+        timeout: None,
+    };
+    let mut bytes = [0; 64];
+    let length = FromClient::Login(request).encode(&mut bytes).expect("a login has 49 bytes");
+    bytes[..length].to_vec()
+}
+
+fn garbage(address: &str, _: &AtomicBool) -> io::Result<()> {
+    let bytes: Vec<u8> = (0..4096).map(|_| fastrand::u8(..)).collect();
+    say(address, &bytes)
+}
+
+fn wrong_password(address: &str, _: &AtomicBool) -> io::Result<()> {
+    say(address, &login("wrong"))
+}
+
+fn truncated_login(address: &str, _: &AtomicBool) -> io::Result<()> {
+    let login = login("secret");
+    say(address, &login[..fastrand::usize(1..login.len())])
+}
+
+fn long_length(address: &str, _: &AtomicBool) -> io::Result<()> {
+    say(address, &[0xFF; 64])
+}
+
+/// Says nothing, on many connections.
+fn half_open(address: &str, stop: &AtomicBool) -> io::Result<()> {
+    let open: io::Result<Vec<TcpStream>> = (0..HALF_OPEN).map(|_| open(address)).collect();
+    let _open = open?;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// Gets in, enters orders as fast as the socket takes them, and never reads an answer.
+fn flood(address: &str, stop: &AtomicBool) -> io::Result<()> {
+    let mut stream = open(address)?;
+    stream.write_all(&login("secret"))?;
+    // Used ones would get no answer.
+    let mut number = fastrand::u64(..1 << 60);
+    while !stop.load(Ordering::Relaxed) {
+        let orders: Vec<u8> = (number..number + 64).flat_map(order).collect();
+        number += 64;
+        match stream.write_all(&orders) {
+            // What is half said is lost, and what follows is garbage: all the better.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => written?,
+        }
+    }
+    Ok(())
+}
+
+/// One that can neither trade nor rest.
+fn order(number: u64) -> Vec<u8> {
+    let enter = ouch::Enter {
+        token: Alpha::new(&format!("{:014}", number % 100_000_000_000_000)).expect("14 letters"),
+        side: ouch::Side::BUY,
+        shares: 1.into(),
+        stock: Alpha::new("AAPL").expect("8 letters at most"),
+        price: 100.into(),
+        time_in_force: time_in_force::IMMEDIATE.into(),
+        firm: ouch::Firm::BLANK,
+        display: ouch::Display::ANONYMOUS,
+        capacity: ouch::Capacity::AGENCY,
+        sweep: ouch::Sweep::NO,
+        minimum: 0.into(),
+        cross: ouch::Cross::NONE,
+        customer: ouch::Customer::DEFAULT,
+    };
+    let body = enter.as_bytes();
+    let [high, low] = (body.len() as u16 + 2).to_be_bytes();
+    [&[high, low, b'U', b'O'], body].concat()
+}

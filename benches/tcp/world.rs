@@ -1,0 +1,93 @@
+//! A server of its own with fresh data, loads for it, and what it takes of the machine.
+
+use std::fs;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use loadgen::latency::Summary;
+use loadgen::results::Measured;
+use loadgen::run::{self, Options, Outcome};
+use loadgen::schedule::Length;
+
+use crate::program::Serving;
+
+/// A slow server is a figure, not a failure.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Under the build directory.
+pub(crate) fn directory() -> tempfile::TempDir {
+    let disk = std::env::var_os("RINGFRAME_BENCH_DIR")
+        .unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    tempfile::Builder::new().prefix("bench-").tempdir_in(disk).expect("a directory")
+}
+
+/// The server with its data, which goes with it.
+pub(crate) struct Server {
+    serving: Serving,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    pub(crate) fn start(policy: &str) -> Self {
+        Self::start_with(policy, &[])
+    }
+
+    pub(crate) fn start_with(policy: &str, more: &[&str]) -> Self {
+        let directory = directory();
+        let layout = std::env::var("RINGFRAME_LAYOUT").ok();
+        let mut settings = vec!["--release", policy];
+        settings.extend(layout.iter().flat_map(|layout| ["--layout", layout.as_str()]));
+        settings.extend(more);
+        Self { serving: Serving::start(&settings, &directory.path().join("data")), directory }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.serving.addresses[0].to_string()
+    }
+
+    /// Its resident memory, in MiB; pages of mapped files count.
+    pub(crate) fn memory(&self) -> f64 {
+        let status = format!("/proc/{}/status", self.serving.child.id());
+        let status = fs::read_to_string(status).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("the kernel says");
+        let kib: f64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("kB");
+        kib / 1024.0
+    }
+
+    pub(crate) fn end(self) {
+        self.serving.drain();
+        drop(self.directory);
+    }
+
+    /// `f1` at a rate for a time; the smoke size leaves the server its cores.
+    pub(crate) fn load(&self, rate: u64, length: Length, smoke: bool) -> Options {
+        let rate = NonZeroU64::new(rate).expect("not zero");
+        let mut options = Options::new(self.address(), rate, Duration::ZERO);
+        options.pace.length = length;
+        options.pace.warm_up = Duration::from_millis(if smoke { 50 } else { 500 });
+        options.is_polite = smoke;
+        options.patience = PATIENCE;
+        options
+    }
+}
+
+/// Plays it. Wrong answers end the bench: figures of a server that errs are worth nothing.
+pub(crate) fn play(options: &Options) -> Outcome {
+    let outcome = run::run(options).unwrap_or_else(|error| panic!("{error}"));
+    let measured = &outcome.results.measured;
+    assert!(outcome.is_complete(), "{:?} {:?}", outcome.behind_ns, measured.errors);
+    assert_eq!(outcome.rejections, 0, "{:?}", measured.kinds);
+    outcome
+}
+
+/// Field by field the median, in the order of the tables' columns.
+pub(crate) fn medians(repeats: &[Summary]) -> Vec<f64> {
+    let median = Summary::median(repeats).expect("there are repeats");
+    median.fields().iter().map(|(_, ns)| *ns as f64).collect()
+}
+
+/// Messages a second that were answered, or rightly have no answer.
+pub(crate) fn per_second(measured: &Measured) -> f64 {
+    let settled = (measured.answered + measured.silent) as f64;
+    measured.answered_per_second * settled / measured.answered.max(1) as f64
+}
