@@ -8,6 +8,9 @@ use std::time::Duration;
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use loadgen::schedule::Length;
+use ringframe::exchange::command::{Command, SetParticipant, SetSession};
+use ringframe::exchange::demo::opening;
+use ringframe::exchange_json::write_command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::Scale;
@@ -17,12 +20,13 @@ use crate::world::{Server, directory, medians, play};
 const RATE: u64 = 10_000;
 
 pub(crate) fn run(scale: &Scale) {
-    let sessions = scale.pick(1_000, 50);
+    let sessions = scale.pick(1_000, 110);
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("its own limit");
     let home = directory();
     let file = home.path().join("users");
     let users = list(&file, sessions);
+    let commands = admissions(sessions);
     let title = format!("f1, {sessions} sessions at {} k/s: from due to answered, µs", RATE / 1000);
     let mut table = Table::new(&title, &latency_columns(""));
     let mut memory = Vec::new();
@@ -30,7 +34,7 @@ pub(crate) fn run(scale: &Scale) {
         let (mut ours, mut echo) = (vec![], vec![]);
         for _ in 0..scale.pick(3, 1) {
             let file = file.to_str().expect("a path of letters");
-            let server = Server::start_with(policy, &["--users", file]);
+            let server = Server::start_with(policy, &["--users", file], &commands);
             let before = server.memory();
             let time = Duration::from_millis(scale.pick(3_000, 200));
             let rate = scale.pick(RATE, 1_000);
@@ -50,6 +54,23 @@ pub(crate) fn run(scale: &Scale) {
     for (policy, before, after) in memory {
         println!("  {policy}: {before:.0} {after:.0}");
     }
+}
+
+/// What lets more sessions in than the demo exchange has: each is a participant like its first.
+fn admissions(count: usize) -> String {
+    let is_first = |command: &Command| matches!(command, Command::SetParticipant(_));
+    let first = opening().into_iter().find(is_first).expect("the demo has participants");
+    let Command::SetParticipant(first) = first else { unreachable!("it is what was looked for") };
+    let mut lines = String::new();
+    for session in 1..=count as u16 {
+        let participant = SetParticipant { participant: session, ..first };
+        let session = SetSession { session, participant: session, cancel_on_disconnect: 0 };
+        for command in [participant.into(), session.into()] {
+            write_command(&mut lines, &command);
+            lines.push('\n');
+        }
+    }
+    lines
 }
 
 /// Users with the load generator's password, whose hash costs the least there is: logins are not

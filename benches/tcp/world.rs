@@ -9,7 +9,7 @@ use loadgen::results::Measured;
 use loadgen::run::{self, Options, Outcome};
 use loadgen::schedule::Length;
 
-use crate::program::Serving;
+use crate::program::{Serving, apply};
 
 /// A slow server is a figure, not a failure.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -29,16 +29,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(policy: &str) -> Self {
-        Self::start_with(policy, &[])
+        Self::start_with(policy, &[], "")
     }
 
-    pub(crate) fn start_with(policy: &str, more: &[&str]) -> Self {
+    /// With more settings, and commands that come before all clients.
+    pub(crate) fn start_with(policy: &str, more: &[&str], commands: &str) -> Self {
         let directory = directory();
+        let data = directory.path().join("data");
+        if !commands.is_empty() {
+            apply(&["--release", policy], &data, commands).expect(0, &[]);
+        }
         let layout = std::env::var("RINGFRAME_LAYOUT").ok();
         let mut settings = vec!["--release", policy];
         settings.extend(layout.iter().flat_map(|layout| ["--layout", layout.as_str()]));
         settings.extend(more);
-        Self { serving: Serving::start(&settings, &directory.path().join("data")), directory }
+        Self { serving: Serving::start(&settings, &data), directory }
     }
 
     pub(crate) fn address(&self) -> String {
