@@ -44,7 +44,9 @@ pub struct Config {
     /// Where a standby follows.
     pub replication: SocketAddr,
     /// Where operators ask.
-    pub admin: SocketAddr,
+    pub admin: Option<SocketAddr>,
+    /// Who of them may do what.
+    pub admin_tokens: Option<PathBuf>,
     /// Who may log in.
     pub users: UserList,
     /// What a reply means.
@@ -261,8 +263,11 @@ pub const SETTINGS: &[Setting] = &[
         "after a start, sessions that cancel on disconnect have so long to come back: 1 to 3600"),
     setting!("replication", "replication", "127.0.0.1:9003", address, shown, replication,
         "where a standby will follow: IP:PORT; not served yet"),
-    setting!("admin", "admin", "127.0.0.1:9000", address, shown, admin,
-        "where operators will ask, by HTTP: IP:PORT; not served yet"),
+    setting!("admin", "admin", "127.0.0.1:9000", optional_address, show_optional, admin,
+        "where operators ask and command, by HTTP: IP:PORT, or off"),
+    setting!("admin_tokens", "admin-tokens", "off", optional_path, show_optional_path,
+        admin_tokens, "a file of lines NAME ROLE TOKEN, where ROLE is read or operate, for \
+         whoever asks at admin; off lets everybody do all, on loopback only"),
     setting!("users", "users", "demo", parsed, shown, users,
         "who may log in: a file of `ringframe user add`, or demo (TRDR01 to 99, loopback only)"),
     setting!("release", "release", "synced", parsed, shown, release,
@@ -313,7 +318,8 @@ impl Default for Config {
             tls: Tls::default(),
             sessions: Sessions::default(),
             replication: nowhere,
-            admin: nowhere,
+            admin: None,
+            admin_tokens: None,
             users: UserList::default(),
             release: ReleasePolicy::default(),
             layout: Layout::default(),
@@ -425,12 +431,15 @@ impl Config {
     /// What no single setting can know.
     fn check(&self) -> Result<(), ConfigError> {
         let listeners = [
-            ("listen", self.listen),
-            ("market_data", self.market_data),
-            ("glimpse", self.glimpse),
-            ("replication", self.replication),
+            ("listen", Some(self.listen)),
+            ("market_data", Some(self.market_data)),
+            ("glimpse", Some(self.glimpse)),
+            ("replication", Some(self.replication)),
             ("admin", self.admin),
-        ];
+        ]
+        .into_iter()
+        .filter_map(|(name, address)| Some((name, address?)))
+        .collect::<Vec<_>>();
         for (index, (name, address)) in listeners.iter().enumerate() {
             for (other, taken) in &listeners[..index] {
                 if address.port() != 0 && address == taken {
@@ -457,6 +466,15 @@ impl Config {
                  or leave all of them off"
                     .into(),
             ));
+        }
+        if let Some(admin) = self.admin
+            && !admin.ip().is_loopback()
+            && self.admin_tokens.is_none()
+        {
+            return Err(ConfigError(format!(
+                "admin is {admin}, which other machines can reach, and nobody needs a token: \
+                 write a file of lines NAME ROLE TOKEN, chmod 600 it, and set admin_tokens to it"
+            )));
         }
         if self.snapshots.at_drain && self.snapshots.mode == SnapshotMode::Off {
             return Err(ConfigError(

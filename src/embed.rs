@@ -4,22 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, never};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never};
 use ringframe_journal::Frame;
 use ringframe_journal::storage::Storage;
 
 use crate::clock::Clock;
-use crate::control::Control;
 use crate::counters::Counters;
 use crate::event_log;
 use crate::inline::Inline;
 use crate::logic::{Logic, REJECT};
+use crate::machine::Standing;
 use crate::node::{Node, Start};
 use crate::pipeline::{Positions, SlotReader};
 use crate::processor::Processor;
 use crate::record::Record;
 use crate::runner::{Group, Idle, Runner, Running, Waker};
-use crate::sequencer::Sequencer;
 use crate::shadow::Shadow;
 use crate::snapshot::schedule::Handle;
 use crate::snapshot::taker::Taker;
@@ -27,8 +26,10 @@ use crate::snapshot::{self, SnapshotError};
 use crate::stage::{Fault, Stage};
 use crate::types::{Nanos, Sequence};
 
-/// So many commands at most per poll.
-const BATCH: usize = 64;
+pub use intake::{Input, Intake, NotTaken, Submitter};
+
+mod intake;
+
 /// Commands and events on their way between the program and the node's threads.
 const QUEUE: usize = 4096;
 /// So often a program that waits looks whether the node still runs.
@@ -38,95 +39,6 @@ const GRACE: u64 = Nanos::SECOND;
 
 /// The stages that a layout places, in the order they are polled in.
 pub const STAGES: [&str; 5] = ["intake", "journaler", "processor", "event_log", "egress"];
-
-/// What a program hands over.
-pub enum Input<L: Logic> {
-    /// For logic.
-    Command(L::Command),
-    /// For the node: from here on logic behaves as this version.
-    Activate {
-        /// One that this build has.
-        version: u32,
-        /// Who wants to know from which command on.
-        tell: Sender<Sequence>,
-    },
-}
-
-/// The stage that takes commands from a queue.
-pub struct Intake<L: Logic> {
-    queue: Receiver<Input<L>>,
-    sequencer: Sequencer<L>,
-    /// One that had no room in the ring yet.
-    waiting: Option<Input<L>>,
-    /// Nobody can submit any more, and everything that was submitted is published.
-    ended: Arc<AtomicBool>,
-}
-
-impl<L: Logic> Intake<L> {
-    /// Publishes what comes from the queue; `ended` is set once all is published that ever will be.
-    pub fn new(queue: Receiver<Input<L>>, sequencer: Sequencer<L>, ended: Arc<AtomicBool>) -> Self {
-        Self { queue, sequencer, waiting: None, ended }
-    }
-
-    /// For who publishes commands of his own beside the queue's.
-    pub fn sequencer(&mut self) -> &mut Sequencer<L> {
-        &mut self.sequencer
-    }
-
-    /// Whether nobody can submit any more: what comes from elsewhere is to end, too.
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
-    }
-
-    /// What comes next, if there is something.
-    fn next(&mut self) -> Option<Input<L>> {
-        if let Some(input) = self.waiting.take() {
-            return Some(input);
-        }
-        match self.queue.try_recv() {
-            Ok(input) => Some(input),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                self.ended.store(true, Ordering::Release);
-                None
-            }
-        }
-    }
-
-    /// Gives it its place; none where the ring has no room.
-    #[inline]
-    fn publish(&mut self, input: &Input<L>, now: Nanos) -> Option<Sequence> {
-        match input {
-            Input::Command(command) => self.sequencer.offer(command, now),
-            Input::Activate { version, tell } => {
-                let activate = Control::Activate { version: *version };
-                let sequence = self.sequencer.control(&activate, now)?;
-                // Who asked may have gone away.
-                let _ = tell.try_send(sequence);
-                Some(sequence)
-            }
-        }
-    }
-}
-
-impl<L: Logic> Stage for Intake<L> {
-    fn name(&self) -> &'static str {
-        "intake"
-    }
-
-    fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
-        let mut work = self.sequencer.poll(now);
-        for _ in 0..BATCH {
-            let Some(input) = self.next() else { break };
-            if self.publish(&input, now).is_none() {
-                self.waiting = Some(input);
-                break;
-            }
-            work += 1;
-        }
-        Ok(work)
-    }
-}
 
 /// An event or a reject that was released.
 pub struct Outcome<L: Logic> {
@@ -198,45 +110,27 @@ impl<L: Logic> Stage for Egress<L> {
     }
 }
 
-/// Hands commands to a running node, from any thread.
-pub struct Submitter<L: Logic> {
-    queue: Sender<Input<L>>,
+/// What other threads may see of a running node, and ask it. It changes nothing but snapshots.
+#[derive(Clone)]
+pub struct Observer {
+    /// How far everything is.
+    pub positions: Arc<Positions>,
+    /// What each stage has done so far.
+    pub counters: Vec<Arc<Counters>>,
+    /// Asks for snapshots, and shows what became of them; none where nobody takes any.
+    pub snapshots: Option<Handle>,
+    questions: Sender<Sender<Standing>>,
     waker: Waker,
 }
 
-impl<L: Logic> Clone for Submitter<L> {
-    fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), waker: self.waker.clone() }
-    }
-}
-
-impl<L: Logic> Submitter<L> {
-    /// Hands over a command; waits while the node is busy. False if the node has stopped.
-    pub fn submit(&self, command: L::Command) -> bool {
-        self.hand_over(Input::Command(command))
-    }
-
-    /// Lets logic behave as another version from the next free place in the order on, and says
-    /// which that is. Every command before it stays with the version that it had, also on replay.
-    pub fn activate(&self, version: u32) -> Result<Sequence, Fault> {
-        if !(L::OLDEST..=L::VERSION).contains(&version) {
-            return Err(Fault::Node(format!(
-                "version {version} of '{}' cannot be activated: this build has {} to {}; first \
-                 start one that has it, on every node",
-                L::NAME,
-                L::OLDEST,
-                L::VERSION
-            )));
-        }
+impl Observer {
+    /// Asks where logic stands. The answer comes once, at the end of a poll; the channel closes
+    /// without one when the node stops before. `None` where it has stopped, or many others wait.
+    pub fn standing(&self) -> Option<Receiver<Standing>> {
         let (tell, told) = bounded(1);
-        self.hand_over(Input::Activate { version, tell });
-        told.recv().map_err(|_| Fault::Node("the node was stopped".into()))
-    }
-
-    fn hand_over(&self, input: Input<L>) -> bool {
-        let sent = self.queue.send(input).is_ok();
+        self.questions.try_send(tell).ok()?;
         self.waker.wake();
-        sent
+        Some(told)
     }
 }
 
@@ -252,6 +146,7 @@ pub struct Embedded<L: Logic> {
     /// Goes before the threads do: none of them writes on for long.
     snapshots: Snapshots,
     counters: Vec<Arc<Counters>>,
+    questions: Sender<Sender<Standing>>,
     start: Start,
     running: Running,
     waker: Waker,
@@ -346,6 +241,7 @@ impl<L: Logic> Embedded<L> {
         clock: Clock,
     ) -> Result<Self, Fault> {
         let (positions, start) = (Arc::clone(&node.positions), node.start.clone());
+        let questions = node.questions.clone();
         let (commands, queue) = bounded(QUEUE);
         let ended = Arc::new(AtomicBool::new(false));
         let mut stages = front(Front {
@@ -366,7 +262,7 @@ impl<L: Logic> Embedded<L> {
         stages.extend(helpers);
         let runner = Runner::new(groups(stages)?, idle, clock);
         let (waker, counters) = (runner.waker(), runner.counters());
-        let submitter = Some(Submitter { queue: commands, waker: waker.clone() });
+        let submitter = Some(Submitter::new(commands, waker.clone()));
         let (outcomes, running) = (never(), runner.start()?);
         Ok(Self {
             submitter,
@@ -376,6 +272,7 @@ impl<L: Logic> Embedded<L> {
             positions,
             snapshots: Snapshots(snapshots),
             counters,
+            questions,
             start,
             running,
             waker,
@@ -398,6 +295,17 @@ impl<L: Logic> Embedded<L> {
         &self.counters
     }
 
+    /// For threads that look on.
+    pub fn observer(&self) -> Observer {
+        Observer {
+            positions: Arc::clone(&self.positions),
+            counters: self.counters.clone(),
+            snapshots: self.snapshots.0.clone(),
+            questions: self.questions.clone(),
+            waker: self.waker.clone(),
+        }
+    }
+
     /// How far everything is.
     pub fn positions(&self) -> &Arc<Positions> {
         &self.positions
@@ -406,6 +314,11 @@ impl<L: Logic> Embedded<L> {
     /// Hands over a command; waits while the node is busy. False if the node has stopped.
     pub fn submit(&self, command: L::Command) -> bool {
         self.submitter.as_ref().is_some_and(|submitter| submitter.submit(command))
+    }
+
+    /// For another thread that submits, too. The node's end waits until all of these are gone.
+    pub fn submitter(&self) -> Option<Submitter<L>> {
+        self.submitter.clone()
     }
 
     /// Gives the right to submit away; without it nobody can, but for who has a clone.

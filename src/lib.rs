@@ -35,13 +35,15 @@
 //!    from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`].
 //!    [`client`] speaks them from the other side, for programs that trade here.
 //!    [`users`] may log in, when the [`doorman`] finds their passwords right; [`tls`] reads the
-//!    certificates, where bytes are to be secret.
-//! 10. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
+//!    certificates, where bytes are to be secret. [`traffic`] is what was counted.
+//! 10. [`admin`]: what operators ask a running node, by HTTP.
+//! 11. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
 pub use ringframe_journal as journal;
 pub use ringframe_wire as wire;
 
+pub mod admin;
 pub mod client;
 pub mod clock;
 pub mod codec;
@@ -82,6 +84,7 @@ pub mod stage;
 pub mod streams;
 mod sync;
 pub mod tls;
+pub mod traffic;
 pub mod types;
 pub mod upkeep;
 pub mod users;

@@ -29,6 +29,15 @@ pub struct Machine<L: Logic> {
     marks: Marks,
 }
 
+/// Where a logic stands, and the digest of everything that it emitted up to there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where.
+    pub applied: Applied,
+    /// What any other node has to have there, too.
+    pub digest: Digest,
+}
+
 /// A command that emitted something which is still in the outbox.
 #[derive(Clone, Copy)]
 struct Cause {
@@ -106,6 +115,11 @@ impl<L: Logic> Machine<L> {
     /// The digest of everything emitted up to there.
     pub fn digest(&self) -> Digest {
         self.outbox.digest()
+    }
+
+    /// Where it stands, with the digest there.
+    pub fn standing(&self) -> Standing {
+        Standing { applied: self.applied, digest: self.digest() }
     }
 
     /// The last command that was taken.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{Error, Journal, MappedStorage, Options, Recovery, SyncPolicy, Truncation};
 
@@ -11,7 +11,7 @@ use crate::control::Control;
 use crate::event_log::{self, Refill};
 use crate::journaler::Journaler;
 use crate::logic::Logic;
-use crate::machine::Machine;
+use crate::machine::{Machine, Standing};
 use crate::pipeline::{CommandRing, EventRing, Positions, Progress, SlotReader};
 use crate::processor::Processor;
 use crate::recovery::{self, Cores};
@@ -27,6 +27,8 @@ use crate::upkeep::{Keeping, Syncing};
 
 /// Digests on their way from the processor to the sequencer.
 const DIGESTS: usize = 64;
+/// So many may ask at a time where logic stands.
+const QUESTIONS: usize = 16;
 
 /// The three directories of a node.
 #[derive(Clone, Debug)]
@@ -109,6 +111,8 @@ pub struct Node<L: Logic, S: Storage> {
     pub event_keeper: Keeping<S>,
     /// How far everything is.
     pub positions: Arc<Positions>,
+    /// Asks the processor where logic stands; it answers at the end of a poll.
+    pub questions: Sender<Sender<Standing>>,
     /// What the start found and did.
     pub start: Start,
 }
@@ -232,6 +236,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
         let commands = CommandRing::new(options.ring_slots);
         let events = EventRing::new(options.ring_slots);
         let (to_journal, digests) = bounded(DIGESTS);
+        let (questions, asked) = bounded(QUESTIONS);
         let mut sequencer = Sequencer::new(
             commands.publisher,
             Arc::clone(&positions),
@@ -249,6 +254,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
             options.release,
             Arc::clone(&positions),
             to_journal,
+            asked,
         );
         Self {
             sequencer,
@@ -261,6 +267,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
             event_syncer: Syncing::events(log.syncer),
             event_keeper: Keeping::events(log.keeper),
             positions,
+            questions,
             start,
         }
     }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use disruptor::{MissingFreeSlots, Producer};
 
 use crate::logic::Logic;
-use crate::machine::Machine;
+use crate::machine::{Machine, Standing};
 use crate::pipeline::{EventPublisher, GatedReader, Positions, Progress};
 use crate::release::ReleasePolicy;
 use crate::stage::{Fault, Stage};
@@ -30,6 +30,8 @@ pub struct Processor<L: Logic> {
     digests: Sender<(Sequence, u128)>,
     /// The last digest that was sent.
     marked: Sequence,
+    /// Who wants to know where it stands.
+    questions: Receiver<Sender<Standing>>,
     told: Progress,
 }
 
@@ -42,11 +44,12 @@ impl<L: Logic> Processor<L> {
         release: ReleasePolicy,
         positions: Arc<Positions>,
         digests: Sender<(Sequence, u128)>,
+        questions: Receiver<Sender<Standing>>,
     ) -> Self {
         machine.reserve(BATCH + L::LOOKAHEAD, HELD_BYTES_MAX);
         let marked = machine.applied().sequence;
         let told = positions.progress();
-        Self { commands, machine, events, release, positions, digests, marked, told }
+        Self { commands, machine, events, release, positions, digests, marked, questions, told }
     }
 
     /// The logic and where it stands.
@@ -107,6 +110,15 @@ impl<L: Logic> Processor<L> {
         Ok(())
     }
 
+    /// A question costs nothing but a look per poll, as long as nobody asks.
+    #[cold]
+    fn answer(&mut self) {
+        while let Ok(tell) = self.questions.try_recv() {
+            // Who asked may have gone away.
+            let _ = tell.try_send(self.machine.standing());
+        }
+    }
+
     fn tell(&mut self) {
         let applied = self.machine.applied();
         let progress = Progress {
@@ -141,6 +153,9 @@ impl<L: Logic> Stage for Processor<L> {
             self.hand_on();
         }
         self.tell();
+        if !self.questions.is_empty() {
+            self.answer();
+        }
         Ok(work)
     }
 }

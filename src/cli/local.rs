@@ -1,10 +1,12 @@
 //! A node of the exchange in this process, as the settings say: what `serve` and `apply` share.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ringframe::admin::Admin;
 use ringframe::clock::Clock;
 use ringframe::config::{Activate, Config, SnapshotMode};
 use ringframe::control;
@@ -26,7 +28,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use super::progress::Progress;
 use super::serve::NodeArgs;
 use super::served::{self, Served};
-use super::{Answer, Failure};
+use super::{Answer, Failure, operators};
 
 /// So often it looks whether what the node begins with is done.
 const LOOK: Duration = Duration::from_millis(1);
@@ -37,6 +39,7 @@ pub(super) struct Local {
     /// What clients talk to.
     pub(super) served: Option<Served>,
     config: Config,
+    admin: Option<Admin>,
     /// Of the last snapshot, and of the last failure, that was reported.
     reported: (Nanos, Nanos),
 }
@@ -62,6 +65,10 @@ impl Local {
         let placed = config.layout.resolve(names, &host);
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
+        let admin = match talk {
+            Talk::Program => None,
+            Talk::Clients => operators::start(&config, clock)?,
+        };
         let stores = Stores::mapped(&config.data);
         let options =
             NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
@@ -69,6 +76,9 @@ impl Local {
         let mut told = |applied: Sequence, last: Sequence| {
             let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", last.0));
             bar.reached(applied.0);
+            if let Some(admin) = &admin {
+                admin.recovering(applied, last);
+            }
         };
         let node =
             Node::<Exchange, MappedStorage>::open(&stores, &options, clock.now(), &mut told)?;
@@ -104,7 +114,11 @@ impl Local {
                 embedded.next(LOOK)?;
             }
         }
-        Ok(Self { embedded, served, config, reported: Default::default() })
+        if let Some(admin) = &admin {
+            let traffic = served.as_ref().map(Served::traffic);
+            admin.serving(operators::running(&embedded, stores.events, traffic));
+        }
+        Ok(Self { embedded, served, config, admin, reported: Default::default() })
     }
 
     /// Asks for a snapshot; what becomes of it is reported.
@@ -145,6 +159,16 @@ impl Local {
         notes.for_each(|note| eprintln!("ringframe: {note}"));
     }
 
+    /// Where operators ask.
+    pub(super) fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// Whether an operator asked for the end, and for what at it.
+    pub(super) fn asked_to_end(&self) -> Option<AtEnd> {
+        self.admin.as_ref().and_then(Admin::wants_end)
+    }
+
     /// Says what each stage has done.
     pub(super) fn report_stages(&self) {
         self.served.iter().for_each(Served::report);
@@ -171,8 +195,18 @@ impl Local {
     /// and stops. No, where the snapshot is missing; the rest is done then, too.
     pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<Answer, Failure> {
         let longest = Duration::from_secs(self.config.drain_seconds);
-        let at_end = if self.config.snapshots.at_drain { AtEnd::Snapshot } else { AtEnd::Nothing };
-        match self.embedded.finish(longest, at_end, told)?.snapshot {
+        let asked = self.asked_to_end();
+        let saves = self.config.snapshots.at_drain || asked == Some(AtEnd::Snapshot);
+        if let Some(admin) = &self.admin {
+            admin.draining();
+        }
+        let at_end = if saves { AtEnd::Snapshot } else { AtEnd::Nothing };
+        // Where it faults, the admin says so when it goes.
+        let finished = self.embedded.finish(longest, at_end, told)?;
+        if let Some(admin) = self.admin {
+            admin.ended(&finished);
+        }
+        match finished.snapshot {
             None => {}
             Some(Ok(info)) => {
                 eprintln!("ringframe: snapshot {} ({} bytes)", info.path.display(), info.bytes);

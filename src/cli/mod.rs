@@ -18,6 +18,8 @@ mod doctor;
 mod feed;
 mod journal;
 mod local;
+mod operate;
+mod operators;
 mod progress;
 mod replay;
 mod serve;
@@ -43,6 +45,11 @@ enum Command {
     Apply(apply::ApplyArgs),
     Replay(replay::ReplayArgs),
     Feed(feed::FeedArgs),
+    Status(operate::StatusArgs),
+    Snapshot(operate::SnapshotArgs),
+    Drain(operate::DrainArgs),
+    Command(operate::CommandArgs),
+    Activate(operate::ActivateArgs),
     Demo(demo::DemoArgs),
     Client(client::ClientArgs),
     Watch(watch::WatchArgs),
@@ -153,6 +160,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Apply(args) => apply::run(&args, &mut out),
         Command::Replay(args) => replay::run(&args, &mut out),
         Command::Feed(args) => feed::run(&args, &mut out),
+        Command::Status(args) => operate::status(&args, &mut out),
+        Command::Snapshot(args) => operate::snapshot(&args, &mut out),
+        Command::Drain(args) => operate::drain(&args, &mut out),
+        Command::Command(args) => operate::command(&args, &mut out),
+        Command::Activate(args) => operate::activate(&args, &mut out),
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Client(args) => client::run(&args, &mut out),
         Command::Watch(args) => watch::run(&args, &mut out),

@@ -25,7 +25,8 @@ SIGTERM drains it: what was accepted is finished, released and made durable, and
 --snapshot-at-drain the state is saved, all within --drain-seconds; a snapshot that is not whole by
 then is removed, which exit code 1 tells. A second SIGTERM ends it at once, which loses nothing that
 was released. SIGUSR1 asks for a snapshot; SIGHUP reads the files of --tls-certificate and --tls-key
-again, and of --tls-clients.")]
+again, and of --tls-clients. `ringframe status`, `snapshot`, `drain` and `command` ask and do more,
+at --admin.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     node: NodeArgs,
@@ -56,7 +57,8 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let mut node = Local::start(&args.node, &Talk::Clients)?;
     signals.note_ends()?;
     if let Some(served) = &node.served {
-        writeln!(out, "{}", served.places())?;
+        let admin = node.admin().map_or_else(String::new, |at| format!(", operators at {at}"));
+        writeln!(out, "{}{admin}", served.places())?;
     }
     writeln!(out, "ready")?;
     out.flush()?;
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
         if signals.take_reload() {
             node.reload();
         }
-        if signals.is_ending() {
+        if signals.is_ending() || node.asked_to_end().is_some() {
             break;
         }
         node.report();

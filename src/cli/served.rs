@@ -8,11 +8,12 @@ use ringframe::config::{Config, SecondLogin};
 use ringframe::doorman::{Door, Doorman};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
-use ringframe::gateway::{Count, Gateway, GatewayOptions, Helpers, MoldOptions, Traffic};
+use ringframe::gateway::{Gateway, GatewayOptions, Helpers, MoldOptions};
 use ringframe::history::History;
 use ringframe::stage::{Fault, Stage};
 use ringframe::streams;
 use ringframe::tls::{Acceptor, TlsError};
+use ringframe::traffic::{Count, Traffic};
 use ringframe::types::Nanos;
 use ringframe::users::{DEMO_WARNING, UserList};
 use ringframe_journal::MappedStorage;
@@ -62,6 +63,11 @@ impl Served {
                 eprintln!("ringframe: certificates stay as they were: {error}");
             }
         }
+    }
+
+    /// What is counted.
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
     }
 
     /// Says what was counted.

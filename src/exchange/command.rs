@@ -25,6 +25,23 @@ layouts! {
     }
 }
 
+impl Command {
+    /// Whether it is an operator's, not a client's and not the node's own.
+    pub fn is_operators(&self) -> bool {
+        matches!(
+            self,
+            Self::MassCancel(_)
+                | Self::AddInstrument(_)
+                | Self::ChangeInstrument(_)
+                | Self::ChangeState(_)
+                | Self::SetParticipant(_)
+                | Self::SetSession(_)
+                | Self::Kill(_)
+                | Self::EndDay(_)
+        )
+    }
+}
+
 /// How an order is priced.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, TryFromBytes, IntoBytes, Immutable, KnownLayout,

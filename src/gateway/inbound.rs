@@ -2,12 +2,12 @@
 
 use super::connection::{Door, End, Past, Phase, Source};
 use super::socket::begins_tls;
-use super::traffic::Count;
 use super::{Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
 use crate::doorman::{Request, Verdict};
 use crate::history::{Answer, Ask, Found, Remark};
 use crate::streams::Stream;
+use crate::traffic::Count;
 use crate::types::Nanos;
 use crate::users::User;
 use crate::wire;

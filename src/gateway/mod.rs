@@ -17,6 +17,7 @@ use crate::history::{Answer, Ask, Remark};
 use crate::pipeline::{Positions, SlotReader};
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Stream, Tally, Window};
+use crate::traffic::{Count, Traffic};
 use crate::types::Nanos;
 use crate::wire::mold::Request;
 use crate::wire::soup::FromServer;
@@ -29,7 +30,6 @@ use poller::{Interest, Poller};
 use rooms::{Ended, Rooms};
 use slab::Slab;
 use socket::Socket;
-pub use traffic::{Count, Traffic};
 
 mod connection;
 mod inbound;
@@ -40,7 +40,6 @@ mod rooms;
 mod slab;
 mod socket;
 mod sweep;
-mod traffic;
 
 /// So many events at most per poll.
 const EVENTS: u64 = 256;

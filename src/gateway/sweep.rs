@@ -4,6 +4,8 @@ use super::connection::{End, Phase, SNAPSHOT_NANOS, Source};
 use super::poller::Interest;
 use super::{Gateway, GatewayOptions};
 use crate::history::Remark;
+use crate::streams::Stream;
+use crate::traffic::Clients;
 use crate::types::Nanos;
 use crate::wire::soup::FromServer;
 
@@ -41,6 +43,7 @@ impl Gateway {
         if std::mem::take(&mut self.doors_are_shut) {
             self.watch_doors(Interest::READ);
         }
+        let mut clients = Clients { began: self.tally.day().time, ..Clients::default() };
         for place in 0..self.connections.places() {
             let Some(token) = self.connections.at(place) else { continue };
             let connection = self.connections.get(token).expect("it is there");
@@ -49,6 +52,10 @@ impl Gateway {
                 self.sweep_outside(token, now);
                 continue;
             };
+            match stream {
+                Stream::Feed => clients.readers += 1,
+                Stream::Session(_) => clients.sessions += 1,
+            }
             if now > connection.heard.after(silence_nanos) && !connection.stalled {
                 self.end(token, &End::Silent);
             } else if now >= connection.said.after(heartbeat_nanos)
@@ -58,6 +65,8 @@ impl Gateway {
                 self.flush(token, now);
             }
         }
+        clients.connections = self.connections.len() as u64;
+        self.traffic.set_clients(clients);
         self.cancel_orphans(now);
         let (at, event) = self.tallied;
         let events = self.tally.event() - event;

@@ -260,7 +260,17 @@ fn no_client_takes_the_files_that_the_journal_needs() {
     limited.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\"", PROGRAM, "serve"]);
     limited.args(["--segment-bytes", "128 KiB", "--event-segment-bytes", "128 KiB"]);
     let any = "127.0.0.1:0";
-    limited.args(["--listen", any, "--market-data", any, "--glimpse", any, "--data"]);
+    limited.args([
+        "--listen",
+        any,
+        "--market-data",
+        any,
+        "--glimpse",
+        any,
+        "--admin",
+        "off",
+        "--data",
+    ]);
     let mut serving = Serving::spawn(limited.arg(directory.path()));
     serving.wait_for("72 connections at most, not 4096");
     let line = serving.wait_for("order entry on ");

@@ -27,6 +27,9 @@ pub(crate) fn ringframe(arguments: &[&str], data: &Path) -> Command {
         let any = "127.0.0.1:0";
         command.args(["--listen", any, "--market-data", any, "--glimpse", any]);
     }
+    if arguments.first() == Some(&"serve") && !arguments.contains(&"--admin") {
+        command.args(["--admin", "127.0.0.1:0"]);
+    }
     command
 }
 

@@ -109,6 +109,8 @@ const CLOCKS: &[&str] = &["src/clock.rs", "journal/src/helpers.rs", "loadgen/src
 const THREADS: &[&str] = &[
     "src/runner.rs",
     "src/recovery.rs",
+    // Operators are answered while stages are polled.
+    "src/admin/server.rs",
     // Standard input blocks.
     "src/cli/apply.rs",
     // Its clients go on while it kills their node.

@@ -1,6 +1,8 @@
-//! What the gateway counts: written by its thread, read by anyone.
+//! What the gateway counts, and who is connected: written by its thread, read by anyone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::types::Nanos;
 
 macro_rules! counts {
     ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
@@ -57,24 +59,55 @@ counts! {
 
 /// The counters.
 #[derive(Debug)]
-pub struct Traffic([AtomicU64; Count::ALL.len()]);
+pub struct Traffic {
+    counts: [AtomicU64; Count::ALL.len()],
+    clients: [AtomicU64; 4],
+}
+
+/// Who is connected, as the gateway last looked: a tenth of a second ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clients {
+    /// All connections, also of those who have not logged in.
+    pub connections: u64,
+    /// Sessions that somebody has.
+    pub sessions: u64,
+    /// Readers of market data.
+    pub readers: u64,
+    /// When the day began: its streams are called by it.
+    pub began: Nanos,
+}
 
 impl Default for Traffic {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        let zeros = || AtomicU64::new(0);
+        Self { counts: std::array::from_fn(|_| zeros()), clients: std::array::from_fn(|_| zeros()) }
     }
 }
 
 impl Traffic {
     /// How often so far.
     pub fn get(&self, count: Count) -> u64 {
-        self.0[count as usize].load(Ordering::Relaxed)
+        self.counts[count as usize].load(Ordering::Relaxed)
     }
 
     /// One more. There is one writer, so a load and a store do.
     #[inline]
-    pub(super) fn count(&self, count: Count) {
-        let word = &self.0[count as usize];
+    pub(crate) fn count(&self, count: Count) {
+        let word = &self.counts[count as usize];
         word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Who is connected. The words are read one by one.
+    pub fn clients(&self) -> Clients {
+        let [connections, sessions, readers, began] =
+            [0, 1, 2, 3].map(|word: usize| self.clients[word].load(Ordering::Relaxed));
+        Clients { connections, sessions, readers, began: Nanos(began) }
+    }
+
+    pub(crate) fn set_clients(&self, clients: Clients) {
+        let Clients { connections, sessions, readers, began } = clients;
+        for (word, value) in self.clients.iter().zip([connections, sessions, readers, began.0]) {
+            word.store(value, Ordering::Relaxed);
+        }
     }
 }

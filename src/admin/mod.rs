@@ -1,0 +1,214 @@
+//! What operators ask a running node, by HTTP, on a thread of its own. It reads positions, counters
+//! and handles that are there anyway, so whoever asks costs an order nothing.
+//!
+//! | route | role | does |
+//! |---|---|---|
+//! | `GET /healthz` | none | the process is there |
+//! | `GET /readyz` | none | 200 once it has recovered and serves, 503 before and while it drains |
+//! | `GET /status` | read | everything that is known, in JSON |
+//! | `GET /metrics` | read | the same for Prometheus |
+//! | `POST /snapshot` | operate | saves the state, and answers when it counts |
+//! | `POST /drain` | operate | ends the node in good order, with `?snapshot=true` saved |
+//! | `POST /command` | operate | an operator's command; answers with its released events |
+//! | `POST /activate` | operate | a newer version of the logic takes over, `?version=N` |
+//!
+//! In here: `server` holds limits against whoever sends too much or too slowly, `access` knows who
+//! may do what, `routes` what is asked, `operations` does it, `audit` writes it down; `status`
+//! collects figures, `metrics` writes them for Prometheus.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::embed::{AtEnd, Finished, Observer};
+use crate::release::ReleasePolicy;
+use crate::stage::Fault;
+use crate::traffic::Traffic;
+use crate::types::{Nanos, Sequence};
+
+pub use access::{Access, Role};
+pub use audit::FILE as AUDIT_FILE;
+pub use operations::{Commands, Language, Operations};
+
+mod access;
+mod audit;
+mod metrics;
+mod operations;
+mod routes;
+mod server;
+mod status;
+
+/// What it is told when it starts.
+#[derive(Debug)]
+pub struct AdminOptions {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who may do what.
+    pub access: Access,
+    /// The node's directory: the audit log is there, and what disks hold is looked up.
+    pub data: PathBuf,
+    /// What a reply means.
+    pub release: ReleasePolicy,
+    /// The slots of each ring.
+    pub ring_slots: usize,
+    /// The logic's name, and the newest version that this build has.
+    pub logic: (&'static str, u32),
+    /// The node's clock.
+    pub clock: Clock,
+}
+
+/// What it is told of a node that runs.
+pub struct Running {
+    /// What can be seen.
+    pub observer: Observer,
+    /// What can be done.
+    pub operations: Box<dyn Operations>,
+    /// What the gateway counts.
+    pub traffic: Option<Arc<Traffic>>,
+}
+
+/// How a node ended, for whoever asked for it.
+#[derive(Clone, Debug)]
+struct Ended {
+    is_good: bool,
+    said: serde_json::Value,
+}
+
+/// What the node is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// It replays its journal.
+    Recovering { applied: Sequence, last: Sequence },
+    /// It takes commands.
+    Serving,
+    /// It takes no more, and finishes those that it has.
+    Draining,
+}
+
+/// What the node's thread and the server's share.
+struct Shared {
+    options: AdminOptions,
+    address: SocketAddr,
+    started: Nanos,
+    life: Mutex<Life>,
+    seen: Mutex<Option<(Observer, Option<Arc<Traffic>>)>>,
+    operations: Mutex<Option<Box<dyn Operations>>>,
+    /// Somebody wants the node to end.
+    drain: Mutex<Option<AtEnd>>,
+    ended: watch::Sender<Option<Ended>>,
+    audit: Mutex<audit::Audit>,
+}
+
+impl Shared {
+    fn life(&self) -> Life {
+        *lock(&self.life)
+    }
+
+    fn now(&self) -> Nanos {
+        self.options.clock.now()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The server. Dropped, it says to those who still wait that the node was stopped, and ends.
+pub struct Admin {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Admin {
+    /// Listens from now on, also while the node recovers.
+    pub fn start(options: AdminOptions) -> Result<Self, Fault> {
+        let asked = options.address;
+        let listener = TcpListener::bind(asked).map_err(|error| {
+            Fault::Node(format!(
+                "cannot listen on {asked} for operators: {error}; is another node running? \
+                 --admin chooses another address, and --admin off does without"
+            ))
+        })?;
+        let broken = |error: std::io::Error| Fault::Node(format!("the admin server: {error}"));
+        listener.set_nonblocking(true).map_err(broken)?;
+        let audit = audit::Audit::open(&options.data).map_err(|error| {
+            let path = options.data.join(AUDIT_FILE);
+            Fault::Node(format!("cannot write the audit log {}: {error}", path.display()))
+        })?;
+        let shared = Arc::new(Shared {
+            address: listener.local_addr().map_err(broken)?,
+            started: options.clock.now(),
+            life: Mutex::new(Life::Recovering { applied: Sequence(0), last: Sequence(0) }),
+            seen: Mutex::default(),
+            operations: Mutex::default(),
+            drain: Mutex::default(),
+            ended: watch::Sender::new(None),
+            audit: Mutex::new(audit),
+            options,
+        });
+        let thread = Some(server::start(listener, Arc::clone(&shared)).map_err(broken)?);
+        Ok(Self { shared, thread })
+    }
+
+    /// Where it listens, whatever port was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// How far replay is.
+    pub fn recovering(&self, applied: Sequence, last: Sequence) {
+        *lock(&self.shared.life) = Life::Recovering { applied, last };
+    }
+
+    /// The node runs.
+    pub fn serving(&self, running: Running) {
+        let Running { observer, operations, traffic } = running;
+        *lock(&self.shared.seen) = Some((observer, traffic));
+        *lock(&self.shared.operations) = Some(operations);
+        *lock(&self.shared.life) = Life::Serving;
+    }
+
+    /// Whether somebody asked for the node's end, and for what at it.
+    pub fn wants_end(&self) -> Option<AtEnd> {
+        *lock(&self.shared.drain)
+    }
+
+    /// The node ends: it takes no commands any more, but goes on telling how far it is.
+    pub fn draining(&self) {
+        *lock(&self.shared.life) = Life::Draining;
+        *lock(&self.shared.operations) = None;
+    }
+
+    /// Tells those who asked for the end how it was, and ends, too.
+    pub fn ended(mut self, finished: &Finished) {
+        let snapshot = match &finished.snapshot {
+            None => json!(null),
+            Some(Ok(info)) => operations::described(info),
+            Some(Err(error)) => json!({ "error": error.to_string() }),
+        };
+        let said = json!({ "last": finished.last.0, "snapshot": snapshot });
+        self.stop(Ended { is_good: true, said });
+    }
+
+    fn stop(&mut self, ended: Ended) {
+        self.shared.ended.send_replace(Some(ended));
+        if let Some(thread) = self.thread.take() {
+            // It catches the panics of its calls; one of its own has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            let why = "the node was stopped by a fault, which its log names";
+            self.stop(Ended { is_good: false, said: json!({ "error": why }) });
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What is asked, and by whom. Calls that change something go on to their end where the client has
+//! left, so that the audit log knows how they ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::{StatusCode, Uri};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::access::{Role, Who};
+use super::audit::Asked;
+use super::operations::Call;
+use super::server::PATIENCE;
+use super::{Life, Shared, lock, metrics, status};
+
+/// The longest body of a call: a command is a line.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// An answer: its status, and a text in JSON.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) json: String,
+}
+
+impl Answer {
+    pub(super) fn new(status: StatusCode, said: &serde_json::Value) -> Self {
+        Self { status, json: said.to_string() }
+    }
+
+    pub(super) fn error(status: StatusCode, why: &str) -> Self {
+        Self::new(status, &json!({ "error": why }))
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let body = Body::from(self.json + "\n");
+        (self.status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/status", get(told))
+        .route("/metrics", get(measured))
+        .route("/snapshot", post(operate))
+        .route("/drain", post(operate))
+        .route("/command", post(operate))
+        .route("/activate", post(operate))
+        .fallback(unknown)
+        .with_state(shared)
+}
+
+async fn unknown(uri: Uri) -> Answer {
+    let why = format!(
+        "there is no {}; GET /healthz /readyz /status /metrics, POST /snapshot /drain /command \
+         /activate",
+        uri.path()
+    );
+    Answer::error(StatusCode::NOT_FOUND, &why)
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
+    match shared.life() {
+        Life::Serving => (StatusCode::OK, "ready\n"),
+        Life::Recovering { .. } => (StatusCode::SERVICE_UNAVAILABLE, "recovering\n"),
+        Life::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+async fn told(
+    State(shared): State<Arc<Shared>>,
+    Extension(from): Extension<SocketAddr>,
+    headers: HeaderMap,
+) -> Answer {
+    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
+        return Answer::error(refused.status, &refused.why);
+    }
+    match status::collect(&shared).await {
+        Ok(status) => Answer {
+            status: StatusCode::OK,
+            json: serde_json::to_string(&status).expect("plain fields"),
+        },
+        Err(why) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why),
+    }
+}
+
+async fn measured(
+    State(shared): State<Arc<Shared>>,
+    Extension(from): Extension<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
+        return Answer::error(refused.status, &refused.why).into_response();
+    }
+    match status::collect(&shared).await {
+        Ok(status) => {
+            let text = metrics::text(&status);
+            ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+        }
+        Err(why) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why).into_response(),
+    }
+}
+
+async fn operate(
+    State(shared): State<Arc<Shared>>,
+    Extension(from): Extension<SocketAddr>,
+    request: Request,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let called = format!("POST {}", parts.uri);
+    // First, so that a refusal does not meet bytes that nobody read, which would reset it.
+    let body = match timeout(PATIENCE, to_bytes(body, BODY_BYTES_MAX)).await {
+        Err(_) => return Answer::error(StatusCode::REQUEST_TIMEOUT, "the body does not come"),
+        Ok(Err(_)) => {
+            let why = format!("a body is a line of at most {BODY_BYTES_MAX} bytes");
+            return Answer::error(StatusCode::PAYLOAD_TOO_LARGE, &why);
+        }
+        Ok(Ok(body)) => body,
+    };
+    let Ok(body) = String::from_utf8(body.into()) else {
+        return Answer::error(StatusCode::BAD_REQUEST, "the body is no UTF-8");
+    };
+    let who = match shared.options.access.admit(&parts.headers, from, Role::Operate) {
+        Ok(who) => who,
+        Err(refused) => {
+            let asked = Asked { from, call: &called, body: &body };
+            let (name, now) = (refused.name.as_deref(), shared.now());
+            let (status, why) = (refused.status, &refused.why);
+            // It is refused, whether that can be written down or not.
+            let _ = lock(&shared.audit).refuse(name, &asked, status, why, now);
+            return Answer::error(status, why);
+        }
+    };
+    let call = match Call::read(parts.uri.path(), parts.uri.query(), &body) {
+        Ok(call) => call,
+        Err(why) => return Answer::error(StatusCode::BAD_REQUEST, &why),
+    };
+    let done = tokio::spawn(carry_out(shared, call, who, from, called, body));
+    done.await.unwrap_or_else(|_| {
+        Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "the call was given up: see the log")
+    })
+}
+
+async fn carry_out(
+    shared: Arc<Shared>,
+    call: Call,
+    who: Who,
+    from: SocketAddr,
+    called: String,
+    body: String,
+) -> Answer {
+    let asked = Asked { from, call: &called, body: &body };
+    let begun = lock(&shared.audit).begin(&who, &asked, shared.now());
+    let number = match begun {
+        Ok(number) => number,
+        Err(why) => return Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why),
+    };
+    let answer = call.carry_out(&shared).await;
+    let ended = lock(&shared.audit).end(number, answer.status, &answer.json, shared.now());
+    match ended {
+        Ok(()) => answer,
+        Err(why) => {
+            let why = format!("done, but not written down: {why}; it said {}", answer.json);
+            Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why)
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `ringframe status`, `snapshot`, `drain`, `command` and `activate`: what an operator asks a
+//! running node, by its admin address.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Answer, Failure};
+
+mod http;
+mod show;
+
+/// A node that answers at all does so in this time.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A command waits for its release.
+const PATIENCE_RELEASE: Duration = Duration::from_secs(40);
+/// The environment's name for a token.
+const TOKEN: &str = "RINGFRAME_ADMIN_TOKEN";
+
+/// Which node, and who asks.
+#[derive(Debug, Args)]
+struct Node {
+    /// The node's admin address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    admin: SocketAddr,
+    /// A file that holds a token of the node's admin_tokens; or set `RINGFRAME_ADMIN_TOKEN`
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Show what a running node is at: positions, digest, clients, stages, snapshots, disk
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ringframe status
+  ringframe status --json --admin 127.0.0.1:9000
+
+The digest is of the last applied command, and the same as `ringframe replay --digest --until` says
+there.")]
+pub(crate) struct StatusArgs {
+    /// As the node says it: one object of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
+/// Let a running node save its state, and wait until the snapshot counts
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    node: Node,
+}
+
+/// Let a running node finish what it accepted, and end; wait until it has
+#[derive(Debug, Args)]
+#[command(after_help = "It is what SIGTERM does. Exit code 1 says that the node ended well but \
+without the snapshot that was asked for.")]
+pub(crate) struct DrainArgs {
+    /// Save the state, too
+    #[arg(long)]
+    snapshot: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
+/// Give a running node an operator's command, and show what came of it
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ringframe command '{\"change_state\":{\"symbol\":\"AAPL\",\"state\":\"halted\"}}'
+  ringframe command - < commands.json
+  ringframe command '{\"end_day\":{}}'
+
+Commands are those of docs/JSON.md that are an operator's: mass_cancel, add_instrument,
+change_instrument, change_state, set_participant, set_session, kill, end_day. Each answer is a line:
+the command's sequence and its events, released. Exit code 1 when the exchange rejected one.")]
+pub(crate) struct CommandArgs {
+    /// The command, or - for one per line of standard input
+    #[arg(value_name = "JSON")]
+    command: String,
+    #[command(flatten)]
+    node: Node,
+}
+
+/// Let a newer version of the logic take over in a running node that has it
+#[derive(Debug, Args)]
+pub(crate) struct ActivateArgs {
+    /// Which one [default: the newest that the node's program has]
+    #[arg(value_name = "VERSION")]
+    version: Option<u32>,
+    #[command(flatten)]
+    node: Node,
+}
+
+pub(crate) fn status(args: &StatusArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let text = args.node.ask("GET", "/status", "", Some(PATIENCE))?;
+    if args.json {
+        write!(out, "{text}")?;
+    } else {
+        show::status(&parsed(&text)?, out)?;
+    }
+    Ok(Answer::Yes)
+}
+
+pub(crate) fn snapshot(args: &SnapshotArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    // However long it takes to write.
+    let said = parsed(&args.node.ask("POST", "/snapshot", "", None)?)?;
+    writeln!(out, "snapshot {} ({} bytes)", show::text(&said["path"]), said["bytes"])?;
+    Ok(Answer::Yes)
+}
+
+pub(crate) fn drain(args: &DrainArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let path = if args.snapshot { "/drain?snapshot=true" } else { "/drain" };
+    let said = parsed(&args.node.ask("POST", path, "", None)?)?;
+    writeln!(out, "drained at command {}", said["last"])?;
+    let snapshot = &said["snapshot"];
+    if let Some(error) = snapshot["error"].as_str() {
+        writeln!(out, "not saved: {error}")?;
+        return Ok(Answer::No);
+    }
+    if !snapshot.is_null() {
+        writeln!(out, "snapshot {} ({} bytes)", show::text(&snapshot["path"]), snapshot["bytes"])?;
+    }
+    Ok(Answer::Yes)
+}
+
+pub(crate) fn command(args: &CommandArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let mut text = args.command.clone();
+    if text == "-" {
+        text.clear();
+        let read = io::stdin().read_to_string(&mut text);
+        read.map_err(|error| Failure::Fault(format!("standard input: {error}")))?;
+    }
+    let mut answer = Answer::Yes;
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let said = args.node.ask("POST", "/command", line, Some(PATIENCE_RELEASE));
+        let said = said.map_err(|failure| match failure {
+            Failure::Usage(why) => {
+                Failure::Usage(format!("line {number}: {why}; the lines before it are done"))
+            }
+            other => other,
+        })?;
+        write!(out, "{said}")?;
+        if parsed(&said)?["accepted"] != true {
+            answer = Answer::No;
+        }
+    }
+    Ok(answer)
+}
+
+pub(crate) fn activate(args: &ActivateArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let version = args.version.map_or_else(String::new, |it| format!("?version={it}"));
+    let said = args.node.ask("POST", &format!("/activate{version}"), "", Some(PATIENCE))?;
+    let said = parsed(&said)?;
+    writeln!(out, "version {} from command {} on", said["version"], said["sequence"])?;
+    Ok(Answer::Yes)
+}
+
+fn parsed(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|_| Failure::Fault(format!("what came is no JSON: {text}")))
+}
+
+impl Node {
+    /// What the node says to that, if it does it.
+    fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        longest: Option<Duration>,
+    ) -> Result<String, Failure> {
+        let to = self.admin;
+        let token = self.token()?;
+        let answer = http::ask(to, token.as_deref(), method, path, body, longest);
+        let answer = answer.map_err(|error| {
+            Failure::Fault(match error.kind() {
+                io::ErrorKind::ConnectionRefused => format!(
+                    "nobody listens at {to}: start a node with `ringframe serve`, which says where \
+                     operators find it, and name that with --admin; admin = off has no such place"
+                ),
+                _ => format!("the node at {to}: {error}; look at its log"),
+            })
+        })?;
+        if answer.status == 200 {
+            return Ok(answer.body);
+        }
+        let said = serde_json::from_str::<Value>(&answer.body).unwrap_or_default();
+        let why = said["error"].as_str().unwrap_or(&answer.body).trim();
+        let why = match said["sequence"].as_u64() {
+            Some(sequence) => format!("command {sequence}: {why}"),
+            None => why.to_owned(),
+        };
+        Err(match answer.status {
+            401 => Failure::Usage(format!("{why}; --token-file FILE, or {TOKEN} has it")),
+            400..500 => Failure::Usage(why),
+            _ => Failure::Fault(why),
+        })
+    }
+
+    fn token(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.token_file else { return Ok(std::env::var(TOKEN).ok()) };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::Usage(format!("cannot read the token in {}: {error}", path.display()))
+        })?;
+        Ok(Some(text.trim().to_owned()))
+    }
+}

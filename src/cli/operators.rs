@@ -1,0 +1,68 @@
+//! The admin server of a node of the exchange, as the settings say.
+
+use std::sync::Arc;
+
+use ringframe::admin::{Access, Admin, AdminOptions, Commands, Language, Running};
+use ringframe::clock::Clock;
+use ringframe::config::Config;
+use ringframe::embed::Embedded;
+use ringframe::exchange::Exchange;
+use ringframe::exchange::command::Command;
+use ringframe::exchange_json::parse_command;
+use ringframe::logic::Logic;
+use ringframe::traffic::Traffic;
+use ringframe_journal::MappedStorage;
+
+use super::Failure;
+use super::replay::line;
+
+const OPEN_WARNING: &str = "\
+WARNING: whoever can start a program on this machine may operate the node: admin_tokens is off.
+WARNING: for anything but trying things out, name a file of lines NAME ROLE TOKEN.";
+
+/// Listens, where it is wanted.
+pub(super) fn start(config: &Config, clock: Clock) -> Result<Option<Admin>, Failure> {
+    let Some(address) = config.admin else { return Ok(None) };
+    let access = match &config.admin_tokens {
+        Some(path) => Access::read(path).map_err(Failure::Usage)?,
+        None => {
+            eprintln!("{OPEN_WARNING}");
+            Access::open()
+        }
+    };
+    let admin = Admin::start(AdminOptions {
+        address,
+        access,
+        data: config.data.clone(),
+        release: config.release,
+        ring_slots: config.ring_slots,
+        logic: (Exchange::NAME, Exchange::VERSION),
+        clock,
+    })?;
+    Ok(Some(admin))
+}
+
+/// What operators see of the node, and can do.
+pub(super) fn running(
+    embedded: &Embedded<Exchange>,
+    log: MappedStorage,
+    traffic: Option<Arc<Traffic>>,
+) -> Running {
+    let submitter = embedded.submitter().expect("nobody has taken it");
+    let language = Language { read: operators_command, write: line };
+    Running {
+        observer: embedded.observer(),
+        operations: Box::new(Commands::new(submitter, log, language)),
+        traffic,
+    }
+}
+
+fn operators_command(text: &str) -> Result<Command, String> {
+    let command = parse_command(text)?;
+    if command.is_operators() {
+        return Ok(command);
+    }
+    Err("this is a client's command, or the node's: operators have mass_cancel, add_instrument, \
+         change_instrument, change_state, set_participant, set_session, kill and end_day"
+        .into())
+}

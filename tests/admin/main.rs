@@ -1,0 +1,15 @@
+//! What operators ask a running node, by HTTP and by the program's own commands: every route, who
+//! may use it and what the audit log has of that, hostile clients, and a day that ends.
+#![expect(clippy::disallowed_methods, reason = "clients wait, and look at the clock")]
+
+mod day;
+mod hostile;
+mod http;
+#[path = "../gateway/peer.rs"]
+#[allow(dead_code, reason = "the rest is used by the gateway's tests")]
+mod peer;
+#[path = "../program/mod.rs"]
+#[allow(dead_code, reason = "the rest is used by other tests of the program")]
+mod program;
+mod routes;
+mod tokens;
