@@ -31,6 +31,7 @@ pub mod results;
 pub mod run;
 pub mod saved;
 pub mod schedule;
+pub mod server;
 pub mod source;
 pub mod sweep;
 pub mod table;

@@ -1,6 +1,7 @@
 //! A run: sessions log in, books are filled, the schedule is played, and what rests is taken back.
 #![expect(clippy::disallowed_methods, reason = "the view and the hiccup recorder have threads")]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ use crate::orders::script::{Listed, Script, demo_instruments};
 use crate::orders::{Login, Orders, file, wire_bytes};
 use crate::results::{FORMAT, Fact, Measured, Results};
 use crate::schedule::{Arrival, Length, Pace, Times};
+use crate::server;
 use crate::source::Source;
 use crate::tally::{Recorded, Tally};
 
@@ -57,6 +59,8 @@ pub struct Options {
     pub live: Arc<Live>,
     /// Write down what was played.
     pub record: Option<PathBuf>,
+    /// Where the server says what it is.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Options {
@@ -86,6 +90,7 @@ impl Options {
             view: View::Quiet,
             live: Arc::default(),
             record: None,
+            admin: None,
         }
     }
 }
@@ -177,6 +182,9 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
     if let Some(path) = &options.record {
         file::write(path, &script, &times).map_err(RunError::Fault)?;
     }
+    // Before anything is measured: who is not there is said at once.
+    let server = options.admin.map(server::facts).transpose().map_err(RunError::Fault)?;
+    let server = server.unwrap_or_default();
     let floor = if options.echo { Some(floor(options, &script, &times)?) } else { None };
     let mut playing = Playing::new(options, &script, begun)?;
     let (ended, hiccups) = playing.play(options, script, &times)?;
@@ -188,7 +196,7 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
             begun: rfc3339(begun),
             host: host::facts(None),
             load: facts(options, &times),
-            server: Vec::new(),
+            server,
             measured,
             echo: floor.as_ref().map(|floor| floor.measured.clone()),
             hiccup_ns: Some(hiccup::summary(&hiccups)),

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,6 +86,9 @@ pub(crate) struct RunArgs {
     /// How long to try to come back after a lost connection
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     give_up: Duration,
+    /// The server's admin address, to note in the results what it says of itself
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
     /// Play the same against a bare echo just before: the machine's floor
     #[arg(long)]
     echo: bool,
@@ -301,6 +305,7 @@ impl RunArgs {
             view: self.common.view(),
             live: Arc::default(),
             record: self.record.clone(),
+            admin: self.admin,
         })
     }
 
