@@ -173,15 +173,19 @@ impl Admin {
         *lock(&self.shared.life) = Life::Serving;
     }
 
-    /// Whether somebody asked for the node's end, and for what at it.
-    pub fn wants_end(&self) -> Option<AtEnd> {
-        *lock(&self.shared.drain)
+    /// Whether somebody asked for the node's end.
+    pub fn wants_end(&self) -> bool {
+        lock(&self.shared.drain).is_some()
     }
 
-    /// The node ends: it takes no commands any more, but goes on telling how far it is.
-    pub fn draining(&self) {
+    /// The node ends: it takes no commands any more, but goes on telling how far it is. What those
+    /// who asked for the end, if any did, want at it.
+    pub fn draining(&self) -> AtEnd {
+        // Whoever asks from now on finds it draining.
+        let asked = lock(&self.shared.drain);
         *lock(&self.shared.life) = Life::Draining;
         *lock(&self.shared.operations) = None;
+        asked.unwrap_or_default()
     }
 
     /// Tells those who asked for the end how it was, and ends, too.

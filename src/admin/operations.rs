@@ -258,6 +258,9 @@ async fn drain(shared: &Shared, at_end: AtEnd) -> Answer {
             return Answer::error(StatusCode::CONFLICT, why);
         }
         let mut wanted = lock(&shared.drain);
+        if at_end == AtEnd::Snapshot && shared.life() == Life::Draining {
+            return not_serving(shared);
+        }
         // Of several who ask, one with a snapshot prevails.
         if *wanted != Some(AtEnd::Snapshot) {
             *wanted = Some(at_end);

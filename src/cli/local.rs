@@ -164,9 +164,9 @@ impl Local {
         self.admin.as_ref().map(Admin::address)
     }
 
-    /// Whether an operator asked for the end, and for what at it.
-    pub(super) fn asked_to_end(&self) -> Option<AtEnd> {
-        self.admin.as_ref().and_then(Admin::wants_end)
+    /// Whether an operator asked for the end.
+    pub(super) fn is_asked_to_end(&self) -> bool {
+        self.admin.as_ref().is_some_and(Admin::wants_end)
     }
 
     /// Says what each stage has done.
@@ -195,11 +195,8 @@ impl Local {
     /// and stops. No, where the snapshot is missing; the rest is done then, too.
     pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<Answer, Failure> {
         let longest = Duration::from_secs(self.config.drain_seconds);
-        let asked = self.asked_to_end();
+        let asked = self.admin.as_ref().map(Admin::draining);
         let saves = self.config.snapshots.at_drain || asked == Some(AtEnd::Snapshot);
-        if let Some(admin) = &self.admin {
-            admin.draining();
-        }
         let at_end = if saves { AtEnd::Snapshot } else { AtEnd::Nothing };
         // Where it faults, the admin says so when it goes.
         let finished = self.embedded.finish(longest, at_end, told)?;

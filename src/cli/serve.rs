@@ -71,7 +71,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
         if signals.take_reload() {
             node.reload();
         }
-        if signals.is_ending() || node.asked_to_end().is_some() {
+        if signals.is_ending() || node.is_asked_to_end() {
             break;
         }
         node.report();
