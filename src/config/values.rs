@@ -15,14 +15,6 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("it is empty: name a directory".into()) } else { Ok(text.into()) }
 }
 
-pub(super) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
-    match text {
-        "" => Err("it is empty: name a file, or write off".into()),
-        "off" => Ok(None),
-        path => Ok(Some(path.into())),
-    }
-}
-
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("'{text}' is no address: write IP:PORT, as 127.0.0.1:9001"))
 }
@@ -155,11 +147,6 @@ pub(super) fn shown<T: fmt::Display>(value: &T) -> String {
 #[expect(clippy::ptr_arg, reason = "as all that show a field's value")]
 pub(super) fn show_path(path: &PathBuf) -> String {
     path.display().to_string()
-}
-
-#[expect(clippy::ref_option, reason = "as all that show a field's value")]
-pub(super) fn show_optional_path(path: &Option<PathBuf>) -> String {
-    path.as_ref().map_or_else(|| "off".to_owned(), show_path)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as all that show a field's value")]
