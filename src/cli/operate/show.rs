@@ -67,6 +67,11 @@ pub(super) fn status(said: &Value, out: &mut dyn Write) -> io::Result<()> {
         mebibytes(&disk["snapshots_bytes"]),
         mebibytes(&disk["free_bytes"])
     )?;
+    work(said, out)
+}
+
+/// What stages did, and what the gateway counted.
+fn work(said: &Value, out: &mut dyn Write) -> io::Result<()> {
     for stage in said["stages"].as_array().into_iter().flatten() {
         writeln!(
             out,
