@@ -274,7 +274,7 @@ pub const SETTINGS: &[Setting] = &[
         "what a reply means: journaled survives the process, synced survives a loss of power"),
     setting!("layout", "layout", "auto", parsed, shown, layout,
         "which stages share a core: auto, 1, 2, 4, or groups such as \
-         intake+egress|journaler+processor|event_log"),
+         gateway|journaler+processor|event_log"),
     setting!("idle", "idle", "polite", parsed, shown, idle,
         "a thread with nothing to do: polite gives its core away, spin keeps it (dedicated cores)"),
     setting!("ring_slots", "ring-slots", "16384", ring_slots, shown, ring_slots,

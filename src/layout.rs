@@ -70,7 +70,8 @@ impl FromStr for Layout {
         if !names.all(is_name) {
             return Err(format!(
                 "'{text}' is no layout: use auto, 1, 2, 4, or stages joined by + in groups parted \
-                 by |, such as intake+egress|journaler+processor|event_log"
+                 by |, such as gateway|journaler+processor|event_log (where no clients are served, \
+                 intake+egress for gateway)"
             ));
         }
         Ok(Self::Groups(groups))

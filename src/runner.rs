@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::hint::spin_loop;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -450,11 +451,16 @@ pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let message = said(panic.payload());
         let place = panic.location().map_or_else(String::new, |at| format!(" at {at}"));
-        match POLLED.get() {
-            Some(stage) => eprintln!("ringframe: stage {stage} panicked{place}: {message}"),
-            None => eprintln!("ringframe: panicked{place}: {message}"),
-        }
-        eprintln!("ringframe: this is a bug; the journal is intact: report it with these lines");
+        let what = match POLLED.get() {
+            Some(stage) => format!("stage {stage} panicked{place}: {message}"),
+            None => format!("panicked{place}: {message}"),
+        };
+        // Nobody may take the lines.
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "ringframe: {what}\nringframe: this is a bug; the journal is intact: report it with \
+             these lines"
+        );
         std::process::exit(3);
     }));
 }

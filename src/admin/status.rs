@@ -145,6 +145,7 @@ pub(super) struct Snapshots {
     pub(super) recovery_nanos: u64,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names in the answer say the unit")]
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Disk {
     pub(super) journal_bytes: u64,

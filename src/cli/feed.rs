@@ -261,8 +261,8 @@ impl Written {
     fn say(&self) {
         let Self { days, messages } = self;
         match days {
-            Some(day) => eprintln!("ringframe: day {day}: {messages} messages"),
-            None => eprintln!("ringframe: all days: {messages} messages"),
+            Some(day) => say!("day {day}: {messages} messages"),
+            None => say!("all days: {messages} messages"),
         }
     }
 }

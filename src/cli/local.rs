@@ -30,6 +30,8 @@ use super::serve::NodeArgs;
 use super::served::{self, Served};
 use super::{Answer, Failure, operators};
 
+/// So many lines of the gateway at most stand in the log for a second.
+const NOTES_PER_SECOND: u64 = 50;
 /// So often it looks whether what the node begins with is done.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -42,6 +44,9 @@ pub(super) struct Local {
     admin: Option<Admin>,
     /// Of the last snapshot, and of the last failure, that was reported.
     reported: (Nanos, Nanos),
+    clock: Clock,
+    /// The gateway's lines in a second: which second, and how many.
+    noted: (u64, u64),
 }
 
 /// Who talks to the node.
@@ -118,14 +123,22 @@ impl Local {
             let traffic = served.as_ref().map(Served::traffic);
             admin.serving(operators::running(&embedded, stores.events, traffic));
         }
-        Ok(Self { embedded, served, config, admin, reported: Default::default() })
+        Ok(Self {
+            embedded,
+            served,
+            config,
+            admin,
+            reported: Default::default(),
+            clock,
+            noted: (0, 0),
+        })
     }
 
     /// Asks for a snapshot; what becomes of it is reported.
     pub(super) fn snapshot(&self) {
         match self.embedded.snapshots() {
             Some(snapshots) => drop(snapshots.request()),
-            None => eprintln!("ringframe: no snapshot: snapshots.mode is off"),
+            None => say!("no snapshot: snapshots.mode is off"),
         }
     }
 
@@ -140,8 +153,8 @@ impl Local {
         let status = snapshots.status();
         if let Some(taken) = status.taken.filter(|taken| taken.at > self.reported.0) {
             self.reported.0 = taken.at;
-            eprintln!(
-                "ringframe: snapshot {} ({} bytes) in {:.3} s",
+            say!(
+                "snapshot {} ({} bytes) in {:.3} s",
                 taken.info.path.display(),
                 taken.info.bytes,
                 taken.took_nanos as f64 / 1e9
@@ -149,14 +162,27 @@ impl Local {
         }
         if let Some(failed) = status.failed.filter(|failed| failed.at > self.reported.1) {
             self.reported.1 = failed.at;
-            eprintln!("ringframe: a snapshot failed and will be tried again: {}", failed.error);
+            say!("a snapshot failed and will be tried again: {}", failed.error);
         }
     }
 
-    /// Says what the gateway has to say.
-    pub(super) fn report_notes(&self) {
-        let notes = self.served.iter().flat_map(|served| served.notes.try_iter());
-        notes.for_each(|note| eprintln!("ringframe: {note}"));
+    /// Says what the gateway has to say: the first lines of each second, and how many others there
+    /// were. Who misbehaves ten thousand times must not fill the disk.
+    pub(super) fn report_notes(&mut self) {
+        let second = self.clock.now().0 / Nanos::SECOND;
+        let (of, told) = &mut self.noted;
+        if *of != second {
+            if *told > NOTES_PER_SECOND {
+                say!("… and {} more such lines in that second", *told - NOTES_PER_SECOND);
+            }
+            (*of, *told) = (second, 0);
+        }
+        for note in self.served.iter().flat_map(|served| served.notes.try_iter()) {
+            *told += 1;
+            if *told <= NOTES_PER_SECOND {
+                say!("{note}");
+            }
+        }
     }
 
     /// Where operators ask.
@@ -174,8 +200,8 @@ impl Local {
         self.served.iter().for_each(Served::report);
         for counters in self.embedded.counters() {
             let counts = counters.read();
-            eprintln!(
-                "ringframe: {:<12} {:>10} items, {:>5} at most in one of {} polls, busy {:.3} s",
+            say!(
+                "{:<12} {:>10} items, {:>5} at most in one of {} polls, busy {:.3} s",
                 counters.stage(),
                 counts.items,
                 counts.largest,
@@ -185,8 +211,8 @@ impl Local {
         }
         let Waiting { commands, events } = self.embedded.positions().waiting();
         let slots = self.config.ring_slots;
-        eprintln!(
-            "ringframe: rings of {slots} slots: {commands} commands and {events} events wait in \
+        say!(
+            "rings of {slots} slots: {commands} commands and {events} events wait in \
              them"
         );
     }
@@ -206,10 +232,10 @@ impl Local {
         match finished.snapshot {
             None => {}
             Some(Ok(info)) => {
-                eprintln!("ringframe: snapshot {} ({} bytes)", info.path.display(), info.bytes);
+                say!("snapshot {} ({} bytes)", info.path.display(), info.bytes);
             }
             Some(Err(error)) => {
-                eprintln!("ringframe: all is done and released, but not saved: {error}");
+                say!("all is done and released, but not saved: {error}");
                 return Ok(Answer::No);
             }
         }
@@ -286,23 +312,23 @@ fn options(config: &Config, host: &Host) -> NodeOptions {
 fn say(config: &Config, start: &Start) {
     let Start { journal, events_cut, events_refilled, from, applied } = start;
     for why in &from.refused {
-        eprintln!("ringframe: a snapshot was not used: {why}");
+        say!("a snapshot was not used: {why}");
     }
     if let Some(cut) = &journal.cut {
-        eprintln!("ringframe: the journal had a torn tail: {cut}");
+        say!("the journal had a torn tail: {cut}");
     }
     if let Some(cut) = events_cut {
-        eprintln!("ringframe: the event log had events of commands that were lost: {cut}");
+        say!("the event log had events of commands that were lost: {cut}");
     }
     if *events_refilled > 0 {
-        eprintln!("ringframe: {events_refilled} events were missing in the log: written again");
+        say!("{events_refilled} events were missing in the log: written again");
     }
     let origin = match from.snapshot {
         Sequence(0) => "from the beginning".to_owned(),
         Sequence(sequence) => format!("from the snapshot at {sequence}"),
     };
-    eprintln!(
-        "ringframe: {} at command {}, {} events, {origin}; a reply means: {}",
+    say!(
+        "{} at command {}, {} events, {origin}; a reply means: {}",
         config.data.display(),
         applied.sequence.0,
         applied.events,

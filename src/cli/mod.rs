@@ -9,6 +9,13 @@ use ringframe::record::RecordError;
 use ringframe::stage::Fault;
 use ringframe_journal::Error;
 
+/// A line for the log.
+macro_rules! say {
+    ($($line:tt)*) => {
+        $crate::cli::say(format_args!($($line)*))
+    };
+}
+
 mod against;
 mod apply;
 mod check_config;
@@ -48,6 +55,7 @@ enum Command {
     Status(operate::StatusArgs),
     Snapshot(operate::SnapshotArgs),
     Drain(operate::DrainArgs),
+    #[expect(clippy::enum_variant_names, reason = "it is what operators type")]
     Command(operate::CommandArgs),
     Activate(operate::ActivateArgs),
     Demo(demo::DemoArgs),
@@ -185,8 +193,14 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("ringframe: {failure}");
+            say!("{failure}");
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// One that nobody takes, because the disk is full or the reader gone, is dropped: what runs
+/// outlives its log.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "ringframe: {line}");
 }

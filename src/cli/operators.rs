@@ -18,17 +18,16 @@ use super::replay::line;
 
 const OPEN_WARNING: &str = "\
 WARNING: whoever can start a program on this machine may operate the node: admin_tokens is off.
-WARNING: for anything but trying things out, name a file of lines NAME ROLE TOKEN.";
+  For anything but trying things out, name a file of lines NAME ROLE TOKEN.";
 
 /// Listens, where it is wanted.
 pub(super) fn start(config: &Config, clock: Clock) -> Result<Option<Admin>, Failure> {
     let Some(address) = config.admin else { return Ok(None) };
-    let access = match &config.admin_tokens {
-        Some(path) => Access::read(path).map_err(Failure::Usage)?,
-        None => {
-            eprintln!("{OPEN_WARNING}");
-            Access::open()
-        }
+    let access = if let Some(path) = &config.admin_tokens {
+        Access::read(path).map_err(Failure::Usage)?
+    } else {
+        say!("{OPEN_WARNING}");
+        Access::open()
     };
     let admin = Admin::start(AdminOptions {
         address,

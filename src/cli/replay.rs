@@ -358,7 +358,7 @@ impl Task {
                     return Ok(machine);
                 }
                 Ok(_) => {}
-                Err(error) => eprintln!("ringframe: {error}"),
+                Err(error) => say!("{error}"),
             }
         }
         Err(Failure::Usage(format!(
@@ -374,7 +374,7 @@ impl Task {
         for info in candidates.unwrap_or_default() {
             match snapshot::load(&self.snapshots, &info) {
                 Ok(machine) => return Ok(machine),
-                Err(error) => eprintln!("ringframe: {error}"),
+                Err(error) => say!("{error}"),
             }
         }
         self.beginning()

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
         }
         node.report();
     }
-    eprintln!("ringframe: draining; a second signal ends it at once");
+    say!("draining; a second signal ends it at once");
     node.report_stages();
     let answer = node.finish(|_| ())?;
     writeln!(out, "drained")?;

@@ -55,12 +55,12 @@ impl Served {
     /// Reads certificates again, and says what came of it.
     pub(super) fn reload(&self) {
         match self.tls.as_ref().map(|tls| tls.reload()) {
-            None => eprintln!("ringframe: nothing to read again: tls.certificate is off"),
+            None => say!("nothing to read again: tls.certificate is off"),
             Some(Ok(())) => {
-                eprintln!("ringframe: certificates were read again, for connections from now on");
+                say!("certificates were read again, for connections from now on");
             }
             Some(Err(error)) => {
-                eprintln!("ringframe: certificates stay as they were: {error}");
+                say!("certificates stay as they were: {error}");
             }
         }
     }
@@ -74,7 +74,7 @@ impl Served {
     pub(super) fn report(&self) {
         let counts = Count::ALL.iter().map(|count| (self.traffic.get(*count), count.name()));
         for (number, name) in counts.filter(|(number, _)| *number > 0) {
-            eprintln!("ringframe: {number:>10} {name}");
+            say!("{number:>10} {name}");
         }
     }
 }
@@ -94,13 +94,13 @@ pub(super) fn front(
     let opened = streams::open(&store, &log, last, &mut told)?;
     drop(bar);
     if let Some(why) = &opened.refused {
-        eprintln!("ringframe: all messages were counted again: {why}");
+        say!("all messages were counted again: {why}");
     }
     if config.users == UserList::Demo {
-        eprintln!("{DEMO_WARNING}");
+        say!("{DEMO_WARNING}");
     }
     if let Some(warning) = config.warning() {
-        eprintln!("ringframe: {warning}");
+        say!("{warning}");
     }
     let users = config.users.load().map_err(|error| Fault::Node(error.to_string()))?;
     let (doorman, Door { requests, verdicts }) = Doorman::new(users);
@@ -164,8 +164,8 @@ fn connections(wanted: u64) -> Result<usize, Fault> {
     }
     if room < wanted {
         let why = raised.err().map_or_else(String::new, |error| format!(" ({error})"));
-        eprintln!(
-            "ringframe: {room} connections at most, not {wanted}: this process may open {limit} \
+        say!(
+            "{room} connections at most, not {wanted}: this process may open {limit} \
              files{why}; raise `ulimit -n`, or set sessions.connections"
         );
     }

@@ -167,9 +167,9 @@ fn receive(feed: &mut Feed, book: &mut Book, wait: Duration) -> Result<bool, Sto
                 .map_err(|why| Stop::Failed(Failure::Fault(format!("message {number}: {why}"))))?;
         }
         Ok(None) => return Ok(false),
-        Err(error @ ClientError::Malformed { .. }) => eprintln!("ringframe: {error}"),
+        Err(error @ ClientError::Malformed { .. }) => say!("{error}"),
         Err(error) if error.is_lost() => {
-            eprintln!("ringframe: {error}");
+            say!("{error}");
             feed.reconnect()?;
         }
         Err(error) => return Err(error.into()),

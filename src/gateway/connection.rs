@@ -21,6 +21,8 @@ pub(super) enum Door {
     Glimpse,
 }
 
+/// So much at most is sent to one connection before others have their turn.
+const FLUSH_BYTES: usize = 64 << 10;
 /// A snapshot must be read in this time: others may need its room …
 pub(super) const SNAPSHOT_NANOS: u64 = 300 * Nanos::SECOND;
 /// … and anything else that is said at the end in this.
@@ -203,12 +205,15 @@ impl Connection {
     /// Sends as much as the socket takes.
     pub(super) fn flush(&mut self, window: Option<&Window>, now: Nanos) -> Result<(), End> {
         self.interest.write = false;
+        let mut turn = 0;
         loop {
             let (sent, all) = self.send_some(window)?;
             if sent > 0 {
                 self.said = now;
             }
-            if sent < all {
+            turn += sent;
+            // Others want their turn: the socket is ready again at once.
+            if sent < all || turn >= FLUSH_BYTES {
                 self.interest.write = true;
                 return Ok(());
             }
@@ -267,6 +272,7 @@ impl Connection {
             }
             (Source::Past(past), _) if past.sent < past.packets.len() => {
                 let bytes = &past.packets[past.sent..];
+                let bytes = &bytes[..bytes.len().min(FLUSH_BYTES)];
                 let sent = self.socket.write(bytes)?;
                 let all = bytes.len();
                 past.sent += sent;
@@ -274,6 +280,7 @@ impl Connection {
             }
             (Source::Snapshot(snapshot, position), _) => {
                 let bytes = &snapshot.packets[*position..];
+                let bytes = &bytes[..bytes.len().min(FLUSH_BYTES)];
                 if bytes.is_empty() {
                     return Ok((0, 0));
                 }

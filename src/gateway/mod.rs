@@ -57,6 +57,8 @@ const MOLD_ASKS_MAX: usize = 64;
 /// Remarks that the history did not take yet: beyond, events wait.
 const BACKLOG: usize = 1 << 16;
 
+/// So many connections may wait to be taken; the kernel's somaxconn may be less.
+const BACKLOG_MAX: i32 = 4096;
 /// The longest text that a client is told why it is cut off.
 const DEBUG_BYTES: usize = 200;
 
@@ -516,6 +518,8 @@ const MOLD: u64 = DOORS - 3;
 fn listen(address: SocketAddr) -> Result<TcpListener, Fault> {
     let listener = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
+        // The library lets 128 wait: of a crowd that comes at once the others try again, later.
+        rustix::net::listen(&listener, BACKLOG_MAX)?;
         Ok(listener)
     });
     listener.map_err(|error| {

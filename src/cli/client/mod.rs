@@ -323,7 +323,9 @@ impl Tokens {
 }
 
 fn read_lines(lines: &Sender<String>) {
-    for line in io::stdin().lock().lines().map_while(Result::ok) {
+    // What is no text is no command, either, and is told as such.
+    for line in io::stdin().lock().split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
         if lines.send(line).is_err() {
             return;
         }

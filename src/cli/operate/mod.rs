@@ -27,7 +27,7 @@ struct Node {
     /// The node's admin address
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     admin: SocketAddr,
-    /// A file that holds a token of the node's admin_tokens; or set `RINGFRAME_ADMIN_TOKEN`
+    /// A file that holds a token of the node's `admin_tokens`; or set `RINGFRAME_ADMIN_TOKEN`
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
