@@ -65,8 +65,6 @@ enum Standing {
     Down {
         /// When to try.
         retry: u64,
-        /// When not to try any more.
-        give_up: u64,
     },
     /// It has asked to be let in.
     Asking,
@@ -87,6 +85,10 @@ struct Session {
     standing: Standing,
     /// Which of the targets it is at.
     target: usize,
+    /// Why the last try did not get it in, when there was one since it was last in.
+    failed: Option<String>,
+    /// When not to try any more, once it was in.
+    give_up: u64,
     heard: u64,
 }
 
@@ -122,8 +124,10 @@ impl Orders {
                     .ok_or_else(|| too_long(&format!("the user '{user}'"), 6))?,
                 name: SessionName::BLANK,
                 next: 0,
-                standing: Standing::Down { retry: 0, give_up: 0 },
+                standing: Standing::Down { retry: 0 },
                 target: 0,
+                failed: None,
+                give_up: 0,
                 heard: 0,
             });
         }
@@ -268,6 +272,7 @@ impl Orders {
         let wanted = std::mem::replace(&mut session.next, accepted.sequence);
         session.name = accepted.session;
         session.standing = Standing::In;
+        session.failed = None;
         if wanted == 0 {
             return;
         }
@@ -303,23 +308,63 @@ impl Orders {
                 self.let_in(links, index, &accepted, tally, now);
                 Ok(())
             }
-            FromServer::Rejected(why) => {
-                self.end(index);
-                Err(match why {
-                    LoginReject::NotAuthorized => {
-                        format!("{user} may not log in: see --users and --password")
-                    }
-                    LoginReject::SessionNotAvailable => format!(
-                        "{user}: the server lacks message {} of session '{}', or all of it",
-                        self.sessions[index].next, self.sessions[index].name
-                    ),
-                })
-            }
+            // This server lets it not in, or not yet: another may.
+            FromServer::Rejected(why) => Err(match why {
+                LoginReject::NotAuthorized => {
+                    format!("{user} may not log in: see --users and --password")
+                }
+                LoginReject::SessionNotAvailable => format!(
+                    "{user}: the server lacks message {} of session '{}', or all of it",
+                    self.sessions[index].next, self.sessions[index].name
+                ),
+            }),
             FromServer::End => {
                 self.end(index);
                 Err(format!("{user}: the server says that the session is over for good"))
             }
             FromServer::Debug(_) | FromServer::Heartbeat | FromServer::Data(_) => Ok(()),
+        }
+    }
+
+    /// A try did not get a session in, so the next is at the next target, at once or later. An
+    /// error when it never was in, and no target is left: nothing was measured, so nothing is lost.
+    fn go_on(&mut self, index: usize, why: String, retry: u64, now: u64) -> io::Result<()> {
+        let session = &mut self.sessions[index];
+        session.target += 1;
+        let is_round = session.target == self.targets.len();
+        session.target %= self.targets.len();
+        if session.next == 0 && is_round {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, why));
+        }
+        session.failed = Some(why);
+        let retry = if is_round { now + RETRY_NS } else { retry };
+        session.standing = Standing::Down { retry };
+        Ok(())
+    }
+
+    /// Tries to get a session in, unless the last try was in vain and time is up.
+    fn come_back(
+        &mut self,
+        links: &mut Links,
+        index: usize,
+        now: u64,
+        tally: &mut Tally,
+    ) -> io::Result<()> {
+        let session = &self.sessions[index];
+        if session.next > 0
+            && now > session.give_up
+            && let Some(why) = &session.failed
+        {
+            let user = session.username;
+            tally.wrong(Wrong::Unexpected, now, || {
+                format!("{user}: the connection was lost, and there is no other: {why}")
+            });
+            self.end(index);
+            return Ok(());
+        }
+        match self.connect(links, index, now) {
+            Ok(()) => Ok(()),
+            Err(why) => self.go_on(index, why, now, now),
         }
     }
 
@@ -406,46 +451,31 @@ impl Talk for Orders {
 
     fn cut(&mut self, index: usize, why: String, now: u64) -> io::Result<()> {
         let session = &mut self.sessions[index];
-        if session.next == 0 {
-            // It never was in: nothing was measured, so nothing is lost.
-            let target = &self.targets[session.target];
-            let user = session.username;
-            return Err(io::Error::other(format!("{target}: {user} did not get in: {why}")));
+        match session.standing {
+            Standing::Over => Ok(()),
+            Standing::In => {
+                session.give_up = now + self.give_up_ns;
+                session.standing = Standing::Down { retry: now };
+                Ok(())
+            }
+            Standing::Down { .. } | Standing::Asking => {
+                let (target, user) = (&self.targets[session.target], session.username);
+                let why = format!("{target}: {user} did not get in: {why}");
+                self.go_on(index, why, now + RETRY_NS, now)
+            }
         }
-        if session.standing != Standing::Over {
-            session.standing = Standing::Down { retry: now, give_up: now + self.give_up_ns };
-        }
-        Ok(())
     }
 
     fn upkeep(&mut self, links: &mut Links, now: u64, tally: &mut Tally) -> io::Result<()> {
         for index in 0..self.sessions.len() {
-            let session = &mut self.sessions[index];
+            let session = &self.sessions[index];
             match session.standing {
-                Standing::Down { retry, .. } if now < retry => {}
-                Standing::Down { give_up, .. } => {
-                    let is_first = session.next == 0;
-                    let Err(why) = self.connect(links, index, now) else { continue };
-                    let session = &mut self.sessions[index];
-                    session.target += 1;
-                    let is_round = session.target == self.targets.len();
-                    session.target %= self.targets.len();
-                    if is_first && is_round {
-                        return Err(io::Error::new(io::ErrorKind::NotConnected, why));
-                    }
-                    let retry = if is_round { now + RETRY_NS } else { now };
-                    session.standing = Standing::Down { retry, give_up };
-                    if !is_first && now > give_up {
-                        let user = session.username;
-                        self.end(index);
-                        tally.wrong(Wrong::Unexpected, now, || {
-                            format!("{user}: the connection was lost, and there is no other: {why}")
-                        });
-                    }
-                }
+                Standing::Down { retry } if now < retry => {}
+                Standing::Down { .. } => self.come_back(links, index, now, tally)?,
                 Standing::Asking | Standing::In if now > session.heard + SILENCE_NS => {
                     links.cut(index);
-                    self.cut(index, "the server said nothing for 15 s".into(), now)?;
+                    let seconds = SILENCE_NS / 1_000_000_000;
+                    self.cut(index, format!("the server said nothing for {seconds} s"), now)?;
                 }
                 Standing::In if now > links.link(index).wrote + HEARTBEAT_NS => {
                     write(links.link(index).outbox(), FromClient::Heartbeat);
