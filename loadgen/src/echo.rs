@@ -110,9 +110,15 @@ pub(crate) fn beside_echo<T>(
         let echo = scope.spawn(|| answer_all(far, &stop));
         let asked = ask(near);
         stop.store(true, Ordering::Relaxed);
-        // When the echo fails, the client sees no more than a closed connection.
-        echo.join().map_err(|_| io::Error::other("the echo thread panicked"))??;
-        asked
+        let echoed = echo.join().map_err(|_| io::Error::other("the echo thread panicked"))?;
+        match (asked, echoed) {
+            // A client that leaves before all is read resets its connections: what it found stands.
+            (asked, Ok(())) | (asked @ Ok(_), Err(_)) => asked,
+            // When the echo fails, the client sees no more than a closed connection.
+            (Err(seen), Err(cause)) => {
+                Err(io::Error::new(seen.kind(), format!("{seen}; the echo: {cause}")))
+            }
+        }
     })
 }
 
@@ -383,6 +389,22 @@ mod tests {
         assert_eq!((measured.answered, measured.repeated), (1, 1));
         let (_, measured) = heard(&[message(0), message(1), vec![0]].concat());
         assert_eq!((measured.answered, measured.unexpected), (2, 1));
+    }
+
+    /// A client that leaves with answers unread resets its connections, and the echo sees that
+    /// before it is told to stop.
+    #[test]
+    fn what_the_client_found_stands_when_the_echo_fails_after_it() {
+        let found = beside_echo(1, |streams| {
+            let mut stream = &streams[0];
+            stream.write_all(&[0; MESSAGE_BYTES])?;
+            // The answer is there, and nobody takes it.
+            stream.peek(&mut [0; 1])?;
+            drop(streams);
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(5)
+        });
+        assert_eq!(found.expect("what the client found"), 5);
     }
 
     #[test]
