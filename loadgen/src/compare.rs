@@ -100,7 +100,7 @@ impl Verdict {
                 // An interval shrinks with the root of the runs.
                 let wider = (high / low).ln() / 2.0 / bound.ln();
                 let needed = (runs as f64 * wider * wider).ceil();
-                Self::Unclear { runs_needed: (needed as usize).clamp(runs + 1, 1_000) }
+                Self::Unclear { runs_needed: (needed as usize).min(1_000).max(runs + 1) }
             }
         }
     }
@@ -320,5 +320,17 @@ impl fmt::Display for Comparison {
             writeln!(out, "\n{}", candidate.verdict(&self.baseline, self.bound))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_runs_and_more_are_borne() {
+        let noisy = Ratio { seen: 1.0, low: 0.5, high: 2.0 };
+        let verdict = Verdict::of(noisy, 1.05, 1_000);
+        assert_eq!(verdict, Verdict::Unclear { runs_needed: 1_001 });
     }
 }
