@@ -24,8 +24,12 @@ impl Group {
         order.get(order.len().saturating_sub(1) / 2).copied().unwrap_or(0)
     }
 
-    fn values(&self, metric: &Metric) -> Option<Vec<f64>> {
+    fn values(&self, metric: &Metric) -> Vec<f64> {
         self.runs.iter().map(metric.of).collect()
+    }
+
+    fn has_sweep(&self) -> bool {
+        self.runs.iter().any(|run| !run.sweep.is_empty())
     }
 
     fn wrong(&self) -> usize {
@@ -39,26 +43,28 @@ pub struct Metric {
     /// What to call it.
     pub name: &'static str,
     is_rate: bool,
-    of: fn(&Results) -> Option<f64>,
+    is_of_sweeps: bool,
+    of: fn(&Results) -> f64,
 }
 
-/// In the order to show them. A knee is only in sweeps.
+/// In the order to show them. Sweeps have a knee, 0 when no rate was held, and nothing else: the
+/// latency of their best step is that of another rate each time.
 const METRICS: [Metric; 6] = [
-    Metric::time("p50", |run| Some(run.measured.latency_ns.p50 as f64)),
-    Metric::time("p99", |run| Some(run.measured.latency_ns.p99 as f64)),
-    Metric::time("p99.9", |run| Some(run.measured.latency_ns.p99_9 as f64)),
-    Metric::time("max", |run| Some(run.measured.latency_ns.max as f64)),
-    Metric::rate("throughput", |run| Some(run.measured.answered_per_second)),
-    Metric::rate("knee", |run| run.knee().map(|step| step.answered_per_second)),
+    Metric::time("p50", |run| run.measured.latency_ns.p50 as f64),
+    Metric::time("p99", |run| run.measured.latency_ns.p99 as f64),
+    Metric::time("p99.9", |run| run.measured.latency_ns.p99_9 as f64),
+    Metric::time("max", |run| run.measured.latency_ns.max as f64),
+    Metric::rate("throughput", false, |run| run.measured.answered_per_second),
+    Metric::rate("knee", true, |run| run.knee().map_or(0.0, |step| step.answered_per_second)),
 ];
 
 impl Metric {
-    const fn time(name: &'static str, of: fn(&Results) -> Option<f64>) -> Self {
-        Self { name, is_rate: false, of }
+    const fn time(name: &'static str, of: fn(&Results) -> f64) -> Self {
+        Self { name, is_rate: false, is_of_sweeps: false, of }
     }
 
-    const fn rate(name: &'static str, of: fn(&Results) -> Option<f64>) -> Self {
-        Self { name, is_rate: true, of }
+    const fn rate(name: &'static str, is_of_sweeps: bool, of: fn(&Results) -> f64) -> Self {
+        Self { name, is_rate: true, is_of_sweeps, of }
     }
 
     /// A value with its unit.
@@ -181,8 +187,10 @@ impl Comparison {
 impl Candidate {
     fn new(baseline: &Group, candidate: &Group, bound: f64, seed: u64) -> Self {
         let runs = (baseline.runs.len(), candidate.runs.len());
-        let rows = METRICS.iter().filter_map(|metric| {
-            let (before, after) = (baseline.values(metric)?, candidate.values(metric)?);
+        let are_sweeps = baseline.has_sweep() || candidate.has_sweep();
+        let metrics = METRICS.iter().filter(|metric| metric.is_of_sweeps == are_sweeps);
+        let rows = metrics.map(|metric| {
+            let (before, after) = (baseline.values(metric), candidate.values(metric));
             let ratio = Ratio::of(&after, &before, seed);
             let (worse, bound) = match metric.is_rate {
                 false => (ratio, 1.0 + bound),
@@ -190,7 +198,7 @@ impl Candidate {
             };
             let verdict = Verdict::of(worse, bound, runs.0.min(runs.1));
             let (baseline, candidate) = (median(&before), median(&after));
-            Some(Row { metric, baseline, candidate, ratio, verdict })
+            Row { metric, baseline, candidate, ratio, verdict }
         });
         Self {
             name: candidate.name.clone(),

@@ -120,16 +120,32 @@ fn other_loads_and_hosts_are_named() {
     assert_eq!(*differences, [r#"sessions: "4" against "8""#]);
 }
 
+fn swept(name: &str, steps: usize, is_held: bool) -> Group {
+    let shape = Shape { median_ns: 9_400.0, stall: None, wrong: None, seed: 1 };
+    let mut run = sample::sweep(name, shape);
+    run.sweep.truncate(steps);
+    run.sweep.iter_mut().for_each(|step| step.held &= is_held);
+    Group { name: name.to_owned(), runs: vec![run; 5] }
+}
+
+/// A run that holds no rate must not hide the rest.
+#[test]
+fn a_knee_that_is_gone_is_a_regression() {
+    let (good, none) = (swept("good", 8, true), swept("none", 8, false));
+    let mut most = none.clone();
+    most.runs[0] = good.runs[0].clone();
+    let comparison = compared(good.clone(), none.clone());
+    assert_eq!(verdicts(&comparison), [Verdict::Regression], "{comparison}");
+    let comparison = compared(good.clone(), most);
+    let unclear = |verdict: &Verdict| matches!(verdict, Verdict::Unclear { .. });
+    assert!(matches!(&*verdicts(&comparison), [one] if unclear(one)), "{comparison}");
+    assert_eq!(verdicts(&compared(none, good)), [Verdict::Better]);
+}
+
 #[test]
 fn a_lower_knee_is_a_regression_of_sweeps() {
-    let swept = |name: &str, steps: usize| {
-        let shape = Shape { median_ns: 9_400.0, stall: None, wrong: None, seed: 1 };
-        let mut run = sample::sweep(name, shape);
-        run.sweep.truncate(steps);
-        Group { name: name.to_owned(), runs: vec![run; 5] }
-    };
-    let comparison = compared(swept("eight", 8), swept("six", 6));
-    let knee = comparison.candidates[0].rows.last().expect("rows");
+    let comparison = compared(swept("eight", 8, true), swept("six", 6, true));
+    let [knee] = &*comparison.candidates[0].rows else { panic!("{comparison}") };
     assert_eq!((knee.metric.name, knee.verdict), ("knee", Verdict::Regression), "{comparison}");
     assert!((knee.ratio.seen - 0.75).abs() < 1e-9);
 }
