@@ -11,7 +11,9 @@ if [[ $(cat "$home/installed" 2>/dev/null) != "$package" ]]; then
     if ! { python3 -m venv "$home" && "$home/bin/pip" install -q --disable-pip-version-check \
         --retries 1 --timeout 15 "$package"; } >"$home.log" 2>&1; then
         echo "SKIPPED, HdrHistogram reader: cannot install $package: $(tail -n 1 "$home.log")"
-        exit 0
+        # Elsewhere a machine may have no network; there it would hide what nobody looked at.
+        [[ -z ${CI:-} ]]
+        exit
     fi
     echo "$package" >"$home/installed"
 fi
