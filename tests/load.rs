@@ -21,14 +21,16 @@ fn options(serving: &Serving, flow: &str) -> Options {
     let options = Options::new(serving.addresses[0].to_string(), rate, Duration::from_secs(1));
     let length = Length::Count(MESSAGES);
     let pace = Pace { length, warm_up: Duration::from_millis(100), ..options.pace };
-    Options { source: flow.parse().unwrap(), is_polite: true, pace, ..options }
+    // However slow the machine is: what is wrong does not become right by waiting.
+    let patience = Some(Duration::from_mins(2));
+    Options { source: flow.parse().unwrap(), is_polite: true, pace, patience, ..options }
 }
 
 #[track_caller]
 fn complete(options: &Options) -> Outcome {
     let outcome = run(options).unwrap();
     let measured = &outcome.results.measured;
-    assert!(outcome.is_complete(), "{:?} {measured:?}", outcome.behind_ns);
+    assert!(outcome.is_complete(), "{measured:?}");
     assert_eq!(measured.sent, MESSAGES);
     assert_eq!(measured.answered + measured.silent, MESSAGES);
     assert_eq!(measured.latency_ns.count, measured.answered);

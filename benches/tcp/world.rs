@@ -71,7 +71,7 @@ impl Server {
         options.pace.length = length;
         options.pace.warm_up = Duration::from_millis(if smoke { 50 } else { 500 });
         options.is_polite = smoke;
-        options.patience = PATIENCE;
+        options.patience = Some(PATIENCE);
         options
     }
 }

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::echo::{self, MESSAGE_BYTES, beside_echo};
-use crate::engine::PATIENCE;
 use crate::latency::{Latencies, Summary};
 use crate::live::View;
+use crate::results::Measured;
 use crate::schedule::{Arrival, Length, Pace, Times};
 
 /// Far beyond what any machine sends.
 const ENDLESS: NonZeroU64 = NonZeroU64::new(1_000_000_000).expect("not zero");
 /// The pace at which single messages are compared: each is answered long before the next.
 const SINGLE: NonZeroU64 = NonZeroU64::new(2_000).expect("not zero");
+/// The slowest machine is done by then: what is measured is how long it takes, not whether.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,19 +59,33 @@ pub fn find(messages: u64, sessions: usize, single: Duration) -> io::Result<Ceil
         times,
         sessions,
         is_polite: false,
-        patience: PATIENCE,
         view: View::Quiet,
+        patience: Some(PATIENCE),
     };
     let many = times(pace(ENDLESS, Length::Count(messages)))?;
-    let many = echo::run(&options(many, sessions))?;
+    let many = whole(&options(many, sessions))?;
     let single = times(pace(SINGLE, Length::Time(single)))?;
-    let engine = echo::run(&options(single.clone(), 1))?;
+    let engine = whole(&options(single.clone(), 1))?;
     let bare = ping_pong(&single)?;
     Ok(Ceiling {
-        per_second: many.measured.answered_per_second,
-        engine: engine.measured.latency_ns,
+        per_second: many.answered_per_second,
+        engine: engine.latency_ns,
         bare: bare.summary(),
     })
+}
+
+/// A run of which nothing is missing: half of one would tell no limit.
+fn whole(options: &echo::Options) -> io::Result<Measured> {
+    let measured = echo::run(options)?.measured;
+    if measured.is_complete() {
+        return Ok(measured);
+    }
+    let Measured { answered, .. } = measured;
+    let wanted = options.times.due.len();
+    Err(io::Error::new(
+        ErrorKind::TimedOut,
+        format!("only {answered} of {wanted} messages came back in time; give a smaller --count"),
+    ))
 }
 
 /// The least that a client can do: wait, write, read.
@@ -99,6 +115,28 @@ fn ping_pong(times: &Times) -> io::Result<Latencies> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_was_given_up_is_no_limit() {
+        let pace = Pace {
+            arrival: Arrival::Constant,
+            rate: ENDLESS,
+            length: Length::Count(100_000),
+            warm_up: Duration::ZERO,
+            seed: 0,
+        };
+        let options = echo::Options {
+            target: None,
+            times: pace.times().expect("few"),
+            sessions: 2,
+            is_polite: false,
+            view: View::Quiet,
+            // No machine sends so many in a tenth of a millisecond.
+            patience: Some(Duration::ZERO),
+        };
+        let error = whole(&options).expect_err("far too fast");
+        assert!(error.to_string().contains("of 100000 messages came back"), "{error}");
+    }
 
     #[test]
     fn limits_are_found_for_all_messages() {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::clock::{WallTime, time_of_day};
 pub(crate) use crate::engine::now_or_zero;
-use crate::engine::{Engine, Links, Talk};
+use crate::engine::{Engine, Links, Talk, give_up};
 use crate::hiccup;
 use crate::live::{self, Live, View};
 use crate::results::Measured;
@@ -35,10 +35,11 @@ pub struct Options {
     pub sessions: usize,
     /// Sleeps where nothing is due, instead of polling.
     pub is_polite: bool,
-    /// How long after the end answers may still come, besides as much again as the run was long.
-    pub patience: Duration,
     /// How it is shown while it goes on.
     pub view: View,
+    /// How long after the end answers may still come; as long again as the run and 2 s when it is
+    /// not said.
+    pub patience: Option<Duration>,
 }
 
 /// What came of it.
@@ -52,15 +53,6 @@ pub struct Report {
     pub recorded: Recorded,
     /// How long a thread was kept from the clock meanwhile: when, and how long.
     pub hiccups: Vec<(u64, u64)>,
-    /// When the client gave up: how long the first unsent message had been due.
-    pub behind_ns: Option<u64>,
-}
-
-impl Report {
-    /// Whether all that was due was sent and answered, once.
-    pub fn is_complete(&self) -> bool {
-        self.measured.is_complete() && self.behind_ns.is_none()
-    }
 }
 
 /// Runs the client, with messages of one size and sessions that take turns.
@@ -76,14 +68,14 @@ pub(crate) fn run_like(
     messages: impl Iterator<Item = (usize, usize)>,
 ) -> io::Result<Report> {
     if let Some(target) = &options.target {
-        let mut engine = Engine::new(options.sessions, options.is_polite, options.patience)?;
+        let mut engine = Engine::new(options.sessions, options.is_polite)?;
         for link in 0..options.sessions {
             engine.links.connect(link, target)?;
         }
         return ask_all(options, engine, messages);
     }
     beside_echo(options.sessions, |streams| {
-        let mut engine = Engine::new(options.sessions, options.is_polite, options.patience)?;
+        let mut engine = Engine::new(options.sessions, options.is_polite)?;
         for (link, stream) in streams.into_iter().enumerate() {
             engine.links.put(link, stream)?;
         }
@@ -133,7 +125,7 @@ fn ask_all(
     let mut talk = Echoed { messages: messages.peekable(), asked, waiting: 0 };
     let Times { due, from, until } = &options.times;
     let (begun, begin) = (time_of_day(), engine.clock.now());
-    tally.begin(begin + from, begin + until);
+    tally.begin(begin + from, begin + until, options.times.measured());
     let over = AtomicBool::new(false);
     let (ended, hiccups) = std::thread::scope(|scope| {
         scope.spawn(|| live::show(&live, options.view, "echo", *until, &over));
@@ -143,18 +135,15 @@ fn ask_all(
             move || hiccup::watch(clock, over)
         });
         let due = due.iter().map(|at| begin + at);
-        let ended = engine.play(&mut talk, &mut tally, due, begin + until);
+        let patience = give_up(begin, *until, options.patience);
+        let ended = engine.play(&mut talk, &mut tally, due, patience);
         over.store(true, Ordering::Relaxed);
         talk.give_up(&mut tally, clock.now());
         ended.map(|ended| (ended, hiccups.join().unwrap_or_default()))
     })?;
-    Ok(Report {
-        begun,
-        measured: tally.measured(&hiccups, Vec::new()),
-        recorded: tally.recorded(),
-        hiccups,
-        behind_ns: ended.behind_ns,
-    })
+    let mut measured = tally.measured(&hiccups, Vec::new());
+    measured.behind_ns = ended.behind_ns();
+    Ok(Report { begun, measured, recorded: tally.recorded(), hiccups })
 }
 
 /// What one session asked.
@@ -334,8 +323,14 @@ mod tests {
         let (arrival, length) = (Arrival::Constant, Length::Time(duration));
         let pace = Pace { arrival, rate, length, warm_up: Duration::ZERO, seed: 0 };
         let times = pace.times().expect("few");
-        let (is_polite, patience) = (false, crate::engine::PATIENCE);
-        Options { target: None, times, sessions, is_polite, patience, view: View::Quiet }
+        Options {
+            target: None,
+            times,
+            sessions,
+            is_polite: false,
+            view: View::Quiet,
+            patience: Some(Duration::from_mins(1)),
+        }
     }
 
     #[test]
@@ -345,7 +340,7 @@ mod tests {
             let report = run(&Options { is_polite, ..options }).expect("loopback");
             assert_eq!((report.measured.sent, report.measured.answered), (2_000, 2_000));
             assert_eq!(report.measured.latency_ns.count, 2_000);
-            assert!(report.is_complete());
+            assert!(report.measured.is_complete());
         }
     }
 
@@ -354,13 +349,13 @@ mod tests {
     fn an_overload_shows_as_latency() {
         let report = run(&options(1_000_000_000, Duration::from_millis(1), 2)).expect("loopback");
         assert_eq!(report.measured.latency_ns.count, report.measured.answered);
-        assert_eq!(report.is_complete(), report.measured.answered == 1_000_000);
+        assert_eq!(report.measured.is_complete(), report.measured.answered == 1_000_000);
         assert!(report.measured.latency_ns.p50 > 1_000_000, "{:?}", report.measured.latency_ns);
     }
 
     fn heard(bytes: &[u8]) -> (Result<usize, String>, Measured) {
         let mut tally = Tally::new(Arc::default());
-        tally.begin(0, 1_000_000_000);
+        tally.begin(0, 1_000_000_000, 0);
         let mut links = Links::new(1).expect("an epoll");
         let messages = (0..).map(|_| (0, 16)).peekable();
         let mut talk = Echoed { messages, asked: vec![Asked::default()], waiting: 0 };

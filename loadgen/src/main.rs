@@ -1,7 +1,7 @@
 //! The `loadgen` binary: arguments in, a report out.
 //!
-//! Exit codes: 0 every message was answered, 1 some were not or a comparison found a regression,
-//! 2 wrong usage or a file that holds no results, 3 a fault.
+//! Exit codes: 0 every message was answered, 1 some were not, a sweep held no rate or a comparison
+//! found a regression, 2 wrong usage or a file that holds no results, 3 a fault.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -63,7 +63,7 @@ fn run(args: &RunArgs) -> Result<u8, RunError> {
     if outcome.rejections > 0 {
         eprintln!("loadgen: {} orders were rejected: no load like any other", outcome.rejections);
     }
-    Ok(verdict(&results.measured, outcome.behind_ns, outcome.is_complete()))
+    Ok(verdict(&results.measured, outcome.is_complete()))
 }
 
 fn echo(args: &EchoArgs) -> Result<u8, RunError> {
@@ -75,7 +75,7 @@ fn echo(args: &EchoArgs) -> Result<u8, RunError> {
     if let Some(out) = args.out() {
         write(out, &run::echo_results(&options, &args.pace(), &report), &report.recorded, None)?;
     }
-    Ok(verdict(&report.measured, report.behind_ns, report.is_complete()))
+    Ok(verdict(&report.measured, report.measured.is_complete()))
 }
 
 fn sweep(args: &SweepArgs) -> Result<u8, RunError> {
@@ -143,13 +143,16 @@ fn counts(measured: &Measured) {
     }
 }
 
-fn verdict(measured: &Measured, behind_ns: Option<u64>, is_complete: bool) -> u8 {
+fn verdict(measured: &Measured, is_complete: bool) -> u8 {
     for error in &measured.errors {
         eprintln!("loadgen: {error}");
     }
-    if let Some(behind_ns) = behind_ns {
-        let behind = duration(behind_ns);
-        eprintln!("loadgen: the target could not keep up: given up {behind} behind; lower --rate");
+    if let Some(behind_ns) = measured.behind_ns {
+        let (behind, unsent) = (duration(behind_ns), measured.unsent);
+        eprintln!(
+            "loadgen: the target could not keep up: given up {behind} behind, with {unsent} \
+             messages unsent; lower --rate"
+        );
     }
     if is_complete { 0 } else { NO }
 }

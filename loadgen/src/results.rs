@@ -67,6 +67,12 @@ pub struct Measured {
     pub service_ns: Summary,
     /// Messages that went out.
     pub sent: u64,
+    /// Messages that were due and never went out, because the run was given up.
+    #[serde(default)]
+    pub unsent: u64,
+    /// When it was given up: how long the first unsent message had been due.
+    #[serde(default)]
+    pub behind_ns: Option<u64>,
     /// Messages that were answered.
     pub answered: u64,
     /// Messages that never were.
@@ -102,9 +108,10 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Whether every message was answered once, by what was expected.
+    /// Whether every message that was due was sent, and answered once, by what was expected.
     pub fn is_complete(&self) -> bool {
-        self.lost == 0 && self.repeated == 0 && self.unexpected == 0
+        let is_sent = self.unsent == 0 && self.behind_ns.is_none();
+        is_sent && self.lost == 0 && self.repeated == 0 && self.unexpected == 0
     }
 }
 

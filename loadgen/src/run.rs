@@ -11,8 +11,7 @@ use jiff::Timestamp;
 
 use crate::clock::{WallTime, time_of_day};
 use crate::echo;
-pub use crate::engine::PATIENCE;
-use crate::engine::{Ended, Engine, open_files_max};
+use crate::engine::{Ended, Engine, give_up, open_files_max};
 use crate::hiccup;
 use crate::host;
 use crate::live::{self, Live, View};
@@ -22,7 +21,7 @@ use crate::results::{FORMAT, Fact, Measured, Results};
 use crate::schedule::{Arrival, Length, Pace, Times};
 use crate::server;
 use crate::source::Source;
-use crate::tally::{Recorded, Tally};
+use crate::tally::{Recorded, Tally, Wrong};
 
 /// How long the sessions may take to get in.
 const LOGIN: Duration = Duration::from_secs(30);
@@ -51,8 +50,6 @@ pub struct Options {
     pub keep_orders: bool,
     /// Sleep where nothing is due, instead of polling.
     pub is_polite: bool,
-    /// How long after the end answers may still come, besides as much again as the run was long.
-    pub patience: Duration,
     /// How it is shown while it goes on.
     pub view: View,
     /// Counts the target's messages for whoever holds another hand of it.
@@ -61,6 +58,9 @@ pub struct Options {
     pub record: Option<PathBuf>,
     /// Where the server says what it is.
     pub admin: Option<SocketAddr>,
+    /// How long after the end answers may still come; as long again as the run and 2 s when it is
+    /// not said.
+    pub patience: Option<Duration>,
 }
 
 impl Options {
@@ -86,11 +86,11 @@ impl Options {
             echo: false,
             keep_orders: false,
             is_polite: false,
-            patience: PATIENCE,
             view: View::Quiet,
             live: Arc::default(),
             record: None,
             admin: None,
+            patience: None,
         }
     }
 }
@@ -132,8 +132,6 @@ pub struct Outcome {
     pub recorded: Recorded,
     /// The echo's.
     pub echo: Option<Recorded>,
-    /// When it was given up: how long the first unsent message had been due.
-    pub behind_ns: Option<u64>,
     /// How many orders the server rejected.
     pub rejections: u64,
 }
@@ -142,7 +140,7 @@ impl Outcome {
     /// Whether all that was due was sent, and answered as it must be; the echo's too.
     pub fn is_complete(&self) -> bool {
         let echo = self.results.echo.as_ref().is_none_or(Measured::is_complete);
-        self.behind_ns.is_none() && self.results.measured.is_complete() && echo
+        self.results.measured.is_complete() && echo
     }
 }
 
@@ -188,7 +186,8 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
     let floor = if options.echo { Some(floor(options, &script, &times)?) } else { None };
     let mut playing = Playing::new(options, &script, begun)?;
     let (ended, hiccups) = playing.play(options, script, &times)?;
-    let measured = playing.tally.measured(&hiccups, playing.orders.kinds());
+    let mut measured = playing.tally.measured(&hiccups, playing.orders.kinds());
+    measured.behind_ns = ended.behind_ns();
     Ok(Outcome {
         results: Results {
             format: FORMAT,
@@ -204,7 +203,6 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
         },
         recorded: playing.tally.recorded(),
         echo: floor.map(|floor| floor.recorded),
-        behind_ns: ended.behind_ns,
         rejections: playing.orders.rejections(),
     })
 }
@@ -240,8 +238,8 @@ fn floor(options: &Options, script: &Script, times: &Times) -> Result<echo::Repo
         times: times.clone(),
         sessions,
         is_polite: options.is_polite,
-        patience: options.patience,
         view: options.view,
+        patience: options.patience,
     };
     echo::run_like(&like, script.ops.iter().map(|op| (owner(op), wire_bytes(op))))
         .map_err(|error| RunError::Fault(format!("the bare echo on loopback: {error}")))
@@ -261,7 +259,7 @@ impl Playing {
         // A hundredth of a second apart they differ, for months.
         let run = Timestamp::try_from(begun).unwrap_or_default().as_millisecond() as u64 / 10;
         let orders = Orders::new(&options.login, script, run).map_err(RunError::Usage)?;
-        let engine = Engine::new(options.login.users.len(), options.is_polite, options.patience)
+        let engine = Engine::new(options.login.users.len(), options.is_polite)
             .map_err(|error| RunError::Fault(format!("cannot make an epoll: {error}")))?;
         Ok(Self { engine, orders, tally, live })
     }
@@ -280,7 +278,7 @@ impl Playing {
         self.orders.load(ops);
         let begin = self.engine.clock.now();
         let Times { due, from, until } = times;
-        self.tally.begin(begin + from, begin + until);
+        self.tally.begin(begin + from, begin + until, times.measured());
         // Due at the end, they are not measured.
         let sessions = options.login.users.len();
         let last = std::iter::repeat_n(*until, sessions);
@@ -294,16 +292,21 @@ impl Playing {
                 let over = &over;
                 move || hiccup::watch(clock, over)
             });
-            let ended = engine.play(orders, tally, due, begin + until);
+            let patience = give_up(begin, *until, options.patience);
+            let ended = engine.play(orders, tally, due, patience);
             over.store(true, Ordering::Relaxed);
             (ended, hiccups.join().unwrap_or_default())
         });
         let ended = ended.map_err(|error| fault(&error))?;
-        let is_whole = ended.behind_ns.is_none() && self.tally.wrongs() == 0;
+        let is_whole = ended == Ended::Settled && self.tally.wrongs() == 0;
         if is_whole && !options.keep_orders {
             let mut ops = self.orders.cancels();
             ops.extend(self.orders.last_orders(1));
-            self.at_once(ops, FILL, "take back what rests")?;
+            // What was measured stands.
+            if let Err(error) = self.at_once(ops, FILL, "take back what rests") {
+                let now = self.engine.clock.now();
+                self.tally.wrong(Wrong::Unexpected, now, || error.to_string());
+            }
         }
         self.orders.give_up(self.engine.clock.now(), &mut self.tally);
         self.orders.log_out(&mut self.engine.links, self.engine.clock.now());
@@ -322,10 +325,13 @@ impl Playing {
         self.orders.load(ops);
         let end = now + time.as_nanos() as u64;
         let ended = self.engine.play(&mut self.orders, &mut self.tally, due, end);
-        if ended.map_err(|error| fault(&error))?.behind_ns.is_some() {
-            return Err(RunError::Fault(format!("the server took too long to {what}")));
+        match ended.map_err(|error| fault(&error))? {
+            Ended::Settled => Ok(()),
+            Ended::Late { .. } => {
+                Err(RunError::Fault(format!("the server took longer than {time:?} to {what}")))
+            }
+            Ended::GaveUp { why, .. } => Err(RunError::Fault(format!("cannot {what}: {why}"))),
         }
-        Ok(())
     }
 }
 

@@ -107,6 +107,12 @@ impl Times {
         let until = due.last().map_or(0, |last| last + 1);
         Self { due, from: nanos(warm_up).min(until), until }
     }
+
+    /// How many are measured.
+    pub fn measured(&self) -> u64 {
+        let before = |end: u64| self.due.partition_point(|at| *at < end);
+        (before(self.until) - before(self.from)) as u64
+    }
 }
 
 impl Pace {

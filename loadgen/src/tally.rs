@@ -58,6 +58,8 @@ pub struct Tally {
     slice_ns: u64,
     slices: Vec<Slice>,
     service: Latencies,
+    /// What the schedule has in the measured part.
+    wanted: u64,
     sent: u64,
     answered: u64,
     silent: u64,
@@ -80,6 +82,7 @@ impl Tally {
             slice_ns: u64::MAX,
             slices: Vec::new(),
             service: Latencies::new(),
+            wanted: 0,
             sent: 0,
             answered: 0,
             silent: 0,
@@ -94,9 +97,10 @@ impl Tally {
         }
     }
 
-    /// Messages count that are due from `from` until `until`. All room is taken here, so that
-    /// recording in that time allocates nothing.
-    pub fn begin(&mut self, from: u64, until: u64) {
+    /// Messages count that are due from `from` until `until`: so many are `wanted`. All room is
+    /// taken here, so that recording in that time allocates nothing.
+    pub fn begin(&mut self, from: u64, until: u64, wanted: u64) {
+        self.wanted = wanted;
         self.from = from;
         self.until = until;
         self.slice_ns = (until.saturating_sub(from) / SLICES).max(SLICE_NS_MIN);
@@ -223,6 +227,8 @@ impl Tally {
             latency_ns: recorded.latencies.summary(),
             service_ns: self.service.summary(),
             sent: self.sent,
+            unsent: self.wanted.saturating_sub(self.sent),
+            behind_ns: None,
             answered: self.answered,
             lost: self.lost,
             repeated: self.repeated,
@@ -230,7 +236,7 @@ impl Tally {
             silent: self.silent,
             resent: self.resent,
             reconnected: self.reconnected,
-            wanted_per_second: per_second(self.sent, seconds),
+            wanted_per_second: per_second(self.wanted, seconds),
             answered_per_second: per_second(self.answered, whole),
             seconds,
             curve: recorded.latencies.curve(),
@@ -274,7 +280,7 @@ mod tests {
 
     fn tally() -> Tally {
         let mut tally = Tally::new(Arc::default());
-        tally.begin(0, 1_000 * MS);
+        tally.begin(0, 1_000 * MS, 1_000);
         tally
     }
 
@@ -325,9 +331,23 @@ mod tests {
     }
 
     #[test]
+    fn what_never_went_out_was_wanted_all_the_same() {
+        let mut tally = tally();
+        for number in 0..600 {
+            let sent = Sent { due: number * MS, out: number * MS };
+            tally.sent(sent);
+            tally.answered(sent, number * MS);
+        }
+        let measured = tally.measured(&[], Vec::new());
+        assert_eq!((measured.sent, measured.unsent), (600, 400));
+        assert_eq!(measured.wanted_per_second as u64, 1_000);
+        assert!(!measured.is_complete());
+    }
+
+    #[test]
     fn what_was_due_before_is_checked_but_not_recorded() {
         let mut tally = Tally::new(Arc::default());
-        tally.begin(10 * MS, 20 * MS);
+        tally.begin(10 * MS, 20 * MS, 0);
         let early = Sent { due: 10 * MS - 1, out: 11 * MS };
         tally.sent(early);
         tally.answered(early, 12 * MS);

@@ -87,7 +87,7 @@ fn load(args: &DemoArgs, address: &str) -> Options {
     options.source = "mix:add=50,cancel=30,replace=15,take=5".parse().expect("it is a mix");
     options.pace.length = Length::Count(args.messages);
     options.login.give_up = PATIENCE;
-    options.patience = PATIENCE;
+    options.patience = Some(PATIENCE);
     options.echo = true;
     // The node has the cores.
     options.is_polite = true;

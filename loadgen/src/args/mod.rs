@@ -11,7 +11,7 @@ use loadgen::echo;
 use loadgen::live::View;
 use loadgen::orders::Login;
 use loadgen::orders::script::{Listed, demo_instruments};
-use loadgen::run::{DEMO_PASSWORD, DEMO_USERS, Options, PATIENCE, demo_users};
+use loadgen::run::{DEMO_PASSWORD, DEMO_USERS, Options, demo_users};
 use loadgen::schedule::{Arrival, Length, Pace, Times};
 use loadgen::source::Source;
 use loadgen::sweep::{self, Limit};
@@ -267,8 +267,8 @@ impl EchoArgs {
             times,
             sessions: usize::from(self.common.sessions),
             is_polite: self.common.polite,
-            patience: PATIENCE,
             view: self.common.view(),
+            patience: None,
         })
     }
 }
@@ -301,11 +301,11 @@ impl RunArgs {
             echo: self.echo,
             keep_orders: self.keep_orders,
             is_polite: self.common.polite,
-            patience: PATIENCE,
             view: self.common.view(),
             live: Arc::default(),
             record: self.record.clone(),
             admin: self.admin,
+            patience: None,
         })
     }
 

@@ -1,5 +1,5 @@
-//! The loop that sends what is due and hears what comes: one thread, no allocation, no waiting but
-//! where it is asked to be polite.
+//! The loop that sends what is due and hears what comes: one thread, no allocation as long as the
+//! server keeps up, no waiting but where it is asked to be polite.
 
 use std::io;
 use std::iter::Peekable;
@@ -19,8 +19,9 @@ const BATCH: usize = 64;
 const UPKEEP_NS: u64 = 50_000_000;
 /// A polite sender wakes so much before a message is due, and spins for the rest.
 const WAKE_EARLY_NS: u64 = 80_000;
-/// How long after the end answers may still come, where nobody says otherwise.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How long after the end answers may still come, besides as long again as the run, where nobody
+/// says otherwise.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What is said over the links, and what the answers mean.
 pub(crate) trait Talk {
@@ -48,9 +49,9 @@ pub(crate) trait Talk {
     /// Whether nothing is being waited for.
     fn is_settled(&self) -> bool;
 
-    /// Whether it cannot go on.
-    fn has_given_up(&self) -> bool {
-        false
+    /// Why it cannot go on, when it cannot.
+    fn given_up(&self) -> Option<&str> {
+        None
     }
 }
 
@@ -61,43 +62,66 @@ pub(crate) struct Engine {
     /// Sleeps where nothing is due, instead of polling.
     pub(crate) is_polite: bool,
     /// How long after the end answers may still come, besides as much again as the run was long.
-    pub(crate) patience: Duration,
     /// Whether some socket did not take all that was for it.
     is_backlogged: bool,
 }
 
 /// How a part of a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
-    /// For how long the first unsent message had been due, when it was given up.
-    pub(crate) behind_ns: Option<u64>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// All was sent, and nothing is waited for.
+    Settled,
+    /// Time was up.
+    Late {
+        /// For how long the first unsent message had been due; `None` when all were sent.
+        behind_ns: Option<u64>,
+    },
+    /// It could not go on.
+    GaveUp {
+        /// The reason.
+        why: String,
+        /// As above.
+        behind_ns: Option<u64>,
+    },
+}
+
+impl Ended {
+    pub(crate) fn behind_ns(&self) -> Option<u64> {
+        match self {
+            Self::Settled => None,
+            Self::Late { behind_ns } | Self::GaveUp { behind_ns, .. } => *behind_ns,
+        }
+    }
+}
+
+/// When to give up what begins at `begin` and is due for so long: after `patience`, or else after as
+/// much time again, and a little.
+pub(crate) fn give_up(begin: u64, long: u64, patience: Option<Duration>) -> u64 {
+    let patience = patience.map_or(long.saturating_add(nanos(GRACE)), nanos);
+    begin.saturating_add(long).saturating_add(patience)
 }
 
 impl Engine {
-    pub(crate) fn new(links: usize, is_polite: bool, patience: Duration) -> io::Result<Self> {
+    pub(crate) fn new(links: usize, is_polite: bool) -> io::Result<Self> {
         Ok(Self {
             clock: Clock::start(),
             links: Links::new(links)?,
             is_polite,
-            patience,
             is_backlogged: false,
         })
     }
 
-    /// Sends all that is due when it is due, and goes on until everything is settled; gives up when
-    /// that takes twice as long as it is due, and its patience.
+    /// Sends all that is due when it is due, and goes on until everything is settled; gives up at
+    /// `give_up`.
     pub(crate) fn play(
         &mut self,
         talk: &mut impl Talk,
         tally: &mut Tally,
         due: impl Iterator<Item = u64>,
-        end: u64,
+        give_up: u64,
     ) -> io::Result<Ended> {
         let mut due = due.peekable();
-        let begun = self.clock.now();
-        let length = end.saturating_sub(begun);
-        let give_up = end.saturating_add(length).saturating_add(nanos(self.patience));
-        let mut upkeep = begun;
+        let mut upkeep = self.clock.now();
         loop {
             let now = self.clock.now();
             let sent = self.send(talk, tally, &mut due, now)?;
@@ -107,9 +131,16 @@ impl Engine {
                 self.flush_all(talk, now)?;
                 upkeep = now + UPKEEP_NS;
             }
-            let is_done = due.peek().is_none() && talk.is_settled();
-            if is_done || now > give_up || talk.has_given_up() {
-                return Ok(Ended { behind_ns: due.peek().map(|at| now.saturating_sub(*at)) });
+            if due.peek().is_none() && talk.is_settled() {
+                return Ok(Ended::Settled);
+            }
+            let given_up = talk.given_up();
+            if given_up.is_some() || now > give_up {
+                let behind_ns = due.peek().map(|at| now.saturating_sub(*at));
+                return Ok(given_up.map_or(Ended::Late { behind_ns }, |why| Ended::GaveUp {
+                    why: why.to_owned(),
+                    behind_ns,
+                }));
             }
             if sent + heard > 0 {
                 continue;
@@ -185,5 +216,74 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Says nothing, and waits for ever, or until it cannot go on.
+    struct Waits {
+        is_settled: bool,
+        why: Option<&'static str>,
+    }
+
+    impl Talk for Waits {
+        fn ask(&mut self, _: &mut Links, _: u64, _: u64, _: &mut Tally) -> Option<usize> {
+            None
+        }
+
+        fn hear(
+            &mut self,
+            _: &mut Links,
+            _: usize,
+            bytes: &[u8],
+            _: u64,
+            _: &mut Tally,
+        ) -> Result<usize, String> {
+            Ok(bytes.len())
+        }
+
+        fn cut(&mut self, _: usize, _: String, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn upkeep(&mut self, _: &mut Links, _: u64, _: &mut Tally) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn is_settled(&self) -> bool {
+            self.is_settled
+        }
+
+        fn given_up(&self) -> Option<&str> {
+            self.why
+        }
+    }
+
+    fn ended(is_settled: bool, why: Option<&'static str>, due: &[u64], give_up: u64) -> Ended {
+        let mut engine = Engine::new(0, false).expect("an epoll");
+        let mut tally = Tally::new(Arc::default());
+        let due = due.iter().copied();
+        engine.play(&mut Waits { is_settled, why }, &mut tally, due, give_up).expect("no sockets")
+    }
+
+    #[test]
+    fn what_is_not_finished_does_not_count_as_finished() {
+        assert_eq!(ended(true, None, &[], u64::MAX), Ended::Settled);
+        assert_eq!(ended(false, None, &[], 1), Ended::Late { behind_ns: None });
+        assert!(ended(true, None, &[0], 1).behind_ns().is_some());
+        let gave_up = Ended::GaveUp { why: "it is over".into(), behind_ns: None };
+        assert_eq!(ended(false, Some("it is over"), &[], u64::MAX), gave_up);
+    }
+
+    #[test]
+    fn patience_is_what_was_given_or_as_long_again() {
+        assert_eq!(give_up(5, 10, Some(Duration::from_nanos(3))), 18);
+        assert_eq!(give_up(5, 10, None), 25 + 2_000_000_000);
+        assert_eq!(give_up(5, 10, Some(Duration::MAX)), u64::MAX);
     }
 }

@@ -106,8 +106,8 @@ pub(crate) struct Orders {
     book: Book,
     ops: Vec<Op>,
     next: usize,
-    /// Whether a session is over for good.
-    is_over: bool,
+    /// Why a session is over for good, when one is.
+    over: Option<String>,
 }
 
 impl Orders {
@@ -148,7 +148,7 @@ impl Orders {
             book,
             ops: Vec::new(),
             next: 0,
-            is_over: false,
+            over: None,
         })
     }
 
@@ -319,8 +319,9 @@ impl Orders {
                 ),
             }),
             FromServer::End => {
-                self.end(index);
-                Err(format!("{user}: the server says that the session is over for good"))
+                let why = format!("{user}: the server says that the session is over for good");
+                self.end(index, why.clone());
+                Err(why)
             }
             FromServer::Debug(_) | FromServer::Heartbeat | FromServer::Data(_) => Ok(()),
         }
@@ -356,10 +357,9 @@ impl Orders {
             && let Some(why) = &session.failed
         {
             let user = session.username;
-            tally.wrong(Wrong::Unexpected, now, || {
-                format!("{user}: the connection was lost, and there is no other: {why}")
-            });
-            self.end(index);
+            let why = format!("{user}: the connection was lost, and there is no other: {why}");
+            tally.wrong(Wrong::Unexpected, now, || why.clone());
+            self.end(index, why);
             return Ok(());
         }
         match self.connect(links, index, now) {
@@ -368,9 +368,9 @@ impl Orders {
         }
     }
 
-    fn end(&mut self, index: usize) {
+    fn end(&mut self, index: usize, why: String) {
         self.sessions[index].standing = Standing::Over;
-        self.is_over = true;
+        self.over = Some(why);
     }
 
     fn connect(&mut self, links: &mut Links, index: usize, now: u64) -> Result<(), String> {
@@ -491,7 +491,7 @@ impl Talk for Orders {
         self.book.waiting() == 0 && self.sessions.iter().all(is_in)
     }
 
-    fn has_given_up(&self) -> bool {
-        self.is_over
+    fn given_up(&self) -> Option<&str> {
+        self.over.as_deref()
     }
 }

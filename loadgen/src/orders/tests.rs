@@ -24,7 +24,7 @@ struct Desk {
 
 fn desk() -> Desk {
     let mut tally = Tally::new(Arc::default());
-    tally.begin(0, 1_000_000_000);
+    tally.begin(0, 1_000_000_000, 0);
     Desk { book: Book::new(Names::new(NAMES), 10, 2), tally }
 }
 
@@ -190,6 +190,8 @@ enum Manner {
     Repeats,
     /// Does not answer every hundredth order.
     Swallows,
+    /// Ends the session for good at the first cancel.
+    Ends,
 }
 
 /// A server for one session, which accepts all and forgets nothing: every answer by its number.
@@ -241,6 +243,11 @@ fn serve_one(
                     for answer in answers.iter().skip(sequence as usize - 1) {
                         say(FromServer::Data(answer));
                     }
+                }
+                FromClient::Data([b'X', ..]) if manner == Manner::Ends => {
+                    say(FromServer::End);
+                    let _ = stream.write_all(&output);
+                    return false;
                 }
                 FromClient::Data(message) => {
                     let is_last = match manner {
@@ -307,6 +314,7 @@ fn one_session(address: String) -> Options {
         pace: Pace { length: Length::Count(1_000), warm_up: Duration::ZERO, ..options.pace },
         keep_orders: true,
         is_polite: true,
+        patience: Some(Duration::from_mins(1)),
         ..options
     };
     options.login.users = demo_users(1);
@@ -317,7 +325,7 @@ fn one_session(address: String) -> Options {
 fn played(manner: Manner) -> Measured {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
     let address = listener.local_addr().expect("bound").to_string();
-    let options = one_session(address);
+    let options = Options { keep_orders: manner != Manner::Ends, ..one_session(address) };
     std::thread::scope(|scope| {
         scope.spawn(|| serve(&listener, manner));
         run(&options).expect("it logs in").results.measured
@@ -418,6 +426,14 @@ fn wrong_servers_are_found_wrong() {
     assert!(repeats.repeated >= 9 && repeats.lost == 0, "{repeats:?}");
     let swallows = played(Manner::Swallows);
     assert!(swallows.lost >= 9 && swallows.repeated == 0, "{swallows:?}");
+}
+
+#[test]
+fn figures_stand_when_what_rests_cannot_be_taken_back() {
+    let measured = played(Manner::Ends);
+    assert_eq!((measured.sent, measured.answered), (1_000, 1_000));
+    assert!(measured.errors[0].contains("take back what rests"), "{:?}", measured.errors);
+    assert!(!measured.is_complete());
 }
 
 #[test]

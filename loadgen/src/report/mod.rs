@@ -158,16 +158,24 @@ fn heading(title: &str, full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
 
 /// The sentence that decides whether the rest is worth reading.
 fn completeness(measured: &Measured) -> String {
-    let Measured { sent, lost, repeated, unexpected, .. } = measured;
-    let sent = text::count(*sent);
+    let Measured { sent, unsent, lost, repeated, unexpected, .. } = measured;
+    let all = text::count(sent + unsent);
     if measured.is_complete() {
-        return format!("each of {sent} messages was answered once");
+        return format!("each of {all} messages was answered once");
     }
-    let wrong = [("lost", lost), ("repeated", repeated), ("unexpected", unexpected)];
+    let wrong = [
+        ("never sent", unsent),
+        ("lost", lost),
+        ("repeated", repeated),
+        ("unexpected", unexpected),
+    ];
     let wrong = wrong.iter().filter(|(_, count)| **count > 0);
     let wrong: Vec<String> =
         wrong.map(|(name, all)| format!("{} {name}", text::count(**all))).collect();
-    format!("<strong class=\"bad\">{sent} messages, of which {}</strong>", wrong.join(", "))
+    if wrong.is_empty() {
+        return format!("<strong class=\"bad\">{all} messages, and then given up</strong>");
+    }
+    format!("<strong class=\"bad\">{all} messages, of which {}</strong>", wrong.join(", "))
 }
 
 fn section(id: &str, title: &str, about: &str, out: &mut String) -> fmt::Result {

@@ -125,6 +125,8 @@ fn measured(shape: Shape) -> Measured {
         latency_ns: all.summary(),
         service_ns: service.summary(),
         sent: all.count(),
+        unsent: 0,
+        behind_ns: None,
         answered: all.count(),
         lost: 0,
         repeated: 0,
