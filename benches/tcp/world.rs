@@ -80,7 +80,7 @@ impl Server {
 pub(crate) fn play(options: &Options) -> Outcome {
     let outcome = run::run(options).unwrap_or_else(|error| panic!("{error}"));
     let measured = &outcome.results.measured;
-    assert!(outcome.is_complete(), "{:?} {:?}", outcome.behind_ns, measured.errors);
+    assert!(outcome.is_complete(), "{:?} {:?}", measured.behind_ns, measured.errors);
     assert_eq!(outcome.rejections, 0, "{:?}", measured.kinds);
     outcome
 }
