@@ -37,7 +37,7 @@ pub struct Config {
     pub mold: Option<SocketAddr>,
     /// Where datagrams that got lost are asked for.
     pub mold_requests: SocketAddr,
-    /// What hides and proves the bytes of both.
+    /// What hides and proves the bytes of all three.
     pub tls: Tls,
     /// How clients are treated.
     pub sessions: Sessions,

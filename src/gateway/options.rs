@@ -18,7 +18,7 @@ pub struct GatewayOptions {
     pub glimpse: SocketAddr,
     /// Market data in datagrams, too.
     pub mold: Option<MoldOptions>,
-    /// Both inside TLS; plain without.
+    /// All three inside TLS; plain without.
     pub tls: Option<Arc<Acceptor>>,
     /// More connections than this are closed at once.
     pub connections_max: usize,
