@@ -70,7 +70,7 @@ pub(crate) fn run_like(
     if let Some(target) = &options.target {
         let mut engine = Engine::new(options.sessions, options.is_polite)?;
         for link in 0..options.sessions {
-            engine.links.connect(link, target)?;
+            engine.links.put(link, TcpStream::connect(target)?)?;
         }
         return ask_all(options, engine, messages);
     }

@@ -2,12 +2,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// What one link holds back while its socket is full. Beyond it messages wait in the schedule,
 /// where they cost nothing and keep their intended times.
@@ -15,14 +15,13 @@ const OUTBOX_BYTES_MAX: usize = 64 * 1024;
 /// So many links are found ready at once.
 const EVENTS: usize = 256;
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-/// How long an address may take to answer a connection: where many come at once, a request that
-/// found the queue full goes out again after a second.
-const CONNECT: Duration = Duration::from_millis(1_500);
 
 /// One connection, or the place of one.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     stream: Option<TcpStream>,
+    /// The other side has not said yet whether there is a connection.
+    is_connecting: bool,
     outbox: Vec<u8>,
     /// The beginning of a message whose rest has not come.
     rest: Vec<u8>,
@@ -34,6 +33,10 @@ impl Link {
     /// A connection of nobody yet.
     pub(crate) fn new() -> Self {
         Self { outbox: Vec::with_capacity(OUTBOX_BYTES_MAX), ..Self::default() }
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.is_connecting
     }
 
     /// Whether a message of this length can be taken.
@@ -51,7 +54,9 @@ impl Link {
     /// Gives bytes to the socket, and says whether it took all.
     #[inline]
     pub(crate) fn flush(&mut self, now: u64) -> io::Result<bool> {
-        let Some(stream) = &mut self.stream else { return Ok(true) };
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.is_connecting) else {
+            return Ok(true);
+        };
         if !self.outbox.is_empty() {
             let written = now_or_zero(stream.write(&self.outbox))?;
             if written == self.outbox.len() {
@@ -94,27 +99,34 @@ impl Links {
         &mut self.all[index]
     }
 
-    /// Connects a link's place to an address.
-    pub(crate) fn connect(&mut self, index: usize, address: &str) -> io::Result<()> {
-        let mut failed = io::Error::new(ErrorKind::NotFound, "this name stands for no address");
-        for address in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, CONNECT) {
-                Ok(stream) => return self.put(index, stream),
-                Err(error) => failed = error,
-            }
+    /// Begins to connect a link's place to an address, without waiting: others are being measured.
+    /// What is put into its outbox goes out when the connection is there; if there is none, reading
+    /// says why.
+    pub(crate) fn connect(&mut self, index: usize, address: SocketAddr) -> io::Result<()> {
+        let is_old = address.is_ipv4();
+        let family = if is_old { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(failed)
+        self.add(index, socket.into(), EventFlags::IN | EventFlags::OUT)?;
+        self.all[index].is_connecting = true;
+        Ok(())
     }
 
     /// Puts a connection into a link's place.
     pub(crate) fn put(&mut self, index: usize, stream: TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        self.watch(index, &stream)?;
-        let link = &mut self.all[index];
-        link.outbox.clear();
-        link.rest.clear();
-        link.stream = Some(stream);
+        self.add(index, stream, EventFlags::IN)
+    }
+
+    fn add(&mut self, index: usize, stream: TcpStream, events: EventFlags) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        epoll::add(&self.epoll, &stream, EventData::new_u64(index as u64), events)?;
+        self.cut(index);
+        self.all[index].stream = Some(stream);
         Ok(())
     }
 
@@ -128,6 +140,7 @@ impl Links {
     pub(crate) fn cut(&mut self, index: usize) {
         // Closing takes it out of the epoll too.
         self.all[index].stream = None;
+        self.all[index].is_connecting = false;
         self.all[index].outbox.clear();
         self.all[index].rest.clear();
     }
@@ -193,6 +206,12 @@ impl Links {
     fn read_into(&mut self, index: usize, buffer: &mut [u8]) -> Result<usize, String> {
         let link = &mut self.all[index];
         let Some(stream) = &mut link.stream else { return Ok(0) };
+        if std::mem::take(&mut link.is_connecting) {
+            // It has an answer, which reading tells; from now on only what comes is of interest.
+            let number = EventData::new_u64(index as u64);
+            epoll::modify(&self.epoll, &*stream, number, EventFlags::IN)
+                .map_err(|error| error.to_string())?;
+        }
         let rest = link.rest.len();
         match stream.read(&mut buffer[rest..]) {
             Ok(0) => Err("the other side hung up".to_owned()),
@@ -224,4 +243,55 @@ pub(crate) fn open_files_max() -> u64 {
     // If not, the old limit stands, and is what is said.
     let _ = setrlimit(Resource::Nofile, limit);
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A host that says nothing to those who would connect, as one that is dead.
+    pub(crate) fn dead() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .expect("a socket");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        rustix::net::bind(&socket, &any).expect("loopback");
+        rustix::net::listen(&socket, 0).expect("loopback");
+        let address = rustix::net::getsockname(&socket).expect("bound");
+        let address = SocketAddr::try_from(address).expect("of IP");
+        // Its queue is full as soon as one has to wait.
+        let wait = Duration::from_millis(200);
+        let full = std::iter::from_fn(|| TcpStream::connect_timeout(&address, wait).ok());
+        let full = full.collect();
+        (socket, address, full)
+    }
+
+    #[test]
+    fn nobody_waits_for_a_host_that_does_not_answer() {
+        let (_socket, address, _full) = dead();
+        let mut links = Links::new(1).expect("an epoll");
+        links.connect(0, address).expect("it has only begun");
+        links.link(0).outbox().push(1);
+        assert_eq!(links.look().expect("an epoll"), 0);
+        assert!(links.link(0).flush(1).expect("nothing to do") && links.link(0).is_connecting());
+    }
+
+    #[test]
+    fn what_was_said_early_goes_out_when_the_connection_is_there() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+        let mut links = Links::new(1).expect("an epoll");
+        links.connect(0, listener.local_addr().expect("bound")).expect("it has only begun");
+        links.link(0).outbox().push(7);
+        while links.look().expect("an epoll") == 0 {}
+        links.read(0, |_, bytes| Ok(bytes.len())).expect("connected");
+        assert!(links.link(0).flush(1).expect("connected"));
+        let (mut stream, _) = listener.accept().expect("loopback");
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("sent");
+        assert_eq!(byte, [7]);
+        assert_eq!(links.look().expect("an epoll"), 0, "room to write is of no interest any more");
+    }
 }

@@ -11,6 +11,9 @@ use crate::tally::Tally;
 
 pub(crate) use link::{Links, now_or_zero, open_files_max};
 
+#[cfg(test)]
+pub(crate) use link::tests::dead;
+
 mod link;
 
 /// So many messages are put into outboxes before sockets get them.

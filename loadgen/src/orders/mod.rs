@@ -2,6 +2,7 @@
 //! own numbers, that come back with them when a connection is lost.
 
 use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use ringframe_wire::ouch::{self, Outbound, time_in_force};
@@ -32,6 +33,8 @@ mod tests;
 const HEARTBEAT_NS: u64 = 1_000_000_000;
 /// A server that said nothing for so long is gone.
 const SILENCE_NS: u64 = 15_000_000_000;
+/// How long a host may take to answer a connection.
+const CONNECT_NS: u64 = 2_000_000_000;
 /// How long to wait between two tries to connect again.
 const RETRY_NS: u64 = 100_000_000;
 
@@ -46,6 +49,27 @@ pub struct Login {
     pub password: String,
     /// How long to try to come back after a lost connection.
     pub give_up: Duration,
+}
+
+/// An address, and how it was given.
+#[derive(Clone, Debug)]
+struct Target {
+    name: String,
+    address: SocketAddr,
+}
+
+/// All addresses of all names: looked up before the run, because that may take any time.
+fn resolve(names: &[String]) -> Result<Vec<Target>, String> {
+    let mut targets = Vec::new();
+    for name in names {
+        let addresses = name.to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
+        let before = targets.len();
+        targets.extend(addresses.map(|address| Target { name: name.clone(), address }));
+        if targets.len() == before {
+            return Err(format!("{name}: this name stands for no address"));
+        }
+    }
+    Ok(targets)
 }
 
 /// Bytes of a command on the wire.
@@ -94,7 +118,7 @@ struct Session {
 
 /// The orders of a script, in the words of the protocol.
 pub(crate) struct Orders {
-    targets: Vec<String>,
+    targets: Vec<Target>,
     password: Password,
     give_up_ns: u64,
     sessions: Vec<Session>,
@@ -137,7 +161,7 @@ impl Orders {
         // Last orders are entered twice: before and after what is left is canceled.
         let book = Book::new(names, places.len() + 2 * sessions.len(), sessions.len());
         Ok(Self {
-            targets: login.targets.clone(),
+            targets: resolve(&login.targets)?,
             password,
             give_up_ns: nanos(login.give_up),
             sessions,
@@ -327,9 +351,9 @@ impl Orders {
         }
     }
 
-    /// A try did not get a session in, so the next is at the next target, at once or later. An
+    /// A try did not get a session in, so the next is at the next target, after a round of all a little later. An
     /// error when it never was in, and no target is left: nothing was measured, so nothing is lost.
-    fn go_on(&mut self, index: usize, why: String, retry: u64, now: u64) -> io::Result<()> {
+    fn go_on(&mut self, index: usize, why: String, now: u64) -> io::Result<()> {
         let session = &mut self.sessions[index];
         session.target += 1;
         let is_round = session.target == self.targets.len();
@@ -338,7 +362,7 @@ impl Orders {
             return Err(io::Error::new(io::ErrorKind::NotConnected, why));
         }
         session.failed = Some(why);
-        let retry = if is_round { now + RETRY_NS } else { retry };
+        let retry = if is_round { now + RETRY_NS } else { now };
         session.standing = Standing::Down { retry };
         Ok(())
     }
@@ -364,7 +388,7 @@ impl Orders {
         }
         match self.connect(links, index, now) {
             Ok(()) => Ok(()),
-            Err(why) => self.go_on(index, why, now, now),
+            Err(why) => self.go_on(index, why, now),
         }
     }
 
@@ -375,8 +399,8 @@ impl Orders {
 
     fn connect(&mut self, links: &mut Links, index: usize, now: u64) -> Result<(), String> {
         let session = &mut self.sessions[index];
-        let target = &self.targets[session.target];
-        links.connect(index, target).map_err(|error| format!("{target}: {error}"))?;
+        let Target { name, address } = &self.targets[session.target];
+        links.connect(index, *address).map_err(|error| format!("{name}: {error}"))?;
         let login = LoginRequest {
             username: session.username,
             password: self.password,
@@ -459,9 +483,9 @@ impl Talk for Orders {
                 Ok(())
             }
             Standing::Down { .. } | Standing::Asking => {
-                let (target, user) = (&self.targets[session.target], session.username);
+                let (target, user) = (&self.targets[session.target].name, session.username);
                 let why = format!("{target}: {user} did not get in: {why}");
-                self.go_on(index, why, now + RETRY_NS, now)
+                self.go_on(index, why, now)
             }
         }
     }
@@ -472,6 +496,14 @@ impl Talk for Orders {
             match session.standing {
                 Standing::Down { retry } if now < retry => {}
                 Standing::Down { .. } => self.come_back(links, index, now, tally)?,
+                Standing::Asking
+                    if links.link(index).is_connecting() && now > session.heard + CONNECT_NS =>
+                {
+                    links.cut(index);
+                    let seconds = CONNECT_NS / 1_000_000_000;
+                    let why = format!("no answer to a connection within {seconds} s");
+                    self.cut(index, why, now)?;
+                }
                 Standing::Asking | Standing::In if now > session.heard + SILENCE_NS => {
                     links.cut(index);
                     let seconds = SILENCE_NS / 1_000_000_000;

@@ -445,3 +445,11 @@ fn where_nobody_listens_there_are_no_results() {
     let error = run(&Options::new(address.clone(), rate, Duration::from_millis(10)));
     assert!(matches!(&error, Err(RunError::Fault(why)) if why.contains(&address)), "{error:?}");
 }
+
+#[test]
+fn a_host_that_does_not_answer_is_left() {
+    let (_socket, address, _full) = crate::engine::dead();
+    let error = run(&one_session(address.to_string()));
+    let is_said = |why: &str| why.contains("no answer to a connection");
+    assert!(matches!(&error, Err(RunError::Fault(why)) if is_said(why)), "{error:?}");
+}
