@@ -97,8 +97,8 @@ impl Ended {
     }
 }
 
-/// When to give up what begins at `begin` and is due for so long: after `patience`, or else after as
-/// much time again, and a little.
+/// When to give up what begins at `begin` and is due for so long: after `patience`, or else after
+/// as much time again, and a little.
 pub(crate) fn give_up(begin: u64, long: u64, patience: Option<Duration>) -> u64 {
     let patience = patience.map_or(long.saturating_add(nanos(GRACE)), nanos);
     begin.saturating_add(long).saturating_add(patience)

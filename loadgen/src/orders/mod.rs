@@ -351,8 +351,9 @@ impl Orders {
         }
     }
 
-    /// A try did not get a session in, so the next is at the next target, after a round of all a little later. An
-    /// error when it never was in, and no target is left: nothing was measured, so nothing is lost.
+    /// A try did not get a session in, so the next is at the next target, after a round of all a
+    /// little later. An error when it never was in, and no target is left: nothing was measured, so
+    /// nothing is lost.
     fn go_on(&mut self, index: usize, why: String, now: u64) -> io::Result<()> {
         let session = &mut self.sessions[index];
         session.target += 1;

@@ -95,7 +95,8 @@ impl Script {
     }
 
     /// Where each order is, by its number: the first half of the sessions buys, the other sells, so
-    /// that nobody meets itself; one session alone does both, and may. A replace is its order's owner's.
+    /// that nobody meets itself; one session alone does both, and may. A replace is its order's
+    /// owner's.
     pub fn places(&self, sessions: usize) -> Vec<Place> {
         let buyers = (sessions / 2).max(1);
         let sellers = if sessions > 1 { buyers..sessions } else { 0..1 };
