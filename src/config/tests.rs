@@ -135,11 +135,15 @@ fn wrong_values_say_where_and_what_is_right() {
         ("[tls]\nclients = \"a\"", "tls.clients needs them"),
         ("[tls]\nkey = \"\"", "node.toml:2: tls.key: it is empty: name a file, or use off"),
         ("admin = \"127.0.0.1:9001\"", "listen and admin are both 127.0.0.1:9001"),
+        (
+            "admin = \"0.0.0.0:1\"",
+            "admin is 0.0.0.0:1, which other machines can reach, and nobody n",
+        ),
     ] {
         let error = refused(text);
         assert!(error.contains(says), "{text}: {error}");
     }
-    assert!(read("listen = \"[::1]:1\"\nadmin = \"0.0.0.0:1\"").is_ok());
+    assert!(read("listen = \"[::1]:1\"\nadmin = \"0.0.0.0:1\"\nadmin_tokens = \"t\"").is_ok());
     assert!(read("listen = \"0.0.0.0:1\"\nusers = \"list\"").is_ok());
     assert!(read("admin = \"127.0.0.1:0\"\nlisten = \"127.0.0.1:0\"").is_ok());
     let error = Config::load(None, &[("at", "noon")]).unwrap_err().to_string();
