@@ -62,7 +62,8 @@ impl Receiver {
 }
 
 fn requests_of(line: &str) -> SocketAddr {
-    line.rsplit(' ').next().unwrap().parse().unwrap()
+    let (_, at) = line.split_once("requests for them at ").unwrap();
+    at.split(',').next().unwrap().parse().unwrap()
 }
 
 #[test]
