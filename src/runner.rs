@@ -33,7 +33,7 @@ const SPIN_NANOS: u64 = 20_000;
 /// without a system call of theirs.
 const YIELD_NANOS: u64 = 100_000;
 /// Then it sleeps until rung, but no longer than this: so late is what nobody rings for, such as a
-/// deadline. Each look costs 30 to 45 µs with its waking, so fifty a second 0.15 to 0.2 % of a core.
+/// deadline. Each look costs 30 to 45 µs with its waking, so fifty a second cost 0.2 % of a core.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
 
 /// What a group does while it finds nothing to do.

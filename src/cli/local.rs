@@ -57,6 +57,24 @@ pub(super) enum Talk {
     Clients,
 }
 
+/// Opens a node, and shows meanwhile how far it is.
+fn recover(
+    stores: &Stores<MappedStorage>,
+    options: &NodeOptions,
+    clock: Clock,
+    admin: Option<&Admin>,
+) -> Result<Node<Exchange, MappedStorage>, Fault> {
+    let mut bar = None;
+    let mut told = |applied: Sequence, last: Sequence| {
+        let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", last.0));
+        bar.reached(applied.0);
+        if let Some(admin) = admin {
+            admin.recovering(applied, last);
+        }
+    };
+    Node::open(stores, options, clock.now(), &mut told)
+}
+
 impl Local {
     /// Recovers, says so on standard error, and starts.
     pub(super) fn start(args: &NodeArgs, talk: &Talk) -> Result<Self, Failure> {
@@ -77,17 +95,7 @@ impl Local {
         let stores = Stores::mapped(&config.data);
         let options =
             NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
-        let mut bar = None;
-        let mut told = |applied: Sequence, last: Sequence| {
-            let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", last.0));
-            bar.reached(applied.0);
-            if let Some(admin) = &admin {
-                admin.recovering(applied, last);
-            }
-        };
-        let node =
-            Node::<Exchange, MappedStorage>::open(&stores, &options, clock.now(), &mut told)?;
-        drop(bar);
+        let node = recover(&stores, &options, clock, admin.as_ref())?;
         say(&config, &node.start);
         let opening = if args.empty { Vec::new() } else { opening(&stores, &node.start)? };
         let groups = |stages: Vec<Box<dyn Stage>>| {

@@ -1,8 +1,8 @@
 //! Format version 1, pinned: today's code writes these bytes for these frames, and reads them.
 //!
 //! The files are hex dumps, so that a change shows in a review. `RINGFRAME_BLESS=1 cargo test -p
-//! ringframe-journal --test journal golden` writes them anew: only ever right for a new format version, in
-//! a directory of its own, because journals written before must stay readable.
+//! ringframe-journal --test journal golden` writes them anew: only ever right for a new format
+//! version, in a directory of its own, because journals written before must stay readable.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The journal as its users meet it: on simulated disks that lose, tear and refuse, and on real ones.
-//! One program, because linking one for each subject took longer than most of them run.
+//! The journal as its users meet it: on simulated disks that lose, tear and refuse, and on real
+//! ones. One program, because linking one for each subject took longer than most of them run.
 
 mod common;
 mod disks;
