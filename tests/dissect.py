@@ -244,15 +244,16 @@ def talk(program, capture, directory):
     mold = Datagrams(capture)
     serve = [program, "serve", "--data", directory / "data", "--release", "journaled",
              "--listen", "127.0.0.1:0", "--market-data", "127.0.0.1:0", "--admin", "off",
+             "--glimpse", "127.0.0.1:0",
              "--mold", f"127.0.0.1:{mold.port}", "--mold-requests", "127.0.0.1:0"]
     with (directory / "serve.err").open("w") as errors:
         server = subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
         line = server.stdout.readline()
         ports = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
-        if len(ports) != 4:
+        if len(ports) != 5:
             sys.exit(f"serve: {line}{(directory / 'serve.err').read_text()}")
-        orders, market, _, requests = ports
+        orders, market, _, _, requests = ports
         server.stdout.readline()
         relay = Relay(capture, orders)
         one, other = (["client", "--target", relay.address, "--sequence", "1", "--user", user]

@@ -50,9 +50,12 @@ def main():
     if total.get_total_count() != expected["count"] or expected["count"] == 0:
         fail(f"{total.get_total_count()} latencies in the log, {expected['count']} in the summary")
     for name, percentile in NAMES.items():
-        if total.get_value_at_percentile(percentile) != expected[name]:
-            read = total.get_value_at_percentile(percentile)
-            fail(f"{name} is {read} in the log, {expected[name]} in the summary")
+        # Where a percentile falls between two latencies, implementations round to one or the other.
+        one = 100 / expected["count"]
+        ranks = [max(percentile - one, 0), percentile, min(percentile + one, 100)]
+        read = [total.get_value_at_percentile(rank) for rank in ranks]
+        if expected[name] not in read:
+            fail(f"{name} is about {read[1]} in the log, {expected[name]} in the summary")
     rows, footer = percentile_file(directory / "latency.hgrm")
     if rows != sorted(rows) or rows[-1][2] != expected["count"]:
         fail("the percentile file does not rise to all latencies")
