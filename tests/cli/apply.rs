@@ -6,10 +6,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::program::PROGRAM;
+
 const LINES: usize = 3_000;
 
 fn ringframe(arguments: &[&str], data: &Path, input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringframe"))
+    let mut child = Command::new(PROGRAM)
         .args(arguments)
         .arg("--data")
         .arg(data)
@@ -100,7 +102,7 @@ fn a_line_that_is_no_command_ends_it_after_the_ones_before() {
 #[test]
 fn when_nobody_reads_its_output_it_ends_what_it_took_and_says_no() {
     let directory = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ringframe"))
+    let mut child = Command::new(PROGRAM)
         .args(["apply", "--data"])
         .arg(directory.path())
         .stdin(Stdio::piped())

@@ -8,10 +8,7 @@ use std::process::Stdio;
 
 use ringframe::wire::itch::{Day, Message};
 
-use program::{Done, ringframe, run};
-
-#[allow(dead_code, reason = "other tests use the rest")]
-mod program;
+use crate::program::{Done, ringframe, run};
 
 const DAY: &str = r#"{"change_state":{"symbol":"AAPL","state":"pre_open"}}
 {"change_state":{"symbol":"AAPL","state":"open"}}

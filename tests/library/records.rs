@@ -1,7 +1,7 @@
 //! The exchange's records, pinned: the files under `tests/golden/exchange/` are what journals and
 //! event logs hold, `docs/FORMATS.md` draws them, and today's code writes and reads them.
 //!
-//! `RINGFRAME_BLESS=1 cargo test --test records` writes the files anew: only ever right for a new
+//! `RINGFRAME_BLESS=1 cargo test --test library records` writes the files anew: only ever right for a new
 //! schema version, in files of its own, because records written before must stay readable.
 
 use std::fmt::{Debug, Write as _};
@@ -22,7 +22,7 @@ use ringframe::exchange::reject::{Reject, Rejected, Why};
 use ringframe::record::{Record, RecordError};
 use zerocopy::TryFromBytes;
 
-const FORMATS: &str = include_str!("../docs/FORMATS.md");
+const FORMATS: &str = include_str!("../../docs/FORMATS.md");
 
 const TOKEN: Token = Token::number(0x1112_1314_2122_2324);
 const OTHER: Token = Token::number(0x3132_3334_4142_4344);

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ringframe");
+use crate::program::PROGRAM;
+
 /// The smallest segment that holds the largest frame.
 const SEGMENT_BYTES: &str = "73728";
 

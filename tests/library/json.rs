@@ -17,7 +17,7 @@ use ringframe::exchange_json::{View, parse_command, write_command, write_event};
 use ringframe::logic::{Moment, Nanos, Outbox, Sequence, step};
 use ringframe::record::Record;
 
-const PAGE: &str = include_str!("../docs/JSON.md");
+const PAGE: &str = include_str!("../../docs/JSON.md");
 
 /// The lines of JSON below a heading of the page.
 fn shown(heading: &str) -> Vec<&'static str> {

@@ -4,12 +4,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use program::{Serving, apply, orders};
+use crate::program::{Serving, apply, orders};
 use ringframe::client::{Feed, Login};
 use ringframe::wire::mold::{Datagram, Request, Said, Session};
-
-#[allow(dead_code, reason = "other tests use the rest")]
-mod program;
 
 /// No datagram on loopback takes longer, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

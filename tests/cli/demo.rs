@@ -3,11 +3,13 @@
 use std::fs;
 use std::process::Command;
 
+use crate::program::PROGRAM;
+
 #[test]
 fn the_demo_ends_with_a_verdict_and_leaves_its_report() {
     let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let out = home.path().join("out");
-    let output = Command::new(env!("CARGO_BIN_EXE_ringframe"))
+    let output = Command::new(PROGRAM)
         .args(["demo", "--kills", "1", "--messages", "5000", "--out"])
         .arg(&out)
         .output()

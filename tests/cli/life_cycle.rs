@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use program::{Serving, apply, orders, ringframe, run};
+use crate::program::{Serving, apply, orders, ringframe, run};
 use ringframe::config::SETTINGS;
 use ringframe::exchange::demo;
 use ringframe::exchange_json::write_command;
@@ -16,8 +16,6 @@ use ringframe::journal::MappedStorage;
 use ringframe::journal::storage::Storage;
 use rustix::process::Signal;
 use serde_json::Value;
-
-mod program;
 
 const SMALL: [&str; 4] = ["--set", "segment_bytes=256KiB", "--set", "event_segment_bytes=256KiB"];
 /// What a new journal holds: the version, and the demo exchange.

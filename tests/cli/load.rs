@@ -8,10 +8,7 @@ use std::time::Duration;
 use loadgen::run::{Options, Outcome, demo_users, run};
 use loadgen::schedule::{Arrival, Length, Pace};
 
-use program::Serving;
-
-#[allow(dead_code, reason = "other tests use the rest")]
-mod program;
+use crate::program::Serving;
 
 const MESSAGES: u64 = 2_000;
 

@@ -5,8 +5,10 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::program::PROGRAM;
+
 fn ringframe(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ringframe")).args(args).output().unwrap()
+    Command::new(PROGRAM).args(args).output().unwrap()
 }
 
 fn text(output: &Output) -> String {

@@ -1,6 +1,5 @@
 //! The numbered messages of sessions and the market: made live, counted after a restart, and made
 //! again from the middle of the log, they are the same.
-#![allow(clippy::disallowed_methods, reason = "the bench's world looks at the clock")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,14 +14,7 @@ use ringframe::release::ReleasePolicy;
 use ringframe::streams::{Checkpoint, Day, Index, Listener, Mark, Past, Stream, Tally, open};
 use ringframe::wire::soup::FromServer;
 
-use world::{Commands, World};
-
-#[path = "../benches/exchange/commands.rs"]
-#[allow(dead_code, reason = "the exchange's bench uses the rest")]
-mod commands;
-#[path = "../benches/pipeline/world.rs"]
-#[allow(dead_code, reason = "the pipeline's bench uses the rest")]
-mod world;
+use crate::world::{self, Commands, World};
 
 /// Every message of every stream, day by day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

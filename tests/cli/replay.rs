@@ -10,14 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::LazyLock;
 
-use program::{Done, PROGRAM, Serving, apply, orders, ringframe, run};
+use crate::program::{Done, PROGRAM, Serving, apply, orders, ringframe, run};
 use ringframe::journal::frame::{Decoded, decode};
 use ringframe::journal::{Append, Frame, FrameRef, Journal, MappedStorage, Options, Reader};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-
-mod program;
 
 const SMALL: [&str; 4] = ["--set", "segment_bytes=256KiB", "--set", "event_segment_bytes=256KiB"];
 

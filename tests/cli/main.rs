@@ -1,0 +1,14 @@
+//! The real program as a user meets it, a module for each of its commands: output, exit codes, and
+//! what it leaves behind.
+
+mod apply;
+mod demo;
+mod doctor;
+mod feed;
+mod journal;
+mod life_cycle;
+mod load;
+mod mold;
+#[path = "../program/mod.rs"]
+mod program;
+mod replay;
