@@ -122,7 +122,7 @@ fn ask_all(
     let live = std::sync::Arc::new(Live::default());
     let mut tally = Tally::new(std::sync::Arc::clone(&live));
     let asked = vec![Asked::default(); options.sessions];
-    let mut talk = Echoed { messages: messages.peekable(), asked, waiting: 0 };
+    let mut talk = Echoed { messages: messages.peekable(), asked, waiting: 0, answered: 0 };
     let Times { due, from, until } = &options.times;
     let (begun, begin) = (time_of_day(), engine.clock.now());
     tally.begin(begin + from, begin + until, options.times.measured());
@@ -143,6 +143,7 @@ fn ask_all(
     })?;
     let mut measured = tally.measured(&hiccups, Vec::new());
     measured.behind_ns = ended.behind_ns();
+    measured.given_up = ended.given_up();
     Ok(Report { begun, measured, recorded: tally.recorded(), hiccups })
 }
 
@@ -160,6 +161,7 @@ struct Echoed<I: Iterator<Item = (usize, usize)>> {
     messages: std::iter::Peekable<I>,
     asked: Vec<Asked>,
     waiting: u64,
+    answered: u64,
 }
 
 impl<I: Iterator<Item = (usize, usize)>> Echoed<I> {
@@ -215,6 +217,7 @@ impl<I: Iterator<Item = (usize, usize)>> Talk for Echoed<I> {
             }
             asked.pending.pop_front();
             self.waiting -= 1;
+            self.answered += 1;
             tally.answered(sent, now);
             taken += length;
         }
@@ -230,12 +233,12 @@ impl<I: Iterator<Item = (usize, usize)>> Talk for Echoed<I> {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("the echo: {why}")))
     }
 
-    fn upkeep(&mut self, _: &mut Links, _: u64, _: &mut Tally) -> io::Result<()> {
+    fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<()> {
         Ok(())
     }
 
-    fn is_settled(&self) -> bool {
-        self.waiting == 0
+    fn awaited(&self) -> Option<u64> {
+        (self.waiting > 0).then_some(self.answered)
     }
 }
 
@@ -358,7 +361,7 @@ mod tests {
         tally.begin(0, 1_000_000_000, 0);
         let mut links = Links::new(1).expect("an epoll");
         let messages = (0..).map(|_| (0, 16)).peekable();
-        let mut talk = Echoed { messages, asked: vec![Asked::default()], waiting: 0 };
+        let mut talk = Echoed { messages, asked: vec![Asked::default()], waiting: 0, answered: 0 };
         talk.ask(&mut links, 0, 5, &mut tally);
         talk.ask(&mut links, 0, 5, &mut tally);
         let taken = talk.hear(&mut links, 0, bytes, 9, &mut tally);

@@ -1,7 +1,7 @@
 //! The `loadgen` binary: arguments in, a report out.
 //!
-//! Exit codes: 0 every message was answered, 1 some were not, a sweep held no rate or a comparison
-//! found a regression, 2 wrong usage or a file that holds no results, 3 a fault.
+//! Exit codes: 0 every message was answered, 1 some or all were not, a sweep held no rate or a
+//! comparison found a regression, 2 wrong usage or a file that holds no results, 3 a fault.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("loadgen: {error}");
             ExitCode::from(match error {
+                RunError::Silent(_) => NO,
                 RunError::Usage(_) => USAGE,
                 RunError::Fault(_) => FAULT,
             })
@@ -147,7 +148,9 @@ fn verdict(measured: &Measured, is_complete: bool) -> u8 {
     for error in &measured.errors {
         eprintln!("loadgen: {error}");
     }
-    if let Some(behind_ns) = measured.behind_ns {
+    if let Some(why) = &measured.given_up {
+        eprintln!("loadgen: given up: {why}");
+    } else if let Some(behind_ns) = measured.behind_ns {
         let (behind, unsent) = (duration(behind_ns), measured.unsent);
         eprintln!(
             "loadgen: the target could not keep up: given up {behind} behind, with {unsent} \

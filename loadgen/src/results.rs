@@ -73,6 +73,10 @@ pub struct Measured {
     /// When it was given up: how long the first unsent message had been due.
     #[serde(default)]
     pub behind_ns: Option<u64>,
+    /// Why it ended before its time, when it did: a `silent` server, or a session that found no way
+    /// back.
+    #[serde(default)]
+    pub given_up: Option<String>,
     /// Messages that were answered.
     pub answered: u64,
     /// Messages that never were.
@@ -110,7 +114,7 @@ pub struct Measured {
 impl Measured {
     /// Whether every message that was due was sent, and answered once, by what was expected.
     pub fn is_complete(&self) -> bool {
-        let is_sent = self.unsent == 0 && self.behind_ns.is_none();
+        let is_sent = self.unsent == 0 && self.behind_ns.is_none() && self.given_up.is_none();
         is_sent && self.lost == 0 && self.repeated == 0 && self.unexpected == 0
     }
 }

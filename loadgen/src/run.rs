@@ -11,14 +11,14 @@ use jiff::Timestamp;
 
 use crate::clock::{WallTime, time_of_day};
 use crate::echo;
-use crate::engine::{Ended, Engine, give_up, open_files_max};
+use crate::engine::{Ended, Engine, SILENCE, give_up, open_files_max};
 use crate::hiccup;
 use crate::host;
 use crate::live::{self, Live, View};
 use crate::orders::script::{Listed, Script, demo_instruments};
 use crate::orders::{Login, Orders, file, wire_bytes};
 use crate::results::{FORMAT, Fact, Measured, Results};
-use crate::schedule::{Arrival, Length, Pace, Times};
+use crate::schedule::{Arrival, Length, Pace, Times, nanos};
 use crate::server;
 use crate::source::Source;
 use crate::tally::{Recorded, Tally, Wrong};
@@ -61,6 +61,8 @@ pub struct Options {
     /// How long after the end answers may still come; as long again as the run and 2 s when it is
     /// not said.
     pub patience: Option<Duration>,
+    /// How long a server may answer nothing at all while answers are waited for.
+    pub silence: Duration,
 }
 
 impl Options {
@@ -91,6 +93,7 @@ impl Options {
             record: None,
             admin: None,
             patience: None,
+            silence: SILENCE,
         }
     }
 }
@@ -110,13 +113,15 @@ pub fn demo_users(count: usize) -> Vec<String> {
 pub enum RunError {
     /// What was asked for cannot be.
     Usage(String),
+    /// The server took the connections and answered nothing.
+    Silent(String),
     /// Something broke before anything was measured.
     Fault(String),
 }
 
 impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Usage(text) | Self::Fault(text)) = self;
+        let (Self::Usage(text) | Self::Silent(text) | Self::Fault(text)) = self;
         f.write_str(text)
     }
 }
@@ -188,6 +193,7 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
     let (ended, hiccups) = playing.play(options, script, &times)?;
     let mut measured = playing.tally.measured(&hiccups, playing.orders.kinds());
     measured.behind_ns = ended.behind_ns();
+    measured.given_up = ended.given_up();
     Ok(Outcome {
         results: Results {
             format: FORMAT,
@@ -259,8 +265,9 @@ impl Playing {
         // A hundredth of a second apart they differ, for months.
         let run = Timestamp::try_from(begun).unwrap_or_default().as_millisecond() as u64 / 10;
         let orders = Orders::new(&options.login, script, run).map_err(RunError::Usage)?;
-        let engine = Engine::new(options.login.users.len(), options.is_polite)
+        let mut engine = Engine::new(options.login.users.len(), options.is_polite)
             .map_err(|error| RunError::Fault(format!("cannot make an epoll: {error}")))?;
+        engine.silence_ns = nanos(options.silence);
         Ok(Self { engine, orders, tally, live })
     }
 
@@ -323,12 +330,18 @@ impl Playing {
         let now = self.engine.clock.now();
         let due = std::iter::repeat_n(now, ops.len());
         self.orders.load(ops);
-        let end = now + time.as_nanos() as u64;
+        // One who is silent is found so before time is up.
+        let time = time.max(Duration::from_nanos(self.engine.silence_ns.saturating_mul(2)));
+        let end = now.saturating_add(nanos(time));
         let ended = self.engine.play(&mut self.orders, &mut self.tally, due, end);
         match ended.map_err(|error| fault(&error))? {
             Ended::Settled => Ok(()),
             Ended::Late { .. } => {
                 Err(RunError::Fault(format!("the server took longer than {time:?} to {what}")))
+            }
+            ended @ Ended::Silent { .. } => {
+                let why = ended.given_up().unwrap_or_default();
+                Err(RunError::Silent(format!("{why}, when it was to {what}")))
             }
             Ended::GaveUp { why, .. } => Err(RunError::Fault(format!("cannot {what}: {why}"))),
         }

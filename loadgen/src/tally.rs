@@ -229,6 +229,7 @@ impl Tally {
             sent: self.sent,
             unsent: self.wanted.saturating_sub(self.sent),
             behind_ns: None,
+            given_up: None,
             answered: self.answered,
             lost: self.lost,
             repeated: self.repeated,

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<Answer, Failur
         killed.map(|()| outcome)
     })?;
     let outcome = played.map_err(|error| match error {
-        RunError::Usage(why) | RunError::Fault(why) => Failure::Fault(why),
+        RunError::Usage(why) | RunError::Silent(why) | RunError::Fault(why) => Failure::Fault(why),
     })?;
     node.drain()?;
     let findings = verify(&MappedStorage::new(data.join("journal")), 2, |_, _| {})?;

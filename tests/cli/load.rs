@@ -19,8 +19,9 @@ fn options(serving: &Serving, flow: &str) -> Options {
     let length = Length::Count(MESSAGES);
     let pace = Pace { length, warm_up: Duration::from_millis(100), ..options.pace };
     // However slow the machine is: what is wrong does not become right by waiting.
-    let patience = Some(Duration::from_mins(2));
-    Options { source: flow.parse().unwrap(), is_polite: true, pace, patience, ..options }
+    let silence = Duration::from_mins(2);
+    let patience = Some(silence);
+    Options { source: flow.parse().unwrap(), is_polite: true, pace, patience, silence, ..options }
 }
 
 #[track_caller]

@@ -86,6 +86,9 @@ pub(crate) struct RunArgs {
     /// How long to try to come back after a lost connection
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     give_up: Duration,
+    /// How long the server may answer nothing at all while answers are waited for
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    silence: Duration,
     /// The server's admin address, to note in the results what it says of itself
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
@@ -306,6 +309,7 @@ impl RunArgs {
             record: self.record.clone(),
             admin: self.admin,
             patience: None,
+            silence: self.silence,
         })
     }
 

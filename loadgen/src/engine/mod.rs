@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::schedule::nanos;
+use crate::table::duration;
 use crate::tally::Tally;
 
 pub(crate) use link::{Links, now_or_zero, open_files_max};
@@ -25,6 +26,11 @@ const WAKE_EARLY_NS: u64 = 80_000;
 /// How long after the end answers may still come, besides as long again as the run, where nobody
 /// says otherwise.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long nothing may come of what is waited for, where nobody says otherwise.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+/// What passes between two looks counts as no more: when the whole machine stood still, nobody was
+/// silent.
+const LOOK_NS_MAX: u64 = 1_000_000_000;
 
 /// What is said over the links, and what the answers mean.
 pub(crate) trait Talk {
@@ -47,10 +53,11 @@ pub(crate) trait Talk {
     fn cut(&mut self, link: usize, why: String, now: u64) -> io::Result<()>;
 
     /// What is not urgent.
-    fn upkeep(&mut self, links: &mut Links, now: u64, tally: &mut Tally) -> io::Result<()>;
+    fn upkeep(&mut self, links: &mut Links, now: u64) -> io::Result<()>;
 
-    /// Whether nothing is being waited for.
-    fn is_settled(&self) -> bool;
+    /// `None` while nothing is waited for, or else a number that changes whenever something comes
+    /// of what is: what merely shows that somebody is there is not counted.
+    fn awaited(&self) -> Option<u64>;
 
     /// Why it cannot go on, when it cannot.
     fn given_up(&self) -> Option<&str> {
@@ -64,7 +71,8 @@ pub(crate) struct Engine {
     pub(crate) links: Links,
     /// Sleeps where nothing is due, instead of polling.
     pub(crate) is_polite: bool,
-    /// How long after the end answers may still come, besides as much again as the run was long.
+    /// How long nothing may come of what is waited for.
+    pub(crate) silence_ns: u64,
     /// Whether some socket did not take all that was for it.
     is_backlogged: bool,
 }
@@ -77,6 +85,13 @@ pub(crate) enum Ended {
     /// Time was up.
     Late {
         /// For how long the first unsent message had been due; `None` when all were sent.
+        behind_ns: Option<u64>,
+    },
+    /// Nothing came any more of what was waited for.
+    Silent {
+        /// For so long.
+        ns: u64,
+        /// As above.
         behind_ns: Option<u64>,
     },
     /// It could not go on.
@@ -92,7 +107,20 @@ impl Ended {
     pub(crate) fn behind_ns(&self) -> Option<u64> {
         match self {
             Self::Settled => None,
-            Self::Late { behind_ns } | Self::GaveUp { behind_ns, .. } => *behind_ns,
+            Self::Late { behind_ns }
+            | Self::Silent { behind_ns, .. }
+            | Self::GaveUp { behind_ns, .. } => *behind_ns,
+        }
+    }
+
+    /// Why it ended before its time, when it did.
+    pub(crate) fn given_up(&self) -> Option<String> {
+        match self {
+            Self::Settled | Self::Late { .. } => None,
+            Self::Silent { ns, .. } => {
+                Some(format!("silent: no answer came for {}", duration(*ns)))
+            }
+            Self::GaveUp { why, .. } => Some(why.clone()),
         }
     }
 }
@@ -104,18 +132,37 @@ pub(crate) fn give_up(begin: u64, long: u64, patience: Option<Duration>) -> u64 
     begin.saturating_add(long).saturating_add(patience)
 }
 
+/// For how long nothing has come of what is waited for.
+#[derive(Default)]
+struct Silence {
+    awaited: Option<u64>,
+    looked: u64,
+    ns: u64,
+}
+
+impl Silence {
+    fn look(&mut self, awaited: Option<u64>, now: u64) -> u64 {
+        let passed = now.saturating_sub(self.looked).min(LOOK_NS_MAX);
+        let is_silent = awaited.is_some() && awaited == self.awaited;
+        self.ns = if is_silent { self.ns + passed } else { 0 };
+        (self.awaited, self.looked) = (awaited, now);
+        self.ns
+    }
+}
+
 impl Engine {
     pub(crate) fn new(links: usize, is_polite: bool) -> io::Result<Self> {
         Ok(Self {
             clock: Clock::start(),
             links: Links::new(links)?,
             is_polite,
+            silence_ns: nanos(SILENCE),
             is_backlogged: false,
         })
     }
 
     /// Sends all that is due when it is due, and goes on until everything is settled; gives up at
-    /// `give_up`.
+    /// `give_up`, or when nothing is heard any more.
     pub(crate) fn play(
         &mut self,
         talk: &mut impl Talk,
@@ -125,25 +172,29 @@ impl Engine {
     ) -> io::Result<Ended> {
         let mut due = due.peekable();
         let mut upkeep = self.clock.now();
+        let mut silence = Silence::default();
         loop {
             let now = self.clock.now();
             let sent = self.send(talk, tally, &mut due, now)?;
             let heard = self.hear(talk, tally)?;
             if now >= upkeep {
-                talk.upkeep(&mut self.links, now, tally)?;
+                talk.upkeep(&mut self.links, now)?;
                 self.flush_all(talk, now)?;
                 upkeep = now + UPKEEP_NS;
+                let ns = silence.look(talk.awaited(), now);
+                if ns > self.silence_ns {
+                    return Ok(Ended::Silent { ns, behind_ns: behind(&mut due, now) });
+                }
             }
-            if due.peek().is_none() && talk.is_settled() {
+            if due.peek().is_none() && talk.awaited().is_none() {
                 return Ok(Ended::Settled);
             }
-            let given_up = talk.given_up();
-            if given_up.is_some() || now > give_up {
-                let behind_ns = due.peek().map(|at| now.saturating_sub(*at));
-                return Ok(given_up.map_or(Ended::Late { behind_ns }, |why| Ended::GaveUp {
-                    why: why.to_owned(),
-                    behind_ns,
-                }));
+            if let Some(why) = talk.given_up() {
+                let (why, behind_ns) = (why.to_owned(), behind(&mut due, now));
+                return Ok(Ended::GaveUp { why, behind_ns });
+            }
+            if now > give_up {
+                return Ok(Ended::Late { behind_ns: behind(&mut due, now) });
             }
             if sent + heard > 0 {
                 continue;
@@ -222,6 +273,11 @@ impl Engine {
     }
 }
 
+/// For how long what was not sent has been due.
+fn behind(due: &mut Peekable<impl Iterator<Item = u64>>, now: u64) -> Option<u64> {
+    due.peek().map(|at| now.saturating_sub(*at))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -230,7 +286,7 @@ mod tests {
 
     /// Says nothing, and waits for ever, or until it cannot go on.
     struct Waits {
-        is_settled: bool,
+        awaited: Option<u64>,
         why: Option<&'static str>,
     }
 
@@ -254,12 +310,12 @@ mod tests {
             Ok(())
         }
 
-        fn upkeep(&mut self, _: &mut Links, _: u64, _: &mut Tally) -> io::Result<()> {
+        fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<()> {
             Ok(())
         }
 
-        fn is_settled(&self) -> bool {
-            self.is_settled
+        fn awaited(&self) -> Option<u64> {
+            self.awaited
         }
 
         fn given_up(&self) -> Option<&str> {
@@ -269,9 +325,26 @@ mod tests {
 
     fn ended(is_settled: bool, why: Option<&'static str>, due: &[u64], give_up: u64) -> Ended {
         let mut engine = Engine::new(0, false).expect("an epoll");
+        engine.silence_ns = 200_000_000;
         let mut tally = Tally::new(Arc::default());
         let due = due.iter().copied();
-        engine.play(&mut Waits { is_settled, why }, &mut tally, due, give_up).expect("no sockets")
+        let mut talk = Waits { awaited: (!is_settled).then_some(7), why };
+        engine.play(&mut talk, &mut tally, due, give_up).expect("no sockets")
+    }
+
+    #[test]
+    fn what_never_answers_is_silent() {
+        let Ended::Silent { ns, behind_ns: None } = ended(false, None, &[], u64::MAX) else {
+            panic!("it waits for ever");
+        };
+        assert!(ns > 200_000_000);
+        let mut silence = Silence::default();
+        let looks = [(Some(1), 0), (Some(1), 9), (Some(1), 10), (Some(2), 30), (None, 40)];
+        let ns = looks.map(|(awaited, now)| silence.look(awaited, now));
+        assert_eq!(ns, [0, 9, 10, 0, 0]);
+        assert_eq!(silence.look(None, 60), 0, "who waits for nothing hears no silence");
+        assert_eq!(silence.look(Some(2), 70), 0);
+        assert_eq!(silence.look(Some(2), u64::MAX), LOOK_NS_MAX, "the machine stood still");
     }
 
     #[test]

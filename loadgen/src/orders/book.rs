@@ -50,6 +50,7 @@ pub(crate) struct Book {
     orders: Vec<Order>,
     pending: Vec<VecDeque<Pending>>,
     waiting: u64,
+    settled: u64,
     kinds: Kinds,
 }
 
@@ -117,7 +118,7 @@ impl Book {
     pub(crate) fn new(names: Names, orders: usize, sessions: usize) -> Self {
         let pending = (0..sessions).map(|_| VecDeque::with_capacity(1_024)).collect();
         let orders = vec![Order::default(); orders];
-        Self { names, orders, pending, waiting: 0, kinds: Kinds::default() }
+        Self { names, orders, pending, waiting: 0, settled: 0, kinds: Kinds::default() }
     }
 
     /// A message goes out.
@@ -134,6 +135,11 @@ impl Book {
     /// How many messages are neither answered nor known to be silent.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting
+    }
+
+    /// How many are answered, or known to be silent or lost.
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled
     }
 
     /// Those of a session, in order.
@@ -337,6 +343,7 @@ impl Book {
         }
         if let Some(pending) = self.pending[session].pop_front() {
             self.waiting -= 1;
+            self.settled += 1;
             tally.answered(pending.sent, now);
         }
         true
@@ -344,6 +351,7 @@ impl Book {
 
     fn passed_over(&mut self, session: usize, pending: &Pending, now: u64, tally: &mut Tally) {
         self.waiting -= 1;
+        self.settled += 1;
         let (id, may_be_silent, what) = match pending.op {
             Op::Add { id, .. } => (id, false, "the order"),
             Op::Cancel { id } => (id, true, "the cancel of"),

@@ -130,6 +130,8 @@ pub(crate) struct Orders {
     book: Book,
     ops: Vec<Op>,
     next: usize,
+    /// How often a session began to get in, or got in.
+    tries: u64,
     /// Why a session is over for good, when one is.
     over: Option<String>,
 }
@@ -172,6 +174,7 @@ impl Orders {
             book,
             ops: Vec::new(),
             next: 0,
+            tries: 0,
             over: None,
         })
     }
@@ -297,6 +300,7 @@ impl Orders {
         session.name = accepted.session;
         session.standing = Standing::In;
         session.failed = None;
+        self.tries += 1;
         if wanted == 0 {
             return;
         }
@@ -369,13 +373,7 @@ impl Orders {
     }
 
     /// Tries to get a session in, unless the last try was in vain and time is up.
-    fn come_back(
-        &mut self,
-        links: &mut Links,
-        index: usize,
-        now: u64,
-        tally: &mut Tally,
-    ) -> io::Result<()> {
+    fn come_back(&mut self, links: &mut Links, index: usize, now: u64) -> io::Result<()> {
         let session = &self.sessions[index];
         if session.next > 0
             && now > session.give_up
@@ -383,7 +381,6 @@ impl Orders {
         {
             let user = session.username;
             let why = format!("{user}: the connection was lost, and there is no other: {why}");
-            tally.wrong(Wrong::Unexpected, now, || why.clone());
             self.end(index, why);
             return Ok(());
         }
@@ -411,6 +408,7 @@ impl Orders {
         };
         session.standing = Standing::Asking;
         session.heard = now;
+        self.tries += 1;
         write(links.link(index).outbox(), FromClient::Login(login));
         Ok(())
     }
@@ -491,12 +489,12 @@ impl Talk for Orders {
         }
     }
 
-    fn upkeep(&mut self, links: &mut Links, now: u64, tally: &mut Tally) -> io::Result<()> {
+    fn upkeep(&mut self, links: &mut Links, now: u64) -> io::Result<()> {
         for index in 0..self.sessions.len() {
             let session = &self.sessions[index];
             match session.standing {
                 Standing::Down { retry } if now < retry => {}
-                Standing::Down { .. } => self.come_back(links, index, now, tally)?,
+                Standing::Down { .. } => self.come_back(links, index, now)?,
                 Standing::Asking
                     if links.link(index).is_connecting() && now > session.heard + CONNECT_NS =>
                 {
@@ -519,9 +517,11 @@ impl Talk for Orders {
         Ok(())
     }
 
-    fn is_settled(&self) -> bool {
+    /// Whoever tries to get in has a limit of its own.
+    fn awaited(&self) -> Option<u64> {
         let is_in = |session: &Session| session.standing == Standing::In;
-        self.book.waiting() == 0 && self.sessions.iter().all(is_in)
+        let is_settled = self.book.waiting() == 0 && self.sessions.iter().all(is_in);
+        (!is_settled).then(|| self.tries + self.book.settled())
     }
 
     fn given_up(&self) -> Option<&str> {

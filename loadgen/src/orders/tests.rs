@@ -192,6 +192,8 @@ enum Manner {
     Swallows,
     /// Ends the session for good at the first cancel.
     Ends,
+    /// Answers no more after so many answers.
+    FallsSilent(usize),
 }
 
 /// A server for one session, which accepts all and forgets nothing: every answer by its number.
@@ -259,6 +261,10 @@ fn serve_one(
                     if is_last {
                         // It never saw this one, and what it just said may not be heard.
                         return true;
+                    }
+                    if matches!(manner, Manner::FallsSilent(after) if answers.len() >= after) {
+                        input.drain(..length);
+                        continue;
                     }
                     for answer in answers_to(message, manner, seen) {
                         answers.push(answer);
@@ -412,7 +418,7 @@ fn a_session_comes_back_wherever_it_is_let_in() {
 #[test]
 fn a_session_that_gets_in_nowhere_gives_up() {
     let measured = failed_over(1, Duration::from_millis(100));
-    let why = &measured.errors[0];
+    let why = measured.given_up.as_ref().expect("it gave up");
     assert!(why.contains("there is no other") && why.contains("did not get in"), "{why}");
     assert!(!measured.is_complete());
 }
@@ -426,6 +432,62 @@ fn wrong_servers_are_found_wrong() {
     assert!(repeats.repeated >= 9 && repeats.lost == 0, "{repeats:?}");
     let swallows = played(Manner::Swallows);
     assert!(swallows.lost >= 9 && swallows.repeated == 0, "{swallows:?}");
+}
+
+/// Long enough for a server that is only slow.
+const SILENCE: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_server_that_falls_silent_is_given_up() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+    let address = listener.local_addr().expect("bound").to_string();
+    let options = Options { silence: SILENCE, ..one_session(address) };
+    let measured = std::thread::scope(|scope| {
+        scope.spawn(|| serve(&listener, Manner::FallsSilent(600)));
+        run(&options).expect("it logs in").results.measured
+    });
+    let why = measured.given_up.as_ref().expect("it gave up");
+    assert!(why.starts_with("silent: no answer came for 3"), "{why}");
+    assert!(measured.lost > 0 && !measured.is_complete(), "{measured:?}");
+}
+
+/// Says that it is there, and nothing else, until the client goes.
+fn only_heartbeats(listener: &TcpListener, lets_in: bool, pause: Duration) {
+    use std::io::{Read, Write};
+    let (mut stream, _) = listener.accept().expect("loopback");
+    let mut room = [0; 64];
+    let _ = stream.read(&mut room);
+    let (session, sequence) = (Alpha(*b"S         "), 1);
+    let accepted = FromServer::Accepted(LoginAccepted { session, sequence });
+    let length = accepted.encode(&mut room).expect("short");
+    let mut said = Ok(());
+    if lets_in {
+        said = stream.write_all(&room[..length]);
+    }
+    let length = FromServer::Heartbeat.encode(&mut room).expect("short");
+    let heartbeats = room[..length].repeat(if pause.is_zero() { 10_000 } else { 1 });
+    while said.is_ok() {
+        said = stream.write_all(&heartbeats);
+        std::thread::sleep(pause);
+    }
+}
+
+#[test]
+fn heartbeats_are_no_answers() {
+    let ms = Duration::from_millis;
+    for (lets_in, pause, what) in
+        [(false, ms(50), "log in"), (true, ms(50), "fill the books"), (true, ms(0), "fill the")]
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+        let address = listener.local_addr().expect("bound").to_string();
+        let options = Options { silence: ms(300), ..one_session(address) };
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| only_heartbeats(&listener, lets_in, pause));
+            run(&options).expect_err("it answers nothing")
+        });
+        let RunError::Silent(why) = &error else { panic!("{error:?}") };
+        assert!(why.starts_with("silent: ") && why.contains(what), "{why}");
+    }
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn heading(title: &str, full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
 
 /// The sentence that decides whether the rest is worth reading.
 fn completeness(measured: &Measured) -> String {
-    let Measured { sent, unsent, lost, repeated, unexpected, .. } = measured;
+    let Measured { sent, unsent, lost, repeated, unexpected, given_up, .. } = measured;
     let all = text::count(sent + unsent);
     if measured.is_complete() {
         return format!("each of {all} messages was answered once");
@@ -172,10 +172,16 @@ fn completeness(measured: &Measured) -> String {
     let wrong = wrong.iter().filter(|(_, count)| **count > 0);
     let wrong: Vec<String> =
         wrong.map(|(name, all)| format!("{} {name}", text::count(**all))).collect();
-    if wrong.is_empty() {
-        return format!("<strong class=\"bad\">{all} messages, and then given up</strong>");
+    let mut text = format!("{all} messages");
+    if !wrong.is_empty() {
+        text += &format!(", of which {}", wrong.join(", "));
     }
-    format!("<strong class=\"bad\">{all} messages, of which {}</strong>", wrong.join(", "))
+    match given_up {
+        Some(why) => text += &format!(", and then given up: {}", Escaped(why)),
+        None if wrong.is_empty() => text += ", and then given up",
+        None => {}
+    }
+    format!("<strong class=\"bad\">{text}</strong>")
 }
 
 fn section(id: &str, title: &str, about: &str, out: &mut String) -> fmt::Result {

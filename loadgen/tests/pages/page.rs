@@ -119,6 +119,17 @@ fn what_is_neither_answered_nor_wrong_is_seen_too() {
     assert!(page.contains("<th scope=\"row\">executed</th><td>30,000</td>"));
 }
 
+#[test]
+fn why_a_run_was_given_up_is_seen() {
+    let mut run = sample::run("run", GOOD);
+    run.measured.given_up = Some("silent: no answer came for <30 s>".to_owned());
+    let page = html(&[run]);
+    assert_sound(&page);
+    assert!(
+        page.contains("100,000 messages, and then given up: silent: no answer came for &lt;30")
+    );
+}
+
 /// A run that could not even begin.
 #[test]
 fn nothing_measured_is_still_a_page() {

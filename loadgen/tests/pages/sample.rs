@@ -127,6 +127,7 @@ fn measured(shape: Shape) -> Measured {
         sent: all.count(),
         unsent: 0,
         behind_ns: None,
+        given_up: None,
         answered: all.count(),
         lost: 0,
         repeated: 0,
