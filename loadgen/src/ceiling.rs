@@ -51,9 +51,8 @@ pub fn find(messages: u64, sessions: usize, single: Duration) -> io::Result<Ceil
         warm_up: Duration::ZERO,
         seed: 0,
     };
-    let times = |pace: Pace| {
-        pace.times().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "too many messages"))
-    };
+    let times =
+        |pace: Pace| pace.times().map_err(|error| io::Error::new(ErrorKind::InvalidInput, error));
     let options = |times, sessions| echo::Options {
         target: None,
         times,

@@ -13,13 +13,15 @@ use std::time::Duration;
 
 use crate::clock::{WallTime, time_of_day};
 pub(crate) use crate::engine::now_or_zero;
-use crate::engine::{Engine, Links, Talk, give_up};
+use crate::engine::{Engine, Links, Talk, give_up, open_files_max};
 use crate::hiccup;
 use crate::live::{self, Live, View};
 use crate::results::Measured;
 use crate::schedule::Times;
 use crate::tally::{Recorded, Sent, Tally, Wrong};
 
+/// Files that are open besides the sessions.
+const OWN_FILES: u64 = 64;
 /// An order-sized message: a number, then zeros.
 pub const MESSAGE_BYTES: usize = 64;
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -53,6 +55,23 @@ pub struct Report {
     pub recorded: Recorded,
     /// How long a thread was kept from the clock meanwhile: when, and how long.
     pub hiccups: Vec<(u64, u64)>,
+}
+
+/// Whether this process may have so many connections, with an echo of its own at their other ends
+/// or without.
+pub fn check_sessions(sessions: usize, has_own_echo: bool) -> Result<(), String> {
+    enough_files(sessions, has_own_echo, open_files_max())
+}
+
+fn enough_files(sessions: usize, has_own_echo: bool, files: u64) -> Result<(), String> {
+    let wanted = (sessions as u64) * if has_own_echo { 2 } else { 1 } + OWN_FILES;
+    if files < wanted {
+        return Err(format!(
+            "{sessions} sessions need {wanted} open files, and this process may have {files}: \
+             raise `ulimit -n`, or give fewer --sessions"
+        ));
+    }
+    Ok(())
 }
 
 /// Runs the client, with messages of one size and sessions that take turns.
@@ -333,6 +352,14 @@ mod tests {
             is_polite: false,
             view: View::Quiet,
             patience: Some(Duration::from_mins(1)),
+        }
+    }
+
+    #[test]
+    fn more_connections_than_there_may_be_files_are_refused() {
+        assert_eq!(enough_files(100, false, 164), Ok(()));
+        for error in [enough_files(100, false, 163), enough_files(100, true, 263)] {
+            assert!(error.expect_err("too many").contains("fewer --sessions"));
         }
     }
 

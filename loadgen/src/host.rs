@@ -28,6 +28,11 @@ pub fn facts(disk: Option<&Path>) -> Host {
     Host { facts }
 }
 
+/// The memory that programs may still take, where the machine says it.
+pub fn memory_available() -> Option<u64> {
+    Machine { root: PathBuf::from("/") }.kib("MemAvailable").map(|kib| kib << 10)
+}
+
 /// The median time of an append with fdatasync in `directory`; leaves nothing there.
 pub fn sync_cost(directory: &Path) -> io::Result<u64> {
     let path = directory.join(format!(".loadgen-probe-{}", std::process::id()));
@@ -157,9 +162,11 @@ impl Machine {
     }
 
     fn memory(&self) -> Option<String> {
-        let text = self.field("proc/meminfo", "MemTotal")?;
-        let kib: f64 = text.trim_end_matches("kB").trim().parse().ok()?;
-        Some(format!("{:.1} GiB", kib / f64::from(1 << 20)))
+        Some(format!("{:.1} GiB", self.kib("MemTotal")? as f64 / f64::from(1 << 20)))
+    }
+
+    fn kib(&self, name: &str) -> Option<u64> {
+        self.field("proc/meminfo", name)?.trim_end_matches("kB").trim().parse().ok()
     }
 }
 
@@ -210,6 +217,7 @@ mod tests {
         assert_eq!(value(&facts, "cores usable"), "5 (0-3,8), of which a quota leaves 1.50");
         assert_eq!(value(&facts, "hypervisor"), "QEMU");
         assert_eq!(value(&facts, "memory"), "24.0 GiB");
+        assert_eq!(machine.kib("MemFree"), Some(1));
         assert_eq!(value(&facts, "clock source"), "tsc");
         assert_eq!(value(&facts, "governor"), "unknown");
     }

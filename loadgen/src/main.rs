@@ -3,6 +3,7 @@
 //! Exit codes: 0 every message was answered, 1 some or all were not, a sweep held no rate or a
 //! comparison found a regression, 2 wrong usage or a file that holds no results, 3 a fault.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -111,7 +112,10 @@ fn sweep(args: &SweepArgs) -> Result<u8, RunError> {
 
 fn ceiling(args: &CeilingArgs) -> Result<u8, RunError> {
     let found = ceiling::find(args.count.get(), usize::from(args.sessions), args.duration)
-        .map_err(|error| RunError::Fault(format!("bare TCP echo: {error}")))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => RunError::Usage(error.to_string()),
+            _ => RunError::Fault(format!("bare TCP echo: {error}")),
+        })?;
     println!("as fast as they go: {:.0} messages/s to the echo and back", found.per_second);
     let table = Table::new().floor("write and read", found.bare);
     print!("{}", table.row("the generator", found.engine));

@@ -11,24 +11,27 @@ use jiff::Timestamp;
 
 use crate::clock::{WallTime, time_of_day};
 use crate::echo;
-use crate::engine::{Ended, Engine, SILENCE, give_up, open_files_max};
+use crate::engine::{Ended, Engine, SILENCE, give_up};
+use crate::flow::Op;
 use crate::hiccup;
 use crate::host;
 use crate::live::{self, Live, View};
-use crate::orders::script::{Listed, Script, demo_instruments};
-use crate::orders::{Login, Orders, file, wire_bytes};
+use crate::orders::script::{Listed, Place, Script, demo_instruments};
+use crate::orders::{Login, ORDER_BYTES, Orders, file, wire_bytes};
 use crate::results::{FORMAT, Fact, Measured, Results};
 use crate::schedule::{Arrival, Length, Pace, Times, nanos};
 use crate::server;
 use crate::source::Source;
 use crate::tally::{Recorded, Tally, Wrong};
 
+/// What a message takes while it is decided and played: when it is due, what it is, whose it is,
+/// what is known of its order; vectors that grow have as much room again.
+const MESSAGE_MEMORY_BYTES: u64 =
+    2 * (size_of::<u64>() + size_of::<Op>() + size_of::<Place>()) as u64 + ORDER_BYTES;
 /// How long the sessions may take to get in.
 const LOGIN: Duration = Duration::from_secs(30);
 /// How long books may take to be filled, or emptied.
 const FILL: Duration = Duration::from_mins(2);
-/// Files that are open besides the sessions.
-const OWN_FILES: u64 = 64;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -154,12 +157,6 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
     let begun = time_of_day();
     let sessions = options.login.users.len();
     check(options, sessions)?;
-    let pace = || {
-        options.pace.times().ok_or_else(|| {
-            let text = format!("more than {} messages: shorten --duration", Times::MAX);
-            RunError::Usage(text)
-        })
-    };
     let (script, times) = if options.own_times {
         let script = options.source.script(0, &options.listed).map_err(RunError::Usage)?;
         let own = script.times.clone().ok_or_else(|| {
@@ -168,7 +165,7 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
         let times = Times::recorded(own, options.pace.warm_up);
         (script, times)
     } else {
-        let mut times = pace()?;
+        let mut times = options.pace.times().map_err(RunError::Usage)?;
         let wanted = times.due.len();
         let script = options.source.script(wanted, &options.listed).map_err(RunError::Usage)?;
         if script.ops.len() < wanted {
@@ -217,26 +214,34 @@ fn check(options: &Options, sessions: usize) -> Result<(), RunError> {
     if sessions == 0 || options.login.targets.is_empty() {
         return Err(RunError::Usage("a run needs a target and a user for each session".into()));
     }
-    // The echo's other ends are ours too.
-    let wanted = (sessions as u64) * if options.echo { 2 } else { 1 } + OWN_FILES;
-    let files = open_files_max();
-    if files < wanted {
-        return Err(RunError::Usage(format!(
-            "{sessions} sessions need {wanted} open files, and this process may have {files}: \
-             raise `ulimit -n`, or give fewer --sessions"
-        )));
+    echo::check_sessions(sessions, options.echo).map_err(RunError::Usage)?;
+    if options.own_times {
+        return Ok(());
     }
-    Ok(())
+    check_size(&options.pace, host::memory_available())
+}
+
+/// Whether a pace has a schedule, and that has room in the memory that is available.
+fn check_size(pace: &Pace, available: Option<u64>) -> Result<(), RunError> {
+    let messages = pace.messages().map_err(RunError::Usage)?;
+    let wanted = messages * MESSAGE_MEMORY_BYTES;
+    match available {
+        Some(available) if wanted > available => Err(RunError::Usage(format!(
+            "{messages} messages take about {} MiB of memory, and {} MiB are available: lower \
+             --rate, or give a shorter --duration or --count",
+            wanted >> 20,
+            available >> 20
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The same schedule, sessions and sizes against a bare echo.
 fn floor(options: &Options, script: &Script, times: &Times) -> Result<echo::Report, RunError> {
     let sessions = options.login.users.len();
     let places = script.places(sessions);
-    let owner = |op: &crate::flow::Op| {
-        let (crate::flow::Op::Add { id, .. }
-        | crate::flow::Op::Cancel { id }
-        | crate::flow::Op::Replace { old: id, .. }) = *op;
+    let owner = |op: &Op| {
+        let (Op::Add { id, .. } | Op::Cancel { id } | Op::Replace { old: id, .. }) = *op;
         usize::from(places[id as usize].session)
     };
     let like = echo::Options {
@@ -321,12 +326,7 @@ impl Playing {
     }
 
     /// Sends all of it as fast as the sockets take it, and waits for the answers.
-    fn at_once(
-        &mut self,
-        ops: Vec<crate::flow::Op>,
-        time: Duration,
-        what: &str,
-    ) -> Result<(), RunError> {
+    fn at_once(&mut self, ops: Vec<Op>, time: Duration, what: &str) -> Result<(), RunError> {
         let now = self.engine.clock.now();
         let due = std::iter::repeat_n(now, ops.len());
         self.orders.load(ops);
@@ -414,4 +414,22 @@ fn pace_facts(pace: &Pace) -> [Fact; 5] {
         fact("warm-up", format!("{:?}", pace.warm_up)),
         fact("seed", pace.seed.to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    #[test]
+    fn a_load_that_memory_has_no_room_for_is_refused() {
+        let rate = NonZeroU64::new(1_000).expect("not zero");
+        let pace = Options::new("", rate, Duration::from_secs(9)).pace;
+        let wanted = 10_000 * MESSAGE_MEMORY_BYTES;
+        assert!(check_size(&pace, None).is_ok());
+        assert!(check_size(&pace, Some(wanted)).is_ok());
+        let error = check_size(&pace, Some(wanted - 1)).expect_err("a byte too few");
+        assert!(matches!(&error, RunError::Usage(why) if why.contains("memory")), "{error}");
+    }
 }

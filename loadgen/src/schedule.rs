@@ -116,8 +116,38 @@ impl Times {
 }
 
 impl Pace {
-    /// The schedule; `None` when it has more messages than [`Times::MAX`].
-    pub fn times(&self) -> Option<Times> {
+    /// How many messages it has, the warm-up's included; with [`Arrival::Poisson`] about so many.
+    /// An error says why it can have no schedule.
+    pub fn messages(&self) -> Result<u64, String> {
+        let Self { arrival, rate, length, warm_up, .. } = self;
+        let due_in = |time: Duration| {
+            (u128::from(rate.get()) * u128::from(nanos(time))).div_ceil(u128::from(SECOND))
+        };
+        let (measured, how) = match length {
+            Length::Time(time) => (due_in(*time), "shorten --duration"),
+            Length::Count(count) => (u128::from(*count), "give a smaller --count"),
+        };
+        let all = measured + due_in(*warm_up);
+        if all > u128::from(Times::MAX) {
+            return Err(format!(
+                "{all} messages at {rate}/s, and no run has more than {}: lower --rate, or {how}",
+                Times::MAX
+            ));
+        }
+        if let Arrival::Bursts { size } = arrival
+            && u128::from(size.get()) > measured
+        {
+            return Err(format!(
+                "a burst of {size}, and only {measured} messages are measured: give a smaller \
+                 --burst, or a higher --rate, --duration or --count"
+            ));
+        }
+        Ok(all as u64)
+    }
+
+    /// The schedule, or why there is none.
+    pub fn times(&self) -> Result<Times, String> {
+        self.messages()?;
         let from = nanos(self.warm_up);
         let mut schedule = Schedule::new(self.arrival, self.rate, self.seed);
         let (mut due, mut measured) = (Vec::new(), 0);
@@ -130,13 +160,12 @@ impl Pace {
                 Length::Count(count) if measured == count => {
                     break at.max(due.last().map_or(0, |last| last + 1));
                 }
-                _ if due.len() as u64 == Times::MAX => return None,
                 _ => {}
             }
             measured += u64::from(at >= from);
             due.push(at);
         };
-        Some(Times { due, from, until })
+        Ok(Times { due, from, until })
     }
 }
 
@@ -208,9 +237,30 @@ mod tests {
         assert_eq!((times.due.len(), times.from, times.until), (25, 5_000_000, 25_000_000));
         let counted = Pace { length: Length::Count(7), ..pace }.times().expect("few");
         assert_eq!((counted.due.len(), counted.from, counted.until), (12, 5_000_000, 12_000_000));
-        let endless = Pace { length: Length::Count(u64::MAX), rate: rate(u64::MAX), ..pace };
-        assert_eq!(endless.times(), None);
         let recorded = Times::recorded(vec![0, 9], Duration::ZERO);
         assert_eq!((recorded.from, recorded.until), (0, 10));
+    }
+
+    #[test]
+    fn a_pace_of_too_many_messages_is_refused_before_it_takes_any_room() {
+        let (arrival, length) = (Arrival::Constant, Length::Time(Duration::from_secs(9)));
+        let warm_up = Duration::from_secs(1);
+        let pace = Pace { arrival, rate: rate(10), length, warm_up, seed: 0 };
+        assert_eq!(pace.messages(), Ok(100));
+        let most = Pace { rate: rate(Times::MAX / 10), ..pace };
+        assert_eq!(most.messages(), Ok(Times::MAX));
+        let refused = |pace: Pace, why: &[&str]| {
+            let error = pace.times().expect_err("too many");
+            assert!(why.iter().all(|why| error.contains(why)), "{error}");
+        };
+        refused(Pace { rate: rate(Times::MAX / 10 + 1), ..pace }, &["100000010", "--duration"]);
+        refused(Pace { rate: rate(u64::MAX), ..pace }, &["lower --rate"]);
+        let length = Length::Count(u64::MAX);
+        refused(Pace { length, rate: rate(u64::MAX), ..pace }, &["smaller --count"]);
+        refused(Pace { length: Length::Time(Duration::MAX), ..pace }, &["lower --rate"]);
+        let bursts = |size| Arrival::Bursts { size: NonZeroU32::new(size).expect("not zero") };
+        assert!(Pace { arrival: bursts(90), ..pace }.times().expect("few").measured() >= 90);
+        refused(Pace { arrival: bursts(91), ..pace }, &["a burst of 91", "only 90"]);
+        refused(Pace { arrival: bursts(u32::MAX), ..pace }, &["--burst"]);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::latency::Summary;
 use crate::results::Step;
 use crate::run::{self, Outcome, RunError};
+use crate::schedule::Pace;
 
 /// What a rate must meet to be held, besides that all is answered in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ impl Limit {
 /// Runs until the knee is known. `told` sees each step as it is made. The results are those of the
 /// highest rate that was held, or of the lowest tried if none was, with all steps.
 pub fn sweep(options: &Options, mut told: impl FnMut(&Step)) -> Result<Outcome, RunError> {
+    let top = Pace { rate: options.rate_max, ..options.run.pace };
+    top.messages().map_err(|why| RunError::Usage(format!("at --rate-max: {why}")))?;
     let mut search = Search { held: None, failed: None, rate_max: options.rate_max.get() };
     let mut rate = Some(options.run.pace.rate.get().min(search.rate_max));
     let mut steps: Vec<Step> = Vec::new();
@@ -143,6 +146,17 @@ mod tests {
         assert_eq!(tried(1_000, u64::MAX, 3_000), (vec![1_000, 2_000, 3_000], Some(3_000)));
         let (rates, held) = tried(8, 0, 100);
         assert_eq!((rates.last(), held), (Some(&1), None));
+    }
+
+    #[test]
+    fn a_highest_rate_that_no_run_can_have_is_refused_before_the_first_step() {
+        let rate = |rate| NonZeroU64::new(rate).expect("not zero");
+        // Nobody listens there.
+        let run = run::Options::new("127.0.0.1:1", rate(10), std::time::Duration::from_secs(1));
+        let limit = Limit { percentile: "p99", ns: 1 };
+        let options = Options { run, limit, rate_max: rate(u64::MAX) };
+        let error = sweep(&options, |_| {}).expect_err("too many");
+        assert!(matches!(&error, RunError::Usage(why) if why.contains("--rate-max")), "{error}");
     }
 
     #[test]

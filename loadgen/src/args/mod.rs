@@ -12,7 +12,7 @@ use loadgen::live::View;
 use loadgen::orders::Login;
 use loadgen::orders::script::{Listed, demo_instruments};
 use loadgen::run::{DEMO_PASSWORD, DEMO_USERS, Options, demo_users};
-use loadgen::schedule::{Arrival, Length, Pace, Times};
+use loadgen::schedule::{Arrival, Length, Pace};
 use loadgen::source::Source;
 use loadgen::sweep::{self, Limit};
 
@@ -133,7 +133,7 @@ pub(crate) struct SweepArgs {
     #[arg(long = "p99.9", value_name = "TIME", value_parser = parse_limit, group = "limit")]
     p99_9: Option<u64>,
     /// No rate is above this
-    #[arg(long, value_name = "N", default_value = "2000000")]
+    #[arg(long, value_name = "N", default_value = "2000000", value_parser = parse_rate)]
     rate_max: NonZeroU64,
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -172,8 +172,8 @@ pub(crate) struct CeilingArgs {
 
 #[derive(Args, Debug)]
 struct PaceArgs {
-    /// Messages a second, over all sessions [default: 10000]
-    #[arg(long, value_name = "N")]
+    /// Messages a second, over all sessions, at most 1000000000 [default: 10000]
+    #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<NonZeroU64>,
     /// How long to measure: a number with ms, s or m
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
@@ -226,6 +226,7 @@ enum ArrivalArg {
 }
 
 const RATE: NonZeroU64 = NonZeroU64::new(10_000).expect("not zero");
+const RATE_MAX: u64 = 1_000_000_000;
 
 impl PaceArgs {
     fn pace(&self) -> Pace {
@@ -263,8 +264,8 @@ impl EchoArgs {
     }
 
     pub(crate) fn options(&self) -> Result<echo::Options, String> {
-        let times = self.pace().times();
-        let times = times.ok_or_else(|| format!("more than {} messages", Times::MAX))?;
+        echo::check_sessions(usize::from(self.common.sessions), self.target.is_none())?;
+        let times = self.pace().times()?;
         Ok(echo::Options {
             target: self.target.clone(),
             times,
@@ -346,6 +347,12 @@ fn parse_listed(text: &str) -> Result<Listed, String> {
     }
     // To a cent, the tick of the flows.
     Ok(Listed { symbol: symbol.to_owned(), reference: (price * 100.0).round() as u32 * 100 })
+}
+
+/// Times are in nanoseconds.
+fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    let rate = text.parse().ok().filter(|rate: &NonZeroU64| rate.get() <= RATE_MAX);
+    rate.ok_or_else(|| format!("write a whole number from 1 to {RATE_MAX}"))
 }
 
 /// As nanoseconds; latencies are shorter than durations.

@@ -11,10 +11,10 @@ fn run(line: &str) -> Options {
 
 #[test]
 fn the_command_line_becomes_options() {
-    let line = "loadgen echo --rate 7 --duration 250ms --sessions 3 --arrival bursts --burst 5";
+    let line = "loadgen echo --rate 70 --duration 250ms --sessions 3 --arrival bursts --burst 5";
     let Ok(Command::Echo(args)) = parse(line) else { panic!("{line}") };
     let pace = args.pace();
-    assert_eq!(pace.rate.get(), 7);
+    assert_eq!(pace.rate.get(), 70);
     assert_eq!(pace.length, Length::Time(Duration::from_millis(250)));
     let size = NonZeroU32::new(5).expect("not zero");
     assert_eq!(pace.arrival, Arrival::Bursts { size });
@@ -78,6 +78,10 @@ fn wrong_usage_exits_with_two() {
         "loadgen ecko",
         "loadgen echo --rate 0",
         "loadgen echo --rate many",
+        "loadgen echo --rate 1000000001",
+        "loadgen echo --burst 4294967296",
+        "loadgen echo --sessions 60001",
+        "loadgen sweep --rate-max 18446744073709551615",
         "loadgen echo --sessions 0",
         "loadgen echo --duration 5",
         "loadgen echo --arrival never",

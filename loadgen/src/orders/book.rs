@@ -19,7 +19,7 @@ use crate::tally::{Sent, Tally, Wrong};
 
 /// What is known of an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Order {
+pub(super) struct Order {
     /// In all, those of the orders that it replaced included.
     entered: u32,
     executed: u32,

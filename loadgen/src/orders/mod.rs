@@ -38,6 +38,9 @@ const CONNECT_NS: u64 = 2_000_000_000;
 /// How long to wait between two tries to connect again.
 const RETRY_NS: u64 = 100_000_000;
 
+/// What an order of a run takes.
+pub(crate) const ORDER_BYTES: u64 = size_of::<book::Order>() as u64;
+
 /// Who logs in, and where.
 #[derive(Clone, Debug)]
 pub struct Login {

@@ -5,6 +5,31 @@ use std::process::Command;
 
 use loadgen::saved;
 
+/// Nobody listens there: what is refused is refused before.
+#[test]
+fn loads_that_no_machine_has_are_wrong_usage() {
+    let cases = [
+        ("run --rate 1000000000 --duration 5m", "no run has more than 100000000: lower --rate"),
+        ("run --rate 100 --count 100000001", "give a smaller --count"),
+        ("run --rate 100 --arrival bursts --burst 501", "a burst of 501, and only 500 messages"),
+        ("run --sessions 100", "--users FILE"),
+        ("echo --rate 1000000000 --duration 5m", "lower --rate"),
+        ("echo --rate 100 --arrival bursts --burst 4000000000", "smaller --burst"),
+        ("sweep --duration 5m", "at --rate-max: 601000000 messages"),
+        ("ceiling --count 100000001", "smaller --count"),
+    ];
+    for (line, why) in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+        command.args(line.split(' '));
+        if !line.starts_with("echo") && !line.starts_with("ceiling") {
+            command.args(["--target", "127.0.0.1:1"]);
+        }
+        let done = command.output().expect("it starts");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.code() == Some(2) && said.contains(why), "{line}: {done:?}");
+    }
+}
+
 #[test]
 fn a_run_leaves_its_page_and_what_a_sync_costs_beside_its_figures() {
     let home = tempfile::tempdir().expect("a directory");
