@@ -4,7 +4,7 @@
 //! comparison found a regression, 2 wrong usage or a file that holds no results, 3 a fault.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 
 fn run(args: &RunArgs) -> Result<u8, RunError> {
     let options = args.options().map_err(RunError::Usage)?;
+    prepare(args.out())?;
     let outcome = run::run(&options)?;
     let Outcome { results, recorded, .. } = &outcome;
     let mut table = Table::new();
@@ -70,6 +71,7 @@ fn run(args: &RunArgs) -> Result<u8, RunError> {
 
 fn echo(args: &EchoArgs) -> Result<u8, RunError> {
     let options = args.options().map_err(RunError::Usage)?;
+    prepare(args.out())?;
     let report =
         echo::run(&options).map_err(|error| RunError::Fault(format!("bare TCP echo: {error}")))?;
     print!("{}", Table::new().row("bare echo", report.measured.latency_ns));
@@ -82,6 +84,7 @@ fn echo(args: &EchoArgs) -> Result<u8, RunError> {
 
 fn sweep(args: &SweepArgs) -> Result<u8, RunError> {
     let options = args.options().map_err(RunError::Usage)?;
+    prepare(args.run.out())?;
     let limit = format!("{} ≤ {}", options.limit.percentile, duration(options.limit.ns));
     println!(
         "{:>10}  {:>10}  {:>9}  {:>9}  {:>9}  {limit}",
@@ -122,6 +125,12 @@ fn ceiling(args: &CeilingArgs) -> Result<u8, RunError> {
     let [p50, p99] = found.added_ns();
     println!("it adds {p50} ns to the median, {p99} ns to the 99th percentile");
     Ok(0)
+}
+
+fn prepare(out: Option<&PathBuf>) -> Result<(), RunError> {
+    let Some(out) = out else { return Ok(()) };
+    output::prepare(out)
+        .map_err(|error| RunError::Fault(format!("--out: no results can be written: {error}")))
 }
 
 fn write(

@@ -21,6 +21,20 @@ const TICKS_PER_HALF: u32 = 5;
 /// What the page is called, in the directory of its run.
 pub const PAGE: &str = "report.html";
 
+/// Makes the directory, and finds out whether files can be written there: before a run, because
+/// after it the figures would be lost.
+pub fn prepare(directory: &Path) -> io::Result<()> {
+    let named = |path: &Path, error: io::Error| {
+        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    };
+    fs::create_dir_all(directory).map_err(|error| named(directory, error))?;
+    let probe = directory.join(format!(".loadgen-probe-{}", std::process::id()));
+    let written = fs::write(&probe, "probe");
+    // Whatever became of it, nothing stays.
+    let removed = fs::remove_file(&probe);
+    written.and(removed).map_err(|error| named(&probe, error))
+}
+
 /// Writes `summary.json` and `report.html`, with what a sync costs in that directory, and for the
 /// target, and the echo if there was one, `latency.hlog` and `latency.hgrm`.
 pub fn write(

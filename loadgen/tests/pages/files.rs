@@ -31,6 +31,27 @@ fn loads_that_no_machine_has_are_wrong_usage() {
 }
 
 #[test]
+fn where_no_results_can_be_written_nothing_is_run() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("file");
+    fs::write(&file, "").expect("a file");
+    // Whoever may do anything may also write to a directory that is closed: a file is no directory.
+    let out = file.join("results");
+    for line in ["run --target 127.0.0.1:1", "sweep --target 127.0.0.1:1", "echo --count 100"] {
+        let done = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+            .args(line.split(' '))
+            .args(["--polite", "--quiet", "--out"])
+            .arg(&out)
+            .output()
+            .expect("it starts");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(3), "{line}: {done:?}");
+        assert!(said.contains("--out: no results can be written"), "{line}: {said}");
+        assert!(done.stdout.is_empty(), "{line}: {done:?}");
+    }
+}
+
+#[test]
 fn a_run_leaves_its_page_and_what_a_sync_costs_beside_its_figures() {
     let home = tempfile::tempdir().expect("a directory");
     let out = home.path().join("results");
