@@ -4,7 +4,7 @@
 //!  Source ──► Script ─┐
 //!  flow, file  orders ├─► engine ─► sessions ⇄ server        Tally ──► Results ──► files, report
 //!  Pace ─────► Times ─┘   sends when         or bare echo    latency = answer − due
-//!              decided    due, hears what                    checked by the book of orders
+//!              decided    due, hears what                    every one checked
 //!              before     comes
 //! ```
 //!

@@ -5,12 +5,11 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use ringframe_wire::ouch::{self, Outbound, time_in_force};
+use ringframe_wire::ouch::{self, Inbound, Outbound, time_in_force};
 use ringframe_wire::soup::{
     FromClient, FromServer, HEADER_BYTES, LoginAccepted, LoginReject, LoginRequest,
     PACKET_BYTES_MAX, Password, Session as SessionName, Username,
 };
-use zerocopy::IntoBytes;
 
 use crate::engine::{Links, Talk};
 use crate::flow::{Op, Side, TICK};
@@ -18,10 +17,10 @@ use crate::results::Fact;
 use crate::schedule::nanos;
 use crate::tally::{Sent, Tally, Wrong};
 
-use book::{Book, Names};
+use checker::{Checker, Names};
 use script::{Listing, Place, Script};
 
-mod book;
+mod checker;
 pub(crate) mod file;
 mod itch;
 pub mod script;
@@ -39,7 +38,7 @@ const CONNECT_NS: u64 = 2_000_000_000;
 const RETRY_NS: u64 = 100_000_000;
 
 /// What an order of a run takes.
-pub(crate) const ORDER_BYTES: u64 = size_of::<book::Order>() as u64;
+pub(crate) const ORDER_BYTES: u64 = size_of::<checker::Order>() as u64;
 
 /// Who logs in, and where.
 #[derive(Clone, Debug)]
@@ -130,7 +129,7 @@ pub(crate) struct Orders {
     places: Vec<Place>,
     /// Orders from this number on are asked so that every session has a last answer.
     first_last: u32,
-    book: Book,
+    checker: Checker,
     ops: Vec<Op>,
     next: usize,
     /// How often a session began to get in, or got in.
@@ -164,7 +163,7 @@ impl Orders {
         let first_last = places.len() as u32;
         let names = Names::new(run);
         // Last orders are entered twice: before and after what is left is canceled.
-        let book = Book::new(names, places.len() + 2 * sessions.len(), sessions.len());
+        let checker = Checker::new(names, places.len() + 2 * sessions.len(), sessions.len());
         Ok(Self {
             targets: resolve(&login.targets)?,
             password,
@@ -174,7 +173,7 @@ impl Orders {
             names,
             places,
             first_last,
-            book,
+            checker,
             ops: Vec::new(),
             next: 0,
             tries: 0,
@@ -204,19 +203,19 @@ impl Orders {
 
     /// A cancel for all that rests.
     pub(crate) fn cancels(&self) -> Vec<Op> {
-        self.book.open().map(|id| Op::Cancel { id }).collect()
+        self.checker.open().map(|id| Op::Cancel { id }).collect()
     }
 
     pub(crate) fn give_up(&mut self, now: u64, tally: &mut Tally) {
-        self.book.give_up(now, tally);
+        self.checker.give_up(now, tally);
     }
 
     pub(crate) fn kinds(&self) -> Vec<Fact> {
-        self.book.kinds()
+        self.checker.kinds()
     }
 
     pub(crate) fn rejections(&self) -> u64 {
-        self.book.rejections()
+        self.checker.rejections()
     }
 
     /// Says good-bye everywhere.
@@ -240,6 +239,13 @@ impl Orders {
 
     #[inline]
     fn encode(&self, op: &Op, into: &mut Vec<u8>) {
+        let mut bytes = [0; Inbound::BYTES_MAX];
+        let length = self.message(op).encode(&mut bytes).expect("as long as the longest");
+        write(into, FromClient::Data(&bytes[..length]));
+    }
+
+    #[inline]
+    fn message(&self, op: &Op) -> Inbound {
         match *op {
             Op::Add { id, instrument, side, price, quantity, immediate } => {
                 let listing = &self.listings[usize::from(instrument)];
@@ -266,11 +272,10 @@ impl Orders {
                     cross: ouch::Cross::NONE,
                     customer: ouch::Customer::DEFAULT,
                 };
-                message(into, b'O', enter.as_bytes());
+                enter.into()
             }
             Op::Cancel { id } => {
-                let cancel = ouch::Cancel { token: self.names.token(id), shares: 0.into() };
-                message(into, b'X', cancel.as_bytes());
+                ouch::Cancel { token: self.names.token(id), shares: 0.into() }.into()
             }
             Op::Replace { old, new, price, quantity } => {
                 let instrument = self.places[old as usize].instrument;
@@ -285,7 +290,7 @@ impl Orders {
                     sweep: ouch::Sweep::NO,
                     minimum: 0.into(),
                 };
-                message(into, b'U', replace.as_bytes());
+                replace.into()
             }
         }
     }
@@ -318,7 +323,7 @@ impl Orders {
         tally.reconnected();
         // Nobody knows which of them arrived. Those that did are answered in what comes now, and
         // come to nothing when they arrive again.
-        for op in self.book.pending(index) {
+        for op in self.checker.pending(index) {
             self.encode(&op, links.link(index).outbox());
             tally.resent();
         }
@@ -417,17 +422,10 @@ impl Orders {
     }
 }
 
-/// A message of the exchange's protocol, in its packet.
 #[inline]
-fn message(into: &mut Vec<u8>, letter: u8, body: &[u8]) {
-    let [high, low] = (body.len() as u16 + 2).to_be_bytes();
-    into.extend_from_slice(&[high, low, b'U', letter]);
-    into.extend_from_slice(body);
-}
-
 fn write(into: &mut Vec<u8>, packet: FromClient<'_>) {
     let mut bytes = [0; 64];
-    let length = packet.encode(&mut bytes).expect("a login has 49 bytes");
+    let length = packet.encode(&mut bytes).expect("an order, the longest, has 52 bytes");
     into.extend_from_slice(&bytes[..length]);
 }
 
@@ -443,7 +441,7 @@ impl Talk for Orders {
         self.encode(&op, link.outbox());
         self.next += 1;
         let sent = Sent { due, out: now };
-        self.book.asked(index, op, sent);
+        self.checker.asked(index, op, sent);
         tally.sent(sent);
         Some(index)
     }
@@ -469,7 +467,7 @@ impl Talk for Orders {
             };
             self.sessions[index].next += 1;
             match Outbound::decode(message) {
-                Ok(message) => self.book.hear(index, &message, now, tally),
+                Ok(message) => self.checker.hear(index, &message, now, tally),
                 Err(malformed) => tally.wrong(Wrong::Unexpected, now, || malformed.to_string()),
             }
         }
@@ -523,8 +521,8 @@ impl Talk for Orders {
     /// Whoever tries to get in has a limit of its own.
     fn awaited(&self) -> Option<u64> {
         let is_in = |session: &Session| session.standing == Standing::In;
-        let is_settled = self.book.waiting() == 0 && self.sessions.iter().all(is_in);
-        (!is_settled).then(|| self.tries + self.book.settled())
+        let is_settled = self.checker.waiting() == 0 && self.sessions.iter().all(is_in);
+        (!is_settled).then(|| self.tries + self.checker.settled())
     }
 
     fn given_up(&self) -> Option<&str> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe_wire::layout::Alpha;
 use ringframe_wire::ouch::{Accepted, BboWeight, RejectReason, Rejected, Replaced};
-use ringframe_wire::ouch::{CancelReason, Canceled, Executed, Inbound, Liquidity, OrderState};
+use ringframe_wire::ouch::{CancelReason, Canceled, Executed, Liquidity, OrderState};
 
 use super::*;
 use crate::results::Measured;
@@ -16,16 +16,16 @@ use crate::schedule::{Length, Pace};
 
 const NAMES: u64 = 7;
 
-/// A book of two sessions, its tally, and a clock that a test turns by hand.
+/// A checker of two sessions, its tally, and a clock that a test turns by hand.
 struct Desk {
-    book: Book,
+    checker: Checker,
     tally: Tally,
 }
 
 fn desk() -> Desk {
     let mut tally = Tally::new(Arc::default());
     tally.begin(0, 1_000_000_000, 0);
-    Desk { book: Book::new(Names::new(NAMES), 10, 2), tally }
+    Desk { checker: Checker::new(Names::new(NAMES), 10, 2), tally }
 }
 
 fn token(id: u32) -> ouch::Token {
@@ -83,12 +83,12 @@ impl Desk {
     fn ask(&mut self, op: Op) -> &mut Self {
         let sent = Sent { due: 0, out: 0 };
         self.tally.sent(sent);
-        self.book.asked(0, op, sent);
+        self.checker.asked(0, op, sent);
         self
     }
 
     fn hear(&mut self, message: Outbound) -> &mut Self {
-        self.book.hear(0, &message, 5, &mut self.tally);
+        self.checker.hear(0, &message, 5, &mut self.tally);
         self
     }
 
@@ -111,7 +111,7 @@ fn every_kind_of_message_is_answered_by_its_kind() {
     let why = RejectReason::STOCK;
     desk.hear(Rejected { time: 1.into(), token: token(2), reason: why }.into());
     desk.expect([4, 0, 0, 0, 0]);
-    assert_eq!((desk.book.open().count(), desk.book.waiting()), (0, 0));
+    assert_eq!((desk.checker.open().count(), desk.checker.waiting()), (0, 0));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn answers_that_never_come_are_lost() {
     let mut desk = desk();
     desk.ask(add(0, 1)).ask(add(1, 1)).hear(accepted(token(1), 1)).expect([1, 0, 1, 0, 0]);
     desk.ask(add(2, 1));
-    desk.book.give_up(9, &mut desk.tally);
+    desk.checker.give_up(9, &mut desk.tally);
     desk.expect([1, 0, 2, 0, 0]);
 }
 
@@ -165,8 +165,30 @@ fn what_nobody_asked_for_is_unexpected() {
     desk.ask(replace(0, 1, 20)).hear(replaced(0, 1, 19)).expect([2, 0, 0, 0, 2]);
     // Another session may not answer.
     desk.ask(add(3, 1));
-    desk.book.hear(1, &accepted(token(3), 1), 5, &mut desk.tally);
+    desk.checker.hear(1, &accepted(token(3), 1), 5, &mut desk.tally);
     desk.expect([2, 0, 0, 0, 3]);
+}
+
+#[test]
+fn a_message_takes_the_room_that_it_asks_for() {
+    let ops = [add(0, 5), replace(0, 1, 5), Op::Cancel { id: 1 }];
+    let script = Script {
+        name: "three".into(),
+        listings: vec![Listing { stock: Alpha(*b"AAPL    "), shift: 7 }],
+        setup: Vec::new(),
+        ops: ops.to_vec(),
+        times: None,
+    };
+    let login = &one_session("127.0.0.1:1".into()).login;
+    let orders = Orders::new(login, &script, NAMES).expect("an address");
+    for op in ops {
+        let mut bytes = Vec::new();
+        orders.encode(&op, &mut bytes);
+        assert_eq!(bytes.len(), wire_bytes(&op), "{op:?}");
+        let said = FromClient::split(&bytes, PACKET_BYTES_MAX).expect("a packet").expect("all");
+        let FromClient::Data(message) = said.0 else { panic!("{said:?}") };
+        assert_eq!((Inbound::decode(message), said.1), (Ok(orders.message(&op)), bytes.len()));
+    }
 }
 
 #[test]
@@ -175,7 +197,7 @@ fn what_an_earlier_run_left_may_trade() {
     let earlier = Names::new(NAMES + 1).token(0);
     desk.hear(executed(earlier, 5)).hear(canceled(earlier, 5, CancelReason::SELF_MATCH));
     desk.expect([0; 5]);
-    assert_eq!(desk.book.kinds()[2].name, "of an earlier run's orders");
+    assert_eq!(desk.checker.kinds()[2].name, "of an earlier run's orders");
 }
 
 /// How the toy server misbehaves.

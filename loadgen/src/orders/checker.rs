@@ -45,7 +45,7 @@ pub(crate) struct Pending {
 
 /// All orders of a run, and what each session waits for.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub(crate) struct Checker {
     names: Names,
     orders: Vec<Order>,
     pending: Vec<VecDeque<Pending>>,
@@ -113,7 +113,7 @@ struct Kinds {
     rejected: BTreeMap<u8, u64>,
 }
 
-impl Book {
+impl Checker {
     /// For orders numbered below `orders`. Takes all room, so that nothing allocates later.
     pub(crate) fn new(names: Names, orders: usize, sessions: usize) -> Self {
         let pending = (0..sessions).map(|_| VecDeque::with_capacity(1_024)).collect();
