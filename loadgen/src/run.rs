@@ -158,10 +158,7 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
     let sessions = options.login.users.len();
     check(options, sessions)?;
     let (script, times) = if options.own_times {
-        let script = options.source.script(0, &options.listed).map_err(RunError::Usage)?;
-        let own = script.times.clone().ok_or_else(|| {
-            RunError::Usage("what is played says nothing of times: give --rate".into())
-        })?;
+        let (script, own) = recorded(&options.source).map_err(RunError::Usage)?;
         let times = Times::recorded(own, options.pace.warm_up);
         (script, times)
     } else {
@@ -208,6 +205,22 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
         echo: floor.map(|floor| floor.recorded),
         rejections: playing.orders.rejections(),
     })
+}
+
+/// What was recorded, and when.
+fn recorded(source: &Source) -> Result<(Script, Vec<u64>), String> {
+    let silent = || "what is played says nothing of times: give --rate".to_owned();
+    let Source::File(path) = source else { return Err(silent()) };
+    let mut script = file::read(path, Times::MAX as usize + 1)?;
+    let times = script.times.take().ok_or_else(silent)?;
+    if times.len() as u64 > Times::MAX {
+        return Err(format!(
+            "{}: more than {} commands: give --rate, and a --count that is smaller",
+            path.display(),
+            Times::MAX
+        ));
+    }
+    Ok((script, times))
 }
 
 fn check(options: &Options, sessions: usize) -> Result<(), RunError> {

@@ -250,7 +250,8 @@ mod tests {
         let most = Pace { rate: rate(Times::MAX / 10), ..pace };
         assert_eq!(most.messages(), Ok(Times::MAX));
         let refused = |pace: Pace, why: &[&str]| {
-            let error = pace.times().expect_err("too many");
+            let error = pace.messages().expect_err("too many");
+            assert!(pace.times().is_err(), "{error}");
             assert!(why.iter().all(|why| error.contains(why)), "{error}");
         };
         refused(Pace { rate: rate(Times::MAX / 10 + 1), ..pace }, &["100000010", "--duration"]);

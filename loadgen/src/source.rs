@@ -64,7 +64,7 @@ impl Source {
                 flow.ops.truncate(commands);
                 Script::of_flow(flow, listed)
             }
-            Self::File(path) => file::read(path),
+            Self::File(path) => file::read(path, commands),
         }
     }
 }

@@ -14,8 +14,9 @@
 //! SHARES PRICE` has the shares in all, those that the old order traded included. Lines that begin
 //! with `#` and empty ones say nothing.
 
-use std::fmt::Write as _;
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
 
 use ringframe_wire::ouch::Stock;
@@ -26,36 +27,41 @@ use crate::flow::{Op, Side};
 use crate::schedule::Times;
 
 const FIRST_LINE: &str = "# loadgen flow 1";
+const BUFFER_BYTES: usize = 1 << 20;
 
-/// Reads either: text by its first line, ITCH otherwise.
-pub(crate) fn read(path: &Path) -> Result<Script, String> {
+/// Reads either, up to so many commands: text by its first line, ITCH otherwise.
+pub(crate) fn read(path: &Path, most: usize) -> Result<Script, String> {
     let wrong = |what: String| format!("{}: {what}", path.display());
-    let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let mut first = Vec::new();
+    let beginning = (&file).take(FIRST_LINE.len() as u64).read_to_end(&mut first);
+    beginning.map_err(|error| wrong(error.to_string()))?;
     let name = path.display().to_string();
-    if bytes.starts_with(FIRST_LINE.as_bytes()) {
-        let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
-        return parse(&text, name).map_err(wrong);
-    }
-    itch::script(&bytes, name).map_err(wrong)
+    let is_text = first == FIRST_LINE.as_bytes();
+    let all = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(first).chain(file));
+    if is_text { parse(all, name, most) } else { itch::script(all, name, most) }.map_err(wrong)
 }
 
 /// Writes what is about to be played.
 pub(crate) fn write(path: &Path, script: &Script, times: &Times) -> Result<(), String> {
-    let text = format(script, times);
-    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    let written = File::create(path).and_then(|file| {
+        let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        format(script, times, &mut file)?;
+        file.flush()
+    });
+    written.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn format(script: &Script, times: &Times) -> String {
-    let mut text = format!("{FIRST_LINE}\n");
+fn format(script: &Script, times: &Times, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{FIRST_LINE}")?;
     let setup = script.setup.iter().map(|op| (None, op));
     let played = times.due.iter().zip(&script.ops).map(|(at, op)| (Some(at), op));
     let mut instruments = Vec::new();
     for (at, op) in setup.chain(played) {
         match at {
-            Some(at) => write!(text, "{at} "),
-            None => write!(text, "setup "),
-        }
-        .expect("a string takes all");
+            Some(at) => write!(out, "{at} "),
+            None => write!(out, "setup "),
+        }?;
         match *op {
             Op::Add { id, instrument, side, price, quantity, immediate } => {
                 let listing = &script.listings[usize::from(instrument)];
@@ -63,27 +69,30 @@ fn format(script: &Script, times: &Times) -> String {
                 let time = if immediate { "now" } else { "day" };
                 let (stock, price) = (listing.stock, listing.price(price));
                 instruments.push(instrument);
-                writeln!(text, "enter {id} {stock} {side} {quantity} {price} {time}")
+                writeln!(out, "enter {id} {stock} {side} {quantity} {price} {time}")
             }
-            Op::Cancel { id } => writeln!(text, "cancel {id}"),
+            Op::Cancel { id } => writeln!(out, "cancel {id}"),
             Op::Replace { old, new, price, quantity } => {
                 let instrument = instruments[old as usize];
                 let price = script.listings[usize::from(instrument)].price(price);
                 instruments.push(instrument);
-                writeln!(text, "replace {old} {new} {quantity} {price}")
+                writeln!(out, "replace {old} {new} {quantity} {price}")
             }
-        }
-        .expect("a string takes all");
+        }?;
     }
-    text
+    Ok(())
 }
 
-fn parse(text: &str, name: String) -> Result<Script, String> {
-    let mut parsing = Parsing { listings: Vec::new(), orders: 0 };
+fn parse(text: impl BufRead, name: String, most: usize) -> Result<Script, String> {
+    let mut parsing = Parsing::default();
     let mut script =
         Script { name, listings: Vec::new(), setup: Vec::new(), ops: Vec::new(), times: None };
     let mut times = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
+        if script.ops.len() == most {
+            break;
+        }
+        let line = line.map_err(|error| format!("line {number}: {error}"))?;
         let words: Vec<&str> = line.split_whitespace().collect();
         let Some((at, command)) = words.split_first().filter(|(first, _)| !first.starts_with('#'))
         else {
@@ -102,8 +111,10 @@ fn parse(text: &str, name: String) -> Result<Script, String> {
     Ok(script)
 }
 
+#[derive(Default)]
 struct Parsing {
     listings: Vec<Listing>,
+    by_stock: BTreeMap<Stock, u16>,
     orders: u32,
 }
 
@@ -121,7 +132,7 @@ impl Parsing {
                     "now" => true,
                     _ => return None,
                 };
-                let instrument = listing(&mut self.listings, Stock::new(stock)?)?;
+                let instrument = self.instrument(Stock::new(stock)?)?;
                 let (price, quantity) = (price.parse().ok()?, quantity.parse().ok()?);
                 let id = self.new_order(id)?;
                 Some(Op::Add { id, instrument, side, price, quantity, immediate })
@@ -136,6 +147,17 @@ impl Parsing {
         }
     }
 
+    /// The number of a stock, a new one if need be.
+    fn instrument(&mut self, stock: Stock) -> Option<u16> {
+        if let Some(number) = self.by_stock.get(&stock) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.listings.len()).ok()?;
+        self.listings.push(Listing { stock, shift: 0 });
+        self.by_stock.insert(stock, number);
+        Some(number)
+    }
+
     fn old_order(&self, id: &str) -> Option<u32> {
         id.parse().ok().filter(|id| *id < self.orders)
     }
@@ -145,16 +167,6 @@ impl Parsing {
         self.orders += 1;
         Some(id)
     }
-}
-
-/// The number of a stock, a new one if need be.
-pub(super) fn listing(listings: &mut Vec<Listing>, stock: Stock) -> Option<u16> {
-    let number = listings.iter().position(|listing| listing.stock == stock);
-    let number = number.unwrap_or_else(|| {
-        listings.push(Listing { stock, shift: 0 });
-        listings.len() - 1
-    });
-    u16::try_from(number).ok()
 }
 
 #[cfg(test)]
@@ -167,8 +179,13 @@ mod tests {
     fn what_was_written_is_read() {
         let mut script = Script::of_flow(Mix::FMOD.flow(500), &demo_instruments()).expect("fits");
         let due: Vec<u64> = (0..500).map(|number| number * 10).collect();
-        let text = format(&script, &Times { due: due.clone(), from: 0, until: 5_000 });
-        let read = parse(&text, script.name.clone()).expect("just written");
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("flow");
+        let times = Times { due: due.clone(), from: 0, until: 5_000 };
+        write(&path, &script, &times).expect("a file");
+        let part = super::read(&path, 30).expect("a part");
+        assert_eq!((part.ops.len(), part.times), (30, Some(due[..30].to_vec())));
+        let read = super::read(&path, usize::MAX).expect("just written");
         assert_eq!(read.times.as_ref(), Some(&due));
         // The prices were moved when it was written.
         let moved = script.listings[0].shift as u32;
@@ -182,7 +199,9 @@ mod tests {
 
     #[test]
     fn what_is_no_flow_is_refused_with_its_line() {
-        let flow = |lines: &str| parse(&format!("{FIRST_LINE}\n{lines}"), String::new());
+        let flow = |lines: &str| {
+            parse(format!("{FIRST_LINE}\n{lines}").as_bytes(), String::new(), usize::MAX)
+        };
         assert!(flow("# nothing\n\n0 enter 0 AAPL buy 1 100 day\n5 cancel 0").is_ok());
         for bad in [
             "0 enter 1 AAPL buy 1 100 day",

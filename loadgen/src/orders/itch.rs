@@ -6,11 +6,11 @@
 //! and crosses leave no trace that could be played.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead};
 
-use ringframe_wire::itch::{Header, Message, Side as ItchSide};
+use ringframe_wire::itch::{Added, Header, Message, Side as ItchSide};
 
-use super::file::listing;
-use super::script::Script;
+use super::script::{Listing, Script};
 use crate::flow::{Op, Side};
 
 /// An order that waits.
@@ -31,52 +31,94 @@ struct Reading {
     ops: Vec<Op>,
 }
 
-/// Messages, each behind its length of two bytes, until the end or a length of 0.
-pub(super) fn script(bytes: &[u8], name: String) -> Result<Script, String> {
+/// The instruments of a day, found by the number that the day gave each of its stocks.
+struct Stocks {
+    listings: Vec<Listing>,
+    by_locate: Vec<Option<u16>>,
+}
+
+impl Stocks {
+    fn new() -> Self {
+        Self { listings: Vec::new(), by_locate: vec![None; 1 << u16::BITS] }
+    }
+
+    fn instrument(&mut self, added: &Added) -> Result<u16, String> {
+        let (locate, stock) = (added.header.locate.get(), added.stock);
+        let known = &mut self.by_locate[usize::from(locate)];
+        // There are no more numbers than the day has.
+        let number = *known.get_or_insert(self.listings.len() as u16);
+        match self.listings.get(usize::from(number)) {
+            None => self.listings.push(Listing { stock, shift: 0 }),
+            Some(listing) if listing.stock == stock => {}
+            Some(listing) => {
+                let other = listing.stock;
+                return Err(format!("the stock number {locate} is {other}'s and {stock}'s"));
+            }
+        }
+        Ok(number)
+    }
+}
+
+/// Messages, each behind its length of two bytes, until the end or a length of 0, or until there
+/// are so many commands.
+pub(super) fn script(mut from: impl BufRead, name: String, most: usize) -> Result<Script, String> {
     let mut reading = Reading::default();
-    let (mut listings, mut times, mut first) = (Vec::new(), Vec::new(), None);
+    let (mut stocks, mut times, mut first) = (Stocks::new(), Vec::new(), None);
+    let mut room = vec![0; usize::from(u16::MAX)];
     let mut at = 0;
-    while let Some(length) = bytes.get(at..at + 2) {
-        let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+    while reading.ops.len() < most {
+        let length = next(&mut from, &mut room).map_err(|error| {
+            format!("it is neither a recorded flow nor whole ITCH 5.0: at byte {at}: {error}")
+        })?;
         if length == 0 {
             break;
         }
-        let message = bytes.get(at + 2..at + 2 + length).ok_or_else(|| {
-            format!("it is neither a recorded flow nor ITCH 5.0: {length} bytes end it at {at}")
-        })?;
-        let message = Message::decode(message)
+        let message = Message::decode(&room[..length])
             .map_err(|error| format!("it is no recorded flow, and at byte {at}: {error}"))?;
-        let time = match &message {
-            Message::Added(it) => {
-                let instrument = listing(&mut listings, it.stock).ok_or("too many stocks")?;
-                Some(reading.enter(it, instrument))
-            }
-            Message::AddedWithName(it) => {
-                let it = &it.added;
-                let instrument = listing(&mut listings, it.stock).ok_or("too many stocks")?;
-                Some(reading.enter(it, instrument))
-            }
-            other => reading.change(other).map_err(|error| format!("at byte {at}: {error}"))?,
-        };
+        let time = reading
+            .read(&message, &mut stocks)
+            .map_err(|error| format!("at byte {at}: {error}"))?;
         if let Some(time) = time {
             let now = time.time.get();
             let from = *first.get_or_insert(now);
             let last = times.last().copied().unwrap_or(0);
             times.resize(reading.ops.len(), now.saturating_sub(from).max(last));
         }
-        at += 2 + length;
+        at += 2 + length as u64;
     }
-    let times = Some(times);
+    let (listings, times) = (stocks.listings, Some(times));
     Ok(Script { name, listings, setup: Vec::new(), ops: reading.ops, times })
 }
 
+/// Reads a message to the start of `room`, and says how long it is: 0 at the end.
+fn next(from: &mut impl BufRead, room: &mut [u8]) -> io::Result<usize> {
+    if from.fill_buf()?.is_empty() {
+        return Ok(0);
+    }
+    let mut length = [0; 2];
+    from.read_exact(&mut length)?;
+    let length = usize::from(u16::from_be_bytes(length));
+    from.read_exact(&mut room[..length])?;
+    Ok(length)
+}
+
 impl Reading {
+    /// What becomes of a message; `None` when nothing can be sent for it.
+    fn read(&mut self, message: &Message, stocks: &mut Stocks) -> Result<Option<Header>, String> {
+        let added = match message {
+            Message::Added(it) => it,
+            Message::AddedWithName(it) => &it.added,
+            other => return self.change(other),
+        };
+        Ok(Some(self.enter(added, stocks.instrument(added)?)))
+    }
+
     fn new_order(&mut self) -> u32 {
         self.orders += 1;
         self.orders - 1
     }
 
-    fn enter(&mut self, it: &ringframe_wire::itch::Added, instrument: u16) -> Header {
+    fn enter(&mut self, it: &Added, instrument: u16) -> Header {
         let side = if it.side == ItchSide::BUY { Side::Buy } else { Side::Sell };
         let (price, quantity) = (it.price.get(), it.shares.get());
         let id = self.new_order();
@@ -149,7 +191,7 @@ fn too_many() -> String {
 
 #[cfg(test)]
 mod tests {
-    use ringframe_wire::itch::{Added, Executed, Replaced};
+    use ringframe_wire::itch::{Executed, Replaced};
 
     use super::*;
     use crate::random::Random;
@@ -197,9 +239,49 @@ mod tests {
         let entered = [added(1, 9), executed(1, 5), replaced(1, 2, u32::MAX)];
         for messages in [traded, entered] {
             let at = file(&messages[..2]).len();
-            let error = script(&file(&messages), "day".into()).expect_err("too many shares");
+            let error = script(&file(&messages)[..], "day".into(), usize::MAX)
+                .expect_err("too many shares");
             assert!(error.contains(&format!("byte {at}")), "{error}");
         }
+    }
+
+    #[test]
+    fn stocks_are_told_by_their_numbers_of_the_day() {
+        let of = |locate: u16, stock: &[u8; 8], reference| {
+            let Message::Added(mut it) = added(reference, 9) else { panic!("it was added") };
+            it.header.locate = locate.into();
+            it.stock = ringframe_wire::layout::Alpha(*stock);
+            Message::from(it)
+        };
+        let (high, low) = (of(u16::MAX, b"ZVZZT   ", 1), of(0, b"AAPL    ", 2));
+        let day = file(&[high, low, of(u16::MAX, b"ZVZZT   ", 3)]);
+        let script = |bytes: &[u8], most| script(bytes, "day".into(), most);
+        let read = script(&day, usize::MAX).expect("a day");
+        let names: Vec<&[u8]> = read.listings.iter().map(|it| it.stock.text()).collect();
+        assert_eq!(names, [&b"ZVZZT"[..], b"AAPL"]);
+        let instrument = |op: &Op| match op {
+            Op::Add { instrument, .. } => *instrument,
+            _ => panic!("they are added"),
+        };
+        assert_eq!(read.ops.iter().map(instrument).collect::<Vec<_>>(), [0, 1, 0]);
+        let part = script(&day, 2).expect("a part");
+        assert_eq!((part.ops.len(), part.times), (2, Some(vec![0; 2])));
+        let other = file(&[low, of(0, b"MSFT    ", 3)]);
+        let error = script(&other, usize::MAX).expect_err("two stocks of one number");
+        assert!(error.contains("at byte 38: the stock number 0 is AAPL's and MSFT's"), "{error}");
+    }
+
+    #[test]
+    fn a_day_that_is_cut_short_is_refused_with_its_place() {
+        let day = file(&[added(1, 9), added(2, 9)]);
+        for cut in [1, 5, 37] {
+            let error = script(&day[..day.len() - cut], "day".into(), usize::MAX);
+            let error = error.expect_err("cut short");
+            assert!(error.contains("at byte 38"), "{error}");
+        }
+        // A length of 0 is an end, whatever comes after it.
+        let ended = [&day[..], &[0, 0, 7]].concat();
+        assert_eq!(script(&ended[..], "day".into(), usize::MAX).expect("a day").ops.len(), 2);
     }
 
     /// Whatever bytes are broken, and however: a script or an error, never an abort.
@@ -225,7 +307,7 @@ mod tests {
                 bytes[at] = any(256) as u8;
             }
             bytes.truncate(bytes.len() - any(20) as usize);
-            if let Ok(script) = script(&bytes, "day".into()) {
+            if let Ok(script) = script(&bytes[..], "day".into(), usize::MAX) {
                 assert_eq!(script.times.map(|times| times.len()), Some(script.ops.len()));
             }
         }
