@@ -22,6 +22,9 @@ pub struct Results {
     pub load: Vec<Fact>,
     /// What the server said of itself: version, policy, settings; empty when it was not asked.
     pub server: Vec<Fact>,
+    /// What the server's stages did meanwhile; nothing when it was not asked.
+    #[serde(default)]
+    pub server_work: Option<ServerWork>,
     /// The target's figures; their fields stand at the top of the file.
     #[serde(flatten)]
     pub measured: Measured,
@@ -55,6 +58,80 @@ pub struct Fact {
 pub struct Host {
     /// CPU, cores, kernel, quota, governor, disk …, in the order to show them.
     pub facts: Vec<Fact>,
+}
+
+/// What the server did during a run, warm-up included, by its own account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerWork {
+    /// Of its clock, between the first question and the last.
+    pub seconds: f64,
+    /// How many commands it took.
+    pub commands: u64,
+    /// How many events they caused.
+    pub events: u64,
+    /// How often it was asked how full its rings are.
+    pub looks: u64,
+    /// Slots of each ring.
+    pub ring_slots: u64,
+    /// Slots of commands that waited to be applied, at most, when it was asked …
+    pub commands_waiting_max: u64,
+    /// … and of events that waited to be carried on.
+    pub events_waiting_max: u64,
+    /// In the order in which it names them.
+    pub stages: Vec<StageWork>,
+}
+
+/// What one stage did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageWork {
+    /// Its name.
+    pub name: String,
+    /// Commands, events or bytes, as the stage counts.
+    pub items: u64,
+    /// In so many batches.
+    pub batches: u64,
+    /// The largest batch since the server started.
+    pub batch_max: u64,
+    /// Of the time, from 0 to 1; more than 1 is a clock's error.
+    pub busy_share: f64,
+    /// How long commands were on their way to the end of this stage, since their place in the order
+    /// was decided; nothing where it does not say.
+    pub age_ns: Option<Age>,
+}
+
+/// Of the oldest command in each batch; known to a quarter above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Age {
+    /// In half of the batches it was no older.
+    pub p50: u64,
+    /// In 99 % of them it was no older.
+    pub p99: u64,
+    /// It never was older.
+    pub max: u64,
+}
+
+impl Age {
+    /// Of batches by the greatest age that they may have, in order; none where there are none.
+    pub fn of(batches: &[(u64, u64)]) -> Option<Self> {
+        let all: u64 = batches.iter().map(|(_, count)| count).sum();
+        let at = |of_100: u64| {
+            let (mut seen, wanted) = (0, (all * of_100).div_ceil(100).max(1));
+            let mut batches = batches.iter();
+            let found = batches.find(|(_, count)| {
+                seen += count;
+                seen >= wanted
+            });
+            found.map(|(ns, _)| *ns)
+        };
+        Some(Self { p50: at(50)?, p99: at(99)?, max: at(100)? })
+    }
+}
+
+impl StageWork {
+    /// Items in a batch; none without a batch.
+    pub fn mean_batch(&self) -> Option<f64> {
+        (self.batches > 0).then(|| self.items as f64 / self.batches as f64)
+    }
 }
 
 /// What one target did with one schedule. Warm-up is excluded, but for what went wrong in it.
@@ -181,6 +258,16 @@ impl Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages_are_of_batches() {
+        assert_eq!(Age::of(&[]), None);
+        assert_eq!(Age::of(&[(7, 0), (9, 0)]), None);
+        let of = |batches: &[(u64, u64)]| Age::of(batches).map(|it| [it.p50, it.p99, it.max]);
+        assert_eq!(of(&[(7, 1)]), Some([7, 7, 7]));
+        assert_eq!(of(&[(7, 50), (9, 49), (11, 1), (13, 0)]), Some([7, 9, 11]));
+        assert_eq!(of(&[(7, 49), (9, 50), (11, 1)]), Some([9, 9, 11]));
+    }
 
     #[test]
     fn a_curve_rises_from_the_least_to_the_maximum() {

@@ -18,7 +18,7 @@ use crate::host;
 use crate::live::{self, Live, View};
 use crate::orders::script::{Listed, Place, Script, demo_instruments};
 use crate::orders::{Login, ORDER_BYTES, Orders, file, wire_bytes};
-use crate::results::{FORMAT, Fact, Measured, Results};
+use crate::results::{FORMAT, Fact, Measured, Results, ServerWork};
 use crate::schedule::{Arrival, Length, Pace, Times, nanos};
 use crate::server;
 use crate::source::Source;
@@ -180,11 +180,15 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
         file::write(path, &script, &times).map_err(RunError::Fault)?;
     }
     // Before anything is measured: who is not there is said at once.
-    let server = options.admin.map(server::facts).transpose().map_err(RunError::Fault)?;
-    let server = server.unwrap_or_default();
+    let server = options.admin.map(server::status).transpose().map_err(RunError::Fault)?;
+    let mut server = server.map(|status| status.facts()).unwrap_or_default();
     let floor = if options.echo { Some(floor(options, &script, &times)?) } else { None };
     let mut playing = Playing::new(options, &script, begun)?;
-    let (ended, hiccups) = playing.play(options, script, &times)?;
+    let Played { ended, hiccups, work } = playing.play(options, script, &times)?;
+    let server_work = work.and_then(|work| {
+        let not_told = |why| server.push(Fact { name: "its work".into(), value: why });
+        work.map_err(not_told).ok()
+    });
     let mut measured = playing.tally.measured(&hiccups, playing.orders.kinds());
     measured.behind_ns = ended.behind_ns();
     measured.given_up = ended.given_up();
@@ -196,6 +200,7 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
             host: host::facts(None),
             load: facts(options, &times),
             server,
+            server_work,
             measured,
             echo: floor.as_ref().map(|floor| floor.measured.clone()),
             hiccup_ns: Some(hiccup::summary(&hiccups)),
@@ -269,6 +274,14 @@ fn floor(options: &Options, script: &Script, times: &Times) -> Result<echo::Repo
         .map_err(|error| RunError::Fault(format!("the bare echo on loopback: {error}")))
 }
 
+/// What came of a play, besides what is in the tally.
+struct Played {
+    ended: Ended,
+    hiccups: Vec<(u64, u64)>,
+    /// Of the server, when it was asked; an error when it did not tell.
+    work: Option<Result<ServerWork, String>>,
+}
+
 struct Playing {
     engine: Engine,
     orders: Orders,
@@ -294,13 +307,15 @@ impl Playing {
         options: &Options,
         script: Script,
         times: &Times,
-    ) -> Result<(Ended, Vec<(u64, u64)>), RunError> {
+    ) -> Result<Played, RunError> {
         self.at_once(Vec::new(), LOGIN, "log in")?;
         let setup = script.setup;
         self.at_once(setup, FILL, "fill the books")?;
         let mut ops = script.ops;
         ops.extend(self.orders.last_orders(0));
         self.orders.load(ops);
+        // Before the first message: whoever measures waits for the answer.
+        let asked = options.admin.map(|admin| (admin, server::status(admin)));
         let begin = self.engine.clock.now();
         let Times { due, from, until } = times;
         self.tally.begin(begin + from, begin + until, times.measured());
@@ -310,8 +325,12 @@ impl Playing {
         let due = due.iter().copied().chain(last).map(|at| begin + at);
         let over = AtomicBool::new(false);
         let Self { engine, orders, tally, live } = self;
-        let (ended, hiccups) = std::thread::scope(|scope| {
+        let (ended, hiccups, work) = std::thread::scope(|scope| {
             scope.spawn(|| live::show(live, options.view, "run", *until, &over));
+            let work = asked.map(|(admin, before)| {
+                let over = &over;
+                scope.spawn(move || server::watch(admin, &before?, over))
+            });
             let clock = engine.clock;
             let hiccups = scope.spawn({
                 let over = &over;
@@ -320,7 +339,11 @@ impl Playing {
             let patience = give_up(begin, *until, options.patience);
             let ended = engine.play(orders, tally, due, patience);
             over.store(true, Ordering::Relaxed);
-            (ended, hiccups.join().unwrap_or_default())
+            let work = work.map(|work| {
+                work.thread().unpark();
+                work.join().unwrap_or_else(|_| Err("who asked it panicked".into()))
+            });
+            (ended, hiccups.join().unwrap_or_default(), work)
         });
         let ended = ended.map_err(|error| fault(&error))?;
         let is_whole = ended == Ended::Settled && self.tally.wrongs() == 0;
@@ -335,7 +358,7 @@ impl Playing {
         }
         self.orders.give_up(self.engine.clock.now(), &mut self.tally);
         self.orders.log_out(&mut self.engine.links, self.engine.clock.now());
-        Ok((ended, hiccups))
+        Ok(Played { ended, hiccups, work })
     }
 
     /// Sends all of it as fast as the sockets take it, and waits for the answers.
@@ -374,6 +397,7 @@ pub fn echo_results(options: &echo::Options, pace: &Pace, report: &echo::Report)
         host: host::facts(None),
         load,
         server: Vec::new(),
+        server_work: None,
         measured: report.measured.clone(),
         echo: None,
         hiccup_ns: Some(hiccup::summary(&report.hiccups)),

@@ -89,7 +89,8 @@ pub(crate) struct RunArgs {
     /// How long the server may answer nothing at all while answers are waited for
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     silence: Duration,
-    /// The server's admin address, to note in the results what it says of itself
+    /// The server's admin address, to note in the results what it says of itself and what its
+    /// stages did: it is asked once a second
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// Play the same against a bare echo just before: the machine's floor

@@ -125,6 +125,7 @@ fn write_page(
     over_time(&full, out)?;
     tables::messages(&full, out)?;
     tables::wrong_answers(&full, out)?;
+    tables::server_work(&full, out)?;
     tables::facts(&full, out)?;
     foot(out)
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use super::text::{Escaped, count, rate};
 use super::{Shown, cell, ratio, section};
 use crate::latency::Summary;
-use crate::results::{Fact, Measured, Results};
+use crate::results::{Age, Fact, Measured, Results};
 use crate::table::duration;
 
 type FactsOf = fn(&Results) -> &[Fact];
@@ -131,6 +131,62 @@ fn message_row(class: &str, name: &str, measured: &Measured, out: &mut String) -
         write!(out, "<td>{}</td>", count(lost_connection))?;
     }
     out.write_str("</tr>\n")
+}
+
+/// What the stages of the servers did, where they were asked.
+pub(super) fn server_work(full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
+    let told = |one: &&Shown<'_>| one.results.server_work.is_some();
+    if !full.iter().any(told) {
+        return Ok(());
+    }
+    let about = "What each did during the run, warm-up included, by the server's own account: the \
+                 share of the time in which it worked, how much it took at once, and how long ago \
+                 the order of the oldest command was decided when a batch was done, to a quarter.";
+    section("stages", "Server's stages", about, out)?;
+    out.write_str("<div class=\"wide\"><table class=\"numbers\">\n<thead><tr><th></th>")?;
+    let names = ["busy", "items", "batches", "mean batch", "largest since its start"];
+    for name in names.into_iter().chain(["oldest, p50", "p99", "max"]) {
+        write!(out, "<th scope=\"col\">{name}</th>")?;
+    }
+    out.write_str("</tr></thead>\n")?;
+    for one in full {
+        let Some(work) = &one.results.server_work else { continue };
+        let (class, name) = (one.colour(), Escaped(&one.name));
+        let rings = format!(
+            "{} commands, {} events in {:.1} s; of {} slots of each ring waited at most {} and {}, \
+             in {} looks",
+            count(work.commands),
+            count(work.events),
+            work.seconds,
+            count(work.ring_slots),
+            count(work.commands_waiting_max),
+            count(work.events_waiting_max),
+            count(work.looks)
+        );
+        out.write_str("<tbody>\n<tr><th scope=\"rowgroup\" colspan=\"9\">")?;
+        writeln!(out, "<span class=\"{class}\">{name}</span>: {rings}</th></tr>")?;
+        for stage in &work.stages {
+            let mean = stage.mean_batch().map_or("–".to_owned(), |mean| format!("{mean:.1}"));
+            write!(
+                out,
+                "<tr><th scope=\"row\">{}</th><td>{:.1} %</td><td>{}</td><td>{}</td>\
+                 <td>{mean}</td><td>{}</td>",
+                Escaped(&stage.name),
+                stage.busy_share * 100.0,
+                count(stage.items),
+                count(stage.batches),
+                count(stage.batch_max)
+            )?;
+            for ns in
+                stage.age_ns.map_or([None; 3], |Age { p50, p99, max }| [p50, p99, max].map(Some))
+            {
+                write!(out, "<td>{}</td>", ns.map_or("–".to_owned(), duration))?;
+            }
+            out.write_str("</tr>\n")?;
+        }
+        out.write_str("</tbody>\n")?;
+    }
+    out.write_str("</table></div>\n</section>\n")
 }
 
 /// The first wrong answers in words, where there were any.

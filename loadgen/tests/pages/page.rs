@@ -120,6 +120,26 @@ fn what_is_neither_answered_nor_wrong_is_seen_too() {
 }
 
 #[test]
+fn what_the_server_s_stages_did_is_seen() {
+    let asked = sample::run("asked", GOOD);
+    let not_asked = Results { server_work: None, ..sample::run("not asked", GOOD) };
+    let page = html(&[asked.clone(), not_asked.clone()]);
+    assert_sound(&page);
+    let rows = [
+        "110,003 commands, 140,021 events in 5.5 s; of 4,096 slots of each ring waited at most 17 \
+         and 23, in 6 looks",
+        "gateway</th><td>31.2 %</td><td>110,000</td><td>55,000</td><td>2.0</td><td>64</td>\
+         <td>1.54 µs</td><td>12.3 µs</td><td>918 µs</td></tr>",
+        "keeper</th><td>0.0 %</td><td>0</td><td>0</td><td>–</td><td>64</td>\
+         <td>–</td><td>–</td><td>–</td></tr>",
+    ];
+    for row in rows {
+        assert_eq!(page.matches(row).count(), 1, "{row}");
+    }
+    assert!(!html(&[not_asked]).contains("Server's stages"));
+}
+
+#[test]
 fn why_a_run_was_given_up_is_seen() {
     let mut run = sample::run("run", GOOD);
     run.measured.given_up = Some("silent: no answer came for <30 s>".to_owned());

@@ -3,7 +3,9 @@
 
 use loadgen::latency::Latencies;
 use loadgen::random::Random;
-use loadgen::results::{FORMAT, Fact, Host, Interval, Measured, Results, Step};
+use loadgen::results::{
+    Age, FORMAT, Fact, Host, Interval, Measured, Results, ServerWork, StageWork, Step,
+};
 
 const INTERVALS: usize = 50;
 const PER_INTERVAL: usize = 2_000;
@@ -48,6 +50,7 @@ pub(crate) fn run(title: &str, shape: Shape) -> Results {
             ("seed", &shape.seed.to_string()),
         ]),
         server: facts(&[("version", "0.1.0"), ("release", "journaled"), ("layout", "auto")]),
+        server_work: Some(server_work()),
         measured: measured(shape),
         echo: Some(measured(floor)),
         hiccup_ns: Some(hiccups.summary()),
@@ -74,6 +77,31 @@ pub(crate) fn sweep(title: &str, shape: Shape) -> Results {
         }
     };
     Results { sweep: (1..=10).map(step).collect(), ..run(title, shape) }
+}
+
+fn server_work() -> ServerWork {
+    let stage = |name: &str, busy_share, items, batches| StageWork {
+        name: name.to_owned(),
+        items,
+        batches,
+        batch_max: 64,
+        busy_share,
+        age_ns: (batches > 0).then_some(Age { p50: 1_536, p99: 12_287, max: 917_503 }),
+    };
+    ServerWork {
+        seconds: 5.5,
+        commands: 110_003,
+        events: 140_021,
+        looks: 6,
+        ring_slots: 4_096,
+        commands_waiting_max: 17,
+        events_waiting_max: 23,
+        stages: vec![
+            stage("gateway", 0.312, 110_000, 55_000),
+            stage("journaler", 0.054, 110_003, 44_001),
+            stage("keeper", 0.0, 0, 0),
+        ],
+    }
 }
 
 fn facts(pairs: &[(&str, &str)]) -> Vec<Fact> {
