@@ -22,18 +22,8 @@ impl Table {
 
     /// The first column to the left, figures to the right.
     pub(crate) fn print(&self) {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
-            .map(|column| {
-                let cells = self.rows.iter().filter_map(|row| row.get(column));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-            })
-            .collect();
-        for row in &self.rows {
-            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-            });
-            println!("  {}", cells.collect::<Vec<_>>().join("  "));
+        for line in loadgen::table::aligned(&self.rows).lines() {
+            println!("  {line}");
         }
     }
 }

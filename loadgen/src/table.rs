@@ -61,16 +61,21 @@ impl fmt::Display for Table {
     }
 }
 
-/// Lines of equally many cells as columns: the first to the left, the others to the right.
+/// Lines of cells as columns: the first to the left, the others to the right. A line may end
+/// before the others.
 pub fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..).map_while(width).collect();
     let mut text = String::new();
     for line in lines {
-        text += &format!("{:<1$}", line[0], widths[0]);
-        for (cell, width) in line.iter().zip(&widths).skip(1) {
-            text += &format!("  {cell:>width$}");
+        for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
+            text += &match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("  {cell:>width$}"),
+            };
         }
         text.push('\n');
     }
@@ -147,6 +152,14 @@ mod tests {
         let mut widths = text.lines().map(|line| line.chars().count());
         let first = widths.next();
         assert!(widths.all(|width| Some(width) == first), "{text}");
+    }
+
+    #[test]
+    fn a_line_may_end_before_the_others() {
+        let line = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let lines = [line("a b µ"), line("long 1"), line("x 22 333")];
+        assert_eq!(aligned(&lines), "a      b    µ\nlong   1\nx     22  333\n");
+        assert_eq!(aligned(&[]), "");
     }
 
     #[test]
