@@ -1,5 +1,6 @@
 //! One block of counters per stage: written by the thread that polls it, read by anyone.
 
+use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
@@ -19,6 +20,35 @@ struct Words {
     items: AtomicU64,
     largest: AtomicU64,
     busy_nanos: AtomicU64,
+    ages: Ages,
+}
+
+/// A power of two of nanoseconds is cut into so many buckets: an age is known to a quarter.
+const STEPS_LOG2: u32 = 2;
+const BUCKETS: usize = 64 << STEPS_LOG2;
+
+/// Counts by age.
+#[derive(Debug)]
+struct Ages([AtomicU64; BUCKETS]);
+
+impl Default for Ages {
+    fn default() -> Self {
+        Self(array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+/// Below eight each age has a bucket of its own, above each power of two has four.
+#[inline]
+fn bucket(nanos: u64) -> usize {
+    let shift = (nanos | ((2 << STEPS_LOG2) - 1)).ilog2() - STEPS_LOG2;
+    ((shift as usize) << STEPS_LOG2) + (nanos >> shift) as usize
+}
+
+/// The greatest age of a bucket.
+fn greatest(bucket: usize) -> u64 {
+    let shift = (bucket >> STEPS_LOG2).saturating_sub(1);
+    let above = ((bucket - (shift << STEPS_LOG2)) as u128 + 1) << shift;
+    u64::try_from(above - 1).unwrap_or(u64::MAX)
 }
 
 /// The counters at one moment.
@@ -48,7 +78,7 @@ impl Counters {
 
     /// Reads them. Each is right by itself; together they may be a poll apart.
     pub fn read(&self) -> Counts {
-        let Words { polls, worked, items, largest, busy_nanos } = &*self.words;
+        let Words { polls, worked, items, largest, busy_nanos, ages: _ } = &*self.words;
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
         Counts {
             polls: read(polls),
@@ -57,6 +87,20 @@ impl Counters {
             largest: read(largest),
             busy_nanos: read(busy_nanos),
         }
+    }
+
+    /// How old the oldest command of a batch was when the stage was done with it, since its place
+    /// in the order was decided: the greatest age of each bucket that has batches, and how many.
+    pub fn ages(&self) -> Vec<(u64, u64)> {
+        let counts = self.words.ages.0.iter().map(|count| count.load(Ordering::Relaxed));
+        let some = counts.enumerate().filter(|(_, count)| *count > 0);
+        some.map(|(bucket, count)| (greatest(bucket), count)).collect()
+    }
+
+    /// The oldest command of a batch was so old.
+    #[inline]
+    pub(crate) fn aged(&self, nanos: u64) {
+        add(&self.words.ages.0[bucket(nanos)], 1);
     }
 
     /// A poll that found nothing to do.
@@ -83,4 +127,29 @@ impl Counters {
 #[inline]
 fn add(word: &AtomicU64, more: u64) {
     word.store(word.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_age_is_in_a_bucket_that_ends_a_quarter_above_it_at_most() {
+        let ages = (0..5_000).chain([1 << 20, (1 << 40) + 12_345, u64::MAX - 1, u64::MAX]);
+        for nanos in ages {
+            let end = greatest(bucket(nanos));
+            assert!(nanos <= end && end - nanos <= nanos / 4, "{nanos} {end}");
+            assert!(nanos == 0 || greatest(bucket(nanos) - 1) < nanos, "{nanos}");
+        }
+        assert!(bucket(u64::MAX) < BUCKETS);
+    }
+
+    #[test]
+    fn ages_are_counted_by_their_buckets() {
+        let counters = Counters::new("it");
+        for nanos in [5, 5, 1_000, 1_001] {
+            counters.aged(nanos);
+        }
+        assert_eq!(counters.ages(), [(5, 2), (1_023, 2)]);
+    }
 }

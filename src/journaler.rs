@@ -20,17 +20,18 @@ pub struct Journaler<S: Storage> {
     slots: SlotReader,
     writer: Writer<S>,
     fault: fn(Error) -> Fault,
+    oldest: Option<Nanos>,
 }
 
 impl<S: Storage> Journaler<S> {
     /// The journaler of commands.
     pub fn commands(slots: SlotReader, writer: Writer<S>) -> Self {
-        Self { name: "journaler", slots, writer, fault: Fault::Journal }
+        Self { name: "journaler", slots, writer, fault: Fault::Journal, oldest: None }
     }
 
     /// The event log.
     pub fn events(slots: SlotReader, writer: Writer<S>) -> Self {
-        Self { name: "event_log", slots, writer, fault: Fault::EventLog }
+        Self { name: "event_log", slots, writer, fault: Fault::EventLog, oldest: None }
     }
 
     fn wind(&mut self) -> Result<usize, Error> {
@@ -46,7 +47,9 @@ impl<S: Storage> Journaler<S> {
         };
         let mut work = 0;
         for slot in &mut slots {
-            let appended = self.writer.append(&slot.frame())?;
+            let frame = slot.frame();
+            self.oldest.get_or_insert(Nanos(frame.timestamp));
+            let appended = self.writer.append(&frame)?;
             assert!(appended == Append::Done, "there was room");
             work += 1;
         }
@@ -62,7 +65,12 @@ impl<S: Storage> Stage for Journaler<S> {
     }
 
     fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
+        self.oldest = None;
         self.wind().map_err(self.fault)
+    }
+
+    fn oldest(&self) -> Option<Nanos> {
+        self.oldest
     }
 
     fn close(&mut self, _now: Nanos) -> Result<(), Fault> {

@@ -33,6 +33,7 @@ pub struct Processor<L: Logic> {
     /// Who wants to know where it stands.
     questions: Receiver<Sender<Standing>>,
     told: Progress,
+    oldest: Option<Nanos>,
 }
 
 impl<L: Logic> Processor<L> {
@@ -49,7 +50,19 @@ impl<L: Logic> Processor<L> {
         machine.reserve(BATCH + L::LOOKAHEAD, HELD_BYTES_MAX);
         let marked = machine.applied().sequence;
         let told = positions.progress();
-        Self { commands, machine, events, release, positions, digests, marked, questions, told }
+        let oldest = None;
+        Self {
+            commands,
+            machine,
+            events,
+            release,
+            positions,
+            digests,
+            marked,
+            questions,
+            told,
+            oldest,
+        }
     }
 
     /// The logic and where it stands.
@@ -66,7 +79,9 @@ impl<L: Logic> Processor<L> {
         let mut work = 0;
         if let Ok(mut slots) = self.commands.take(BATCH as u64) {
             for slot in &mut slots {
-                self.machine.take(&slot.frame())?;
+                let frame = slot.frame();
+                self.oldest.get_or_insert(Nanos(frame.timestamp));
+                self.machine.take(&frame)?;
                 work += 1;
             }
         }
@@ -144,6 +159,7 @@ impl<L: Logic> Stage for Processor<L> {
     }
 
     fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
+        self.oldest = None;
         // Events that already wait go first.
         let before = self.machine.held();
         let has_room = self.hand_on() && self.machine.held_bytes() < HELD_BYTES_MAX;
@@ -157,5 +173,9 @@ impl<L: Logic> Stage for Processor<L> {
             self.answer();
         }
         Ok(work)
+    }
+
+    fn oldest(&self) -> Option<Nanos> {
+        self.oldest
     }
 }

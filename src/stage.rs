@@ -18,6 +18,12 @@ pub trait Stage: Send {
     /// node.
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault>;
 
+    /// When the oldest command was decided that the last poll took from a ring, if it took any: how
+    /// long commands, or what they caused, were on their way to here. Whoever polls knows the time.
+    fn oldest(&self) -> Option<Nanos> {
+        None
+    }
+
     /// Where this stage's thread is to sleep, so that what the stage waits for outside of the
     /// process wakes it. Asked once, before the first poll; most stages wait for other stages only.
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {

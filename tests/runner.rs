@@ -126,6 +126,41 @@ fn by_hand_each_stage_is_polled_once_a_turn_with_the_given_time() {
     assert_eq!(counts, expected);
 }
 
+/// Takes commands from a ring: at each poll those that were decided at these times, if there are
+/// any.
+struct Batches(std::vec::IntoIter<Vec<u64>>, Option<Nanos>);
+
+impl Stage for Batches {
+    fn name(&self) -> &'static str {
+        "batches"
+    }
+
+    fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
+        let taken = self.0.next().unwrap();
+        self.1 = taken.first().copied().map(Nanos);
+        // It also does what is no command.
+        Ok(1 + taken.len())
+    }
+
+    fn oldest(&self) -> Option<Nanos> {
+        self.1
+    }
+}
+
+#[test]
+fn the_age_of_a_batch_is_its_oldest_command_s() {
+    let batches = vec![vec![4, 9], vec![], vec![18, 19, 20], vec![25]];
+    let takes: Box<dyn Stage> = Box::new(Batches(batches.into_iter(), None));
+    let mut runner = runner(vec![alone(takes), alone(stage("other", |_| Ok(1)))]);
+    for now in [10, 15, 20, 24] {
+        runner.turn(Nanos(now)).unwrap();
+    }
+    let [takes, other] = &runner.counters()[..] else { panic!("two stages") };
+    // One that was decided by a clock that is ahead is not older than nothing.
+    assert_eq!(takes.ages(), [(0, 1), (2, 1), (6, 1)]);
+    assert_eq!(other.ages(), []);
+}
+
 #[test]
 fn a_fault_stops_every_group_and_the_first_is_kept() {
     let [polled] = positions();

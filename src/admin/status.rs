@@ -112,6 +112,9 @@ pub(super) struct StageFacts {
     pub(super) busy_nanos: u64,
     /// Of the time since the start.
     pub(super) busy_share: f64,
+    /// How old the oldest command of a batch was when the stage was done with it: an age in
+    /// nanoseconds, and in how many batches it was no older, and older than the one before.
+    pub(super) ages: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -245,6 +248,7 @@ fn stages(
             largest: counts.largest,
             busy_nanos: counts.busy_nanos,
             busy_share: counts.busy_nanos as f64 / uptime_nanos.max(1) as f64,
+            ages: counters.ages(),
         }
     })
 }

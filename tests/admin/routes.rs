@@ -42,6 +42,12 @@ fn a_status_says_what_replay_finds_afterwards() {
     let stages = said["stages"].as_array().unwrap();
     let names: Vec<&str> = stages.iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert!(["gateway", "journaler", "processor"].iter().all(|it| names.contains(it)), "{names:?}");
+    let stage = |name: &str| stages.iter().find(|it| it["name"] == name).unwrap();
+    for name in ["journaler", "processor", "event_log"] {
+        let ages = stage(name)["ages"].as_array().unwrap();
+        let batches: u64 = ages.iter().map(|it| it[1].as_u64().unwrap()).sum();
+        assert!(batches > 0, "{name}");
+    }
     // The same, for Prometheus, and by the program.
     let (code, metrics) = get(to, "/metrics");
     assert_eq!(code, 200);

@@ -91,6 +91,27 @@ fn a_regime_and_what_was_recorded_of_it_play_alike() {
 }
 
 #[test]
+fn a_server_that_is_asked_tells_what_its_stages_did() {
+    let directory = directory();
+    let serving = serving(directory.path());
+    let (_, admin) = serving.places.split_once("operators at ").unwrap();
+    let admin = Some(admin.trim().parse().unwrap());
+    let outcome = complete(&Options { admin, ..options(&serving, "f1") });
+    let work = outcome.results.server_work.as_ref().unwrap();
+    assert!(work.commands >= MESSAGES && work.events > 0 && work.seconds > 0.0, "{work:?}");
+    assert!(work.looks > 0 && work.commands_waiting_max <= work.ring_slots, "{work:?}");
+    for name in ["gateway", "journaler", "processor", "event_log"] {
+        let stage = work.stages.iter().find(|stage| stage.name == name).expect(name);
+        assert!(stage.items > 0 && stage.busy_share > 0.0, "{stage:?}");
+        assert!(stage.mean_batch().is_some_and(|mean| mean <= stage.batch_max as f64), "{stage:?}");
+        // Who puts commands in order takes none from a ring.
+        let age = stage.age_ns.map(|age| (age.p50 > 0, age.p99 >= age.p50, age.max >= age.p99));
+        assert_eq!(age, (name != "gateway").then_some((true, true, true)), "{stage:?}");
+    }
+    serving.drain();
+}
+
+#[test]
 fn what_a_server_refuses_is_said() {
     let directory = directory();
     let serving = serving(directory.path());
