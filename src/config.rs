@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::layout::Layout;
 use crate::release::ReleasePolicy;
 use crate::runner::Idle;
+use crate::small_file::SmallFile;
 use crate::snapshot::schedule::TimeOfDay;
 use crate::tls::Identity;
 use crate::users::UserList;
@@ -345,7 +346,7 @@ impl Config {
     pub fn load(file: Option<&Path>, flags: &[(&str, &str)]) -> Result<Self, ConfigError> {
         let mut config = Self::default();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = SmallFile::read(path).and_then(SmallFile::text).map_err(|error| {
                 ConfigError(format!(
                     "cannot read {}: {error}; without --config the defaults hold",
                     path.display()

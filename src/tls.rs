@@ -16,6 +16,8 @@ use rustls::{
     WantsVerifier,
 };
 
+use crate::small_file::SmallFile;
+
 /// What is wrong with the files, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsError(String);
@@ -39,7 +41,7 @@ pub struct Identity {
 
 impl Identity {
     fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| {
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|error| {
             TlsError(format!("{}: no private key in PEM: {error}", self.key.display()))
         })?;
         Ok((certificates(&self.certificate)?, key))
@@ -175,11 +177,18 @@ fn safe<S: ConfigSide>(
     builder(provider()).with_safe_default_protocol_versions().expect("ring has TLS 1.2 and 1.3")
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let file = SmallFile::read(path);
+    file.map(|file| file.bytes).map_err(|error| {
+        TlsError(format!("cannot read {}: {error}; it is to be a file in PEM", path.display()))
+    })
+}
+
 /// At least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |why: String| TlsError(format!("{}: {why}", path.display()));
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let found = CertificateDer::pem_slice_iter(&read(path)?)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(format!("no certificates in PEM: {error}")))?;
     if found.is_empty() {
         return Err(failed(

@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -21,6 +20,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 
+use crate::small_file::SmallFile;
 use crate::wire::layout::Alpha;
 use crate::wire::soup::Username;
 
@@ -304,19 +304,16 @@ fn read_private(path: &Path) -> Result<String, UsersError> {
         };
         UsersError(format!("cannot read the users in {}: {error}{advice}", path.display()))
     };
-    let mut file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode();
-    if mode & TOO_OPEN != 0 {
+    let file = SmallFile::read(path).map_err(failed)?;
+    if file.mode & TOO_OPEN != 0 {
         return Err(UsersError(format!(
             "{}: others may read or write it (mode {:o}), and short passwords can be found from \
              their hashes: chmod 600 it",
             path.display(),
-            mode & 0o777
+            file.mode
         )));
     }
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut file, &mut text).map_err(failed)?;
-    Ok(text)
+    file.text().map_err(failed)
 }
 
 /// Whoever reads it finds the old list or the new one, also after a loss of power.

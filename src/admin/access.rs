@@ -9,14 +9,13 @@
 //! A request says its token as `Authorization: Bearer TOKEN`. Without a file everybody may do
 //! everything, but only from this machine, and not by way of a page in a browser.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
+
+use crate::small_file::SmallFile;
 
 /// A shorter token could be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -86,17 +85,15 @@ impl Access {
                 path.display()
             )
         };
-        let mut file = File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.permissions().mode();
-        if mode & TOO_OPEN != 0 {
+        let file = SmallFile::read(path).map_err(failed)?;
+        if file.mode & TOO_OPEN != 0 {
             return Err(format!(
                 "{}: others may read or write it (mode {:o}): chmod 600 it",
                 path.display(),
-                mode & 0o777
+                file.mode
             ));
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(failed)?;
+        let text = file.text().map_err(failed)?;
         Self::parse(&text).map_err(|why| format!("{}:{why}", path.display()))
     }
 

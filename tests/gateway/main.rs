@@ -16,4 +16,5 @@ mod peer;
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
 mod sessions;
+mod start;
 mod tls;

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use crate::certificates::{Authority, settings};
 use crate::peer::{PATIENCE, PRICE, Peer, login as peer_login, order, packed, token};
 use crate::program::{PROGRAM, Serving};
+use crate::start::make_pipe;
 
 fn serve(server: &Identity, more: &[&str], data: &Path) -> Serving {
     let tls = settings(server);
@@ -180,6 +181,11 @@ fn certificates_are_read_again_while_clients_trade() {
     serving.signal(Signal::HUP);
     serving.wait_for("certificates stay as they were");
     Client::connect(login(address, 2, &old.trusted())).unwrap();
+    fs::remove_file(&server.key).unwrap();
+    make_pipe(&server.key);
+    serving.signal(Signal::HUP);
+    serving.wait_for("certificates stay as they were");
+    fs::remove_file(&server.key).unwrap();
     let renewed = new.vouch("server");
     fs::copy(&renewed.certificate, &server.certificate).unwrap();
     fs::copy(&renewed.key, &server.key).unwrap();

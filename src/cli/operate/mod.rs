@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use ringframe::small_file::SmallFile;
 use serde_json::Value;
 
 use super::{Answer, Failure};
@@ -202,7 +203,7 @@ impl Node {
 
     fn token(&self) -> Result<Option<String>, Failure> {
         let Some(path) = &self.token_file else { return Ok(std::env::var(TOKEN).ok()) };
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = SmallFile::read(path).and_then(SmallFile::text).map_err(|error| {
             Failure::Usage(format!("cannot read the token in {}: {error}", path.display()))
         })?;
         Ok(Some(text.trim().to_owned()))
