@@ -3,13 +3,16 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, ConfigBuilder, ConfigSide,
     DigitallySignedStruct, Error, RootCertStore, ServerConfig, ServerConnection, SignatureScheme,
@@ -17,6 +20,7 @@ use rustls::{
 };
 
 use crate::small_file::SmallFile;
+use crate::types::Nanos;
 
 /// What is wrong with the files, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,18 +65,25 @@ impl Identity {
 pub struct Acceptor {
     own: Identity,
     clients: Option<PathBuf>,
-    config: Mutex<Arc<ServerConfig>>,
+    loaded: Mutex<Loaded>,
+}
+
+/// What the files held.
+#[derive(Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    chain: Vec<CertificateDer<'static>>,
 }
 
 impl Acceptor {
     /// One that shows this identity; with `clients`, only who shows a certificate of an authority
     /// in that file gets in.
     pub fn new(own: Identity, clients: Option<PathBuf>) -> Result<Self, TlsError> {
-        let config = Mutex::new(Arc::new(Self::load(&own, clients.as_deref())?));
-        Ok(Self { own, clients, config })
+        let loaded = Mutex::new(Self::load(&own, clients.as_deref())?);
+        Ok(Self { own, clients, loaded })
     }
 
-    fn load(own: &Identity, clients: Option<&Path>) -> Result<ServerConfig, TlsError> {
+    fn load(own: &Identity, clients: Option<&Path>) -> Result<Loaded, TlsError> {
         let builder = safe(ServerConfig::builder_with_provider);
         let builder = match clients {
             None => builder.with_no_client_auth(),
@@ -86,21 +97,42 @@ impl Acceptor {
             }
         };
         let (chain, key) = own.load()?;
-        builder.with_single_cert(chain, key).map_err(|error| own.unusable(&error))
+        let config = builder.with_single_cert(chain.clone(), key);
+        Ok(Loaded { config: Arc::new(config.map_err(|error| own.unusable(&error))?), chain })
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which certificates the other side will not believe at this time, because of their dates:
+    /// they are shown nevertheless, since a machine's clock may be what is wrong.
+    pub fn out_of_date(&self, now: Nanos) -> Vec<String> {
+        let now = UnixTime::since_unix_epoch(Duration::from_nanos(now.0));
+        let chain = self.loaded().chain.clone();
+        let (file, all) = (self.own.certificate.display(), chain.len());
+        let wrong = (1..).zip(&chain).filter_map(|(number, certificate)| {
+            let why = wrong_dates(certificate, now)?;
+            Some(format!(
+                "WARNING: {file}: certificate {number} of {all} {why}: clients that look at dates \
+                 turn away; write one that is valid there, and send SIGHUP"
+            ))
+        });
+        wrong.collect()
     }
 
     /// Reads the files again: whoever connects from now on meets what is in them. Where something
     /// is wrong with them, all stays as it was.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let config = Arc::new(Self::load(&self.own, self.clients.as_deref())?);
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        let loaded = Self::load(&self.own, self.clients.as_deref())?;
+        *self.loaded() = loaded;
         Ok(())
     }
 
     /// This side of a new connection.
     pub fn accept(&self) -> Result<ServerConnection, Error> {
         // Held for as long as it takes to copy a pointer, once for each connection.
-        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = Arc::clone(&self.loaded().config);
         ServerConnection::new(config)
     }
 }
@@ -196,6 +228,30 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         ));
     }
     Ok(found)
+}
+
+/// What is wrong with the dates of a certificate. Without an authority rustls believes none, but it
+/// looks at the dates before it looks for one.
+fn wrong_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<String> {
+    let certificate = ParsedCertificate::try_from(certificate).ok()?;
+    let (nobody, known) = (RootCertStore::empty(), provider().signature_verification_algorithms);
+    let judged =
+        verify_server_cert_signed_by_trust_anchor(&certificate, &nobody, &[], now, known.all);
+    match judged {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Some(format!("expired at {}", date(not_after)))
+        }
+        Err(Error::InvalidCertificate(CertificateError::NotValidYetContext {
+            not_before, ..
+        })) => Some(format!("is not valid before {}", date(not_before))),
+        _ => None,
+    }
+}
+
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).ok();
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| "a time that has no date".to_owned(), |time| time.to_string())
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {

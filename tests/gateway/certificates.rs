@@ -1,9 +1,12 @@
 //! Authorities of a test, and whom they vouch for.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use ringframe::tls::{Connector, Identity, Trust};
 
 /// An authority, with its files in a directory.
@@ -31,8 +34,15 @@ impl Authority {
 
     /// A certificate for someone on this machine.
     pub(crate) fn vouch(&self, name: &str) -> Identity {
+        self.vouch_within(name, 1975..4096)
+    }
+
+    /// The same, from the first day of a year to that of another.
+    pub(crate) fn vouch_within(&self, name: &str, years: Range<i32>) -> Identity {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let params = CertificateParams::new(names).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(years.start, 1, 1);
+        params.not_after = date_time_ymd(years.end, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let file = |what: &str| self.directory.join(format!("{name}-of-{}.{what}", self.name));

@@ -198,6 +198,28 @@ fn certificates_are_read_again_while_clients_trade() {
 }
 
 #[test]
+fn dates_that_are_wrong_are_said_at_the_start_and_when_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let ours = Authority::new(directory.path(), "ours");
+    let server = ours.vouch_within("server", 2019..2020);
+    let mut serving = serve(&server, &[], &directory.path().join("data"));
+    for (years, said) in [
+        (2090..2099, "certificate 1 of 1 is not valid before 2090-01-01T00:00:00Z"),
+        (2020..2099, "certificates were read again"),
+    ] {
+        let renewed = ours.vouch_within("renewed", years);
+        fs::copy(&renewed.certificate, &server.certificate).unwrap();
+        fs::copy(&renewed.key, &server.key).unwrap();
+        serving.signal(Signal::HUP);
+        serving.wait_for(said);
+    }
+    let file = server.certificate.to_str().unwrap();
+    let expired = format!("WARNING: {file}: certificate 1 of 1 expired at 2020-01-01T00:00:00Z");
+    let done = serving.drain().expect(0, &[&expired]);
+    assert_eq!(done.out.matches(file).count(), 2, "{done:?}");
+}
+
+#[test]
 fn one_that_does_not_read_is_cut_off_inside_tls_and_gets_all_of_it_later() {
     let directory = tempfile::tempdir().unwrap();
     let ours = Authority::new(directory.path(), "ours");

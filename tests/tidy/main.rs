@@ -43,7 +43,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         &["types", "exchange", "wire", "dialect", "codec", "event_log", "embed", "stage"],
     ),
     ("src/small_file", &[]),
-    ("src/tls", &["small_file"]),
+    ("src/tls", &["types", "small_file"]),
     ("src/client", &["types", "clock", "wire", "tls"]),
     ("journal", &[]),
     ("loadgen", &[]),
