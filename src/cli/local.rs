@@ -88,9 +88,13 @@ impl Local {
         let placed = config.layout.resolve(names, &host);
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
-        let admin = match talk {
-            Talk::Program => None,
-            Talk::Clients => operators::start(&config, clock)?,
+        // What is wrong with settings is known before the data is touched.
+        let (prepared, admin) = match talk {
+            Talk::Program => (None, None),
+            Talk::Clients => {
+                let prepared = served::prepare(&config, clock.now())?;
+                (Some(prepared), operators::start(&config, clock)?)
+            }
         };
         let stores = Stores::mapped(&config.data);
         let options =
@@ -104,13 +108,13 @@ impl Local {
             Ok(layout::groups(&places, stages, &host, config.release))
         };
         let saving = saving(&node, &stores, &config)?;
-        let (mut embedded, served) = match talk {
-            Talk::Program => (Embedded::start(node, saving, groups, config.idle, clock)?, None),
-            Talk::Clients => {
+        let (mut embedded, served) = match prepared {
+            None => (Embedded::start(node, saving, groups, config.idle, clock)?, None),
+            Some(prepared) => {
                 let mut served = None;
                 let front = |front| {
-                    let (stages, doors) = served::front(front, &config)?;
-                    served = Some(doors);
+                    let (stages, told) = served::front(front, &config, prepared)?;
+                    served = Some(told);
                     Ok(stages)
                 };
                 let (idle, node) = (config.idle, node);
@@ -152,7 +156,7 @@ impl Local {
 
     /// Reads certificates again.
     pub(super) fn reload(&self) {
-        self.served.iter().for_each(Served::reload);
+        self.served.iter().for_each(|served| served.reload(self.clock.now()));
     }
 
     /// Says what became of snapshots since the last time.

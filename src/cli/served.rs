@@ -8,17 +8,18 @@ use ringframe::config::{Config, SecondLogin};
 use ringframe::doorman::{Door, Doorman};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
-use ringframe::gateway::{Gateway, GatewayOptions, Helpers, MoldOptions};
+use ringframe::gateway::{Doors, Gateway, GatewayOptions, Helpers, MoldOptions};
 use ringframe::history::History;
 use ringframe::stage::{Fault, Stage};
 use ringframe::streams;
 use ringframe::tls::{Acceptor, TlsError};
 use ringframe::traffic::{Count, Traffic};
 use ringframe::types::Nanos;
-use ringframe::users::{DEMO_WARNING, UserList};
+use ringframe::users::{DEMO_WARNING, UserList, Users};
 use ringframe_journal::MappedStorage;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use super::Failure;
 use super::progress::Progress;
 
 /// The stages that a layout places where clients talk to the node.
@@ -53,16 +54,15 @@ impl Served {
     }
 
     /// Reads certificates again, and says what came of it.
-    pub(super) fn reload(&self) {
-        match self.tls.as_ref().map(|tls| tls.reload()) {
-            None => say!("nothing to read again: tls.certificate is off"),
-            Some(Ok(())) => {
-                say!("certificates were read again, for connections from now on");
-            }
-            Some(Err(error)) => {
-                say!("certificates stay as they were: {error}");
-            }
+    pub(super) fn reload(&self, now: Nanos) {
+        let Some(tls) = &self.tls else {
+            return say!("nothing to read again: tls.certificate is off");
+        };
+        match tls.reload() {
+            Ok(()) => say!("certificates were read again, for connections from now on"),
+            Err(error) => say!("certificates stay as they were: {error}"),
         }
+        warn_of_dates(tls, now);
     }
 
     /// What is counted.
@@ -79,10 +79,57 @@ impl Served {
     }
 }
 
-/// Counts what there is to resume, listens, and builds the stages.
+/// What can be had, and be wrong, before there is a node.
+pub(super) struct Prepared {
+    users: Users,
+    options: GatewayOptions,
+    doors: Doors,
+}
+
+/// Reads the files that clients are let in by, and takes the addresses.
+pub(super) fn prepare(config: &Config, now: Nanos) -> Result<Prepared, Failure> {
+    let users = config.users.load()?;
+    let tls = tls(config).map_err(|error| Failure::Usage(format!("no TLS: {error}")))?;
+    let sessions = &config.sessions;
+    let options = GatewayOptions {
+        orders: config.listen,
+        market: config.market_data,
+        glimpse: config.glimpse,
+        mold: config.mold.map(|to| MoldOptions { to, requests: config.mold_requests }),
+        tls,
+        connections_max: connections(sessions.connections)?,
+        login_nanos: sessions.login_seconds * Nanos::SECOND,
+        silence_nanos: sessions.silence_seconds * Nanos::SECOND,
+        window_bytes: sessions.window_bytes as usize,
+        rate: sessions.rate.unwrap_or(0) as u32,
+        takes_over: sessions.second_login == SecondLogin::TakesOver,
+        grace_nanos: sessions.grace_seconds * Nanos::SECOND,
+        ..GatewayOptions::default()
+    };
+    let doors = Doors::bind(&options)?;
+    if config.users == UserList::Demo {
+        say!("{DEMO_WARNING}");
+    }
+    if let Some(warning) = config.warning() {
+        say!("{warning}");
+    }
+    if let Some(tls) = &options.tls {
+        warn_of_dates(tls, now);
+    }
+    Ok(Prepared { users, options, doors })
+}
+
+fn warn_of_dates(tls: &Acceptor, now: Nanos) {
+    for warning in tls.out_of_date(now) {
+        say!("{warning}");
+    }
+}
+
+/// Counts what there is to resume, opens the doors, and builds the stages.
 pub(super) fn front(
     front: Front<Exchange>,
     config: &Config,
+    prepared: Prepared,
 ) -> Result<(Vec<Box<dyn Stage>>, Served), Fault> {
     let store = MappedStorage::new(config.data.join("sessions"));
     let log = MappedStorage::new(config.data.join("events"));
@@ -96,38 +143,15 @@ pub(super) fn front(
     if let Some(why) = &opened.refused {
         say!("all messages were counted again: {why}");
     }
-    if config.users == UserList::Demo {
-        say!("{DEMO_WARNING}");
-    }
-    if let Some(warning) = config.warning() {
-        say!("{warning}");
-    }
-    let users = config.users.load().map_err(|error| Fault::Node(error.to_string()))?;
+    let Prepared { users, options, doors } = prepared;
     let (doorman, Door { requests, verdicts }) = Doorman::new(users);
     let (remarks, remarked) = bounded(REMARKS);
     let (answered, answers) = bounded(PIECES);
     let (notes, noted) = bounded(QUEUE);
-    let mold = config.mold.map(|to| MoldOptions { to, requests: config.mold_requests });
-    let tls = tls(config).map_err(|error| Fault::Node(format!("no TLS: {error}")))?;
-    let sessions = &config.sessions;
-    let options = GatewayOptions {
-        orders: config.listen,
-        market: config.market_data,
-        glimpse: config.glimpse,
-        mold,
-        tls: tls.clone(),
-        connections_max: connections(sessions.connections)?,
-        login_nanos: sessions.login_seconds * Nanos::SECOND,
-        silence_nanos: sessions.silence_seconds * Nanos::SECOND,
-        window_bytes: sessions.window_bytes as usize,
-        rate: sessions.rate.unwrap_or(0) as u32,
-        takes_over: sessions.second_login == SecondLogin::TakesOver,
-        grace_nanos: sessions.grace_seconds * Nanos::SECOND,
-        ..GatewayOptions::default()
-    };
+    let tls = options.tls.clone();
     let helpers = Helpers { requests, verdicts, remarks, answers, notes };
     let tally = opened.checkpoint.tally.clone();
-    let gateway = Gateway::new(options, front, tally, helpers)?;
+    let gateway = Gateway::new(options, doors, front, tally, helpers)?;
     let broken = |error: std::io::Error| Fault::Node(format!("cannot listen: {error}"));
     let served = Served {
         addresses: gateway.addresses().map_err(broken)?,

@@ -385,7 +385,7 @@ impl Gateway {
 
     fn answer(&mut self, answer: Answer, now: Nanos) {
         if let Some((from, request)) = self.mold_asks.remove(&answer.token) {
-            if let (Some(mold), Ok(Found::Piece(piece))) = (&self.mold, answer.found) {
+            if let (Some(mold), Ok(Found::Piece(piece))) = (&self.doors.mold, answer.found) {
                 mold.answer_old(from, &request, &piece.packets);
             }
             return;

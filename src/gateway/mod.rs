@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -22,8 +22,8 @@ use crate::types::Nanos;
 use crate::wire::mold::Request;
 use crate::wire::soup::FromServer;
 
-use connection::{Connection, Door, End, Phase, Source};
-use mold::Mold;
+use connection::{Connection, End, Phase, Source};
+pub use doors::Doors;
 pub use mold::MoldOptions;
 pub use options::GatewayOptions;
 use poller::{Interest, Poller};
@@ -32,6 +32,7 @@ use slab::Slab;
 use socket::Socket;
 
 mod connection;
+mod doors;
 mod inbound;
 mod mold;
 mod options;
@@ -56,9 +57,6 @@ const READ_BYTES: usize = 64 << 10;
 const MOLD_ASKS_MAX: usize = 64;
 /// Remarks that the history did not take yet: beyond, events wait.
 const BACKLOG: usize = 1 << 16;
-
-/// So many connections may wait to be taken; the kernel's somaxconn may be less.
-const BACKLOG_MAX: i32 = 4096;
 /// The longest text that a client is told why it is cut off.
 const DEBUG_BYTES: usize = 200;
 
@@ -85,11 +83,10 @@ pub struct Gateway {
     helpers: Helpers,
     traffic: Arc<Traffic>,
     poller: Poller,
-    doors: [(TcpListener, Door); 3],
+    doors: Doors,
     connections: Slab,
     tally: Tally,
     rooms: Rooms,
-    mold: Option<Mold>,
     /// Who asked for messages that are no longer in the window.
     mold_asks: BTreeMap<u64, (SocketAddr, Request)>,
     mold_asked: u64,
@@ -115,39 +112,26 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens; nothing is taken before the first poll. `tally` has counted all events there are.
+    /// Opens the doors; nothing is taken before the first poll. `tally` has counted all events
+    /// there are.
     pub fn new(
         options: GatewayOptions,
+        mut doors: Doors,
         front: Front<Exchange>,
         tally: Tally,
         helpers: Helpers,
     ) -> Result<Self, Fault> {
         let broken = |error: io::Error| Fault::Node(format!("cannot watch sockets: {error}"));
         let poller = Poller::new().map_err(broken)?;
-        let doors = [
-            (listen(options.orders)?, Door::Orders),
-            (listen(options.market)?, Door::Market),
-            (listen(options.glimpse)?, Door::Glimpse),
-        ];
-        for (index, (listener, _)) in doors.iter().enumerate() {
+        doors.open()?;
+        for (index, (listener, _)) in doors.listeners.iter().enumerate() {
             poller.add(listener, DOORS - index as u64, Interest::READ).map_err(broken)?;
         }
+        if let Some(mold) = &mut doors.mold {
+            mold.go_on_from(tally.next(Stream::Feed));
+            poller.add(mold.requests(), MOLD, Interest::READ).map_err(broken)?;
+        }
         let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
-        let mold = match options.mold {
-            None => None,
-            Some(mold) => {
-                let next = tally.next(Stream::Feed);
-                let sender = Mold::new(mold, next).map_err(|error| {
-                    Fault::Node(format!(
-                        "cannot send market data to {} with requests at {}: {error}; mold and \
-                         mold_requests choose other addresses, and mold = off does without",
-                        mold.to, mold.requests
-                    ))
-                })?;
-                poller.add(sender.requests(), MOLD, Interest::READ).map_err(broken)?;
-                Some(sender)
-            }
-        };
         let Front { intake, events, positions } = front;
         Ok(Self {
             rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
@@ -162,7 +146,6 @@ impl Gateway {
             doors,
             connections: Slab::default(),
             tally,
-            mold,
             mold_asks: BTreeMap::new(),
             mold_asked: 0,
             waiting: VecDeque::new(),
@@ -185,8 +168,7 @@ impl Gateway {
 
     /// Where order entry, market data and its snapshots are, whatever port was asked for.
     pub fn addresses(&self) -> io::Result<[SocketAddr; 3]> {
-        let [orders, market, glimpse] = &self.doors;
-        Ok([orders.0.local_addr()?, market.0.local_addr()?, glimpse.0.local_addr()?])
+        self.doors.addresses()
     }
 
     /// Turns released events into messages, and sends them.
@@ -211,7 +193,7 @@ impl Gateway {
 
     /// Where requests for datagrams are taken, if any are sent.
     pub fn mold_requests_at(&self) -> io::Result<Option<SocketAddr>> {
-        self.mold.as_ref().map(|mold| mold.requests().local_addr()).transpose()
+        self.doors.mold.as_ref().map(|mold| mold.requests().local_addr()).transpose()
     }
 
     fn hand_over_remarks(&mut self) {
@@ -231,7 +213,7 @@ impl Gateway {
             if stream == Stream::Feed {
                 self.end_late();
             }
-            if let (Stream::Feed, Some(mold)) = (stream, &mut self.mold) {
+            if let (Stream::Feed, Some(mold)) = (stream, &mut self.doors.mold) {
                 mold.new_day(&window, next.name(), now);
                 self.mold_asks.clear();
             }
@@ -390,7 +372,7 @@ impl Gateway {
 
     /// Sends datagrams, and says now and then that there is nothing.
     fn send_datagrams(&mut self, now: Nanos) -> usize {
-        let Some(mold) = &mut self.mold else { return 0 };
+        let Some(mold) = &mut self.doors.mold else { return 0 };
         let Some(window) = self.rooms.window(Stream::Feed) else { return 0 };
         if self.tally.event() == 0 {
             return 0;
@@ -403,7 +385,7 @@ impl Gateway {
 
     /// Answers from the window, or asks the history.
     fn mold_requests(&mut self) -> usize {
-        let Some(mold) = &mut self.mold else { return 0 };
+        let Some(mold) = &mut self.doors.mold else { return 0 };
         let mut work = 0;
         while let Some((from, request)) = mold.request() {
             work += 1;
@@ -431,7 +413,7 @@ impl Gateway {
         let mut work = 0;
         // Of connections that come while we end, the next start hears.
         while work < ACCEPTS && !self.intake.has_ended() {
-            let (listener, door) = &self.doors[door];
+            let (listener, door) = &self.doors.listeners[door];
             let (socket, from) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if socket::is_nothing(&error) => break,
@@ -475,7 +457,7 @@ impl Gateway {
     }
 
     fn watch_doors(&self, interest: Interest) {
-        for (index, (listener, _)) in self.doors.iter().enumerate() {
+        for (index, (listener, _)) in self.doors.listeners.iter().enumerate() {
             // Where even this fails they are looked at too often, and nothing is lost.
             let _ = self.poller.change(listener, DOORS - index as u64, interest);
         }
@@ -514,18 +496,3 @@ impl Stage for Gateway {
 const DOORS: u64 = u64::MAX;
 /// The token of the socket that takes requests for datagrams, and of the questions it leads to.
 const MOLD: u64 = DOORS - 3;
-
-fn listen(address: SocketAddr) -> Result<TcpListener, Fault> {
-    let listener = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        // The library lets 128 wait: of a crowd that comes at once the others try again, later.
-        rustix::net::listen(&listener, BACKLOG_MAX)?;
-        Ok(listener)
-    });
-    listener.map_err(|error| {
-        Fault::Node(format!(
-            "cannot listen on {address}: {error}; is another node running? --listen, \
-             --market-data and --glimpse choose other addresses"
-        ))
-    })
-}

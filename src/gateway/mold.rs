@@ -45,7 +45,7 @@ pub(super) struct Mold {
 }
 
 impl Mold {
-    pub(super) fn new(options: MoldOptions, next: u64) -> io::Result<Self> {
+    pub(super) fn new(options: MoldOptions) -> io::Result<Self> {
         let from: SocketAddr = match options.to {
             // On loopback only what leaves from there is seen.
             SocketAddr::V4(to) if to.ip().is_loopback() => ([127, 0, 0, 1], 0).into(),
@@ -61,11 +61,16 @@ impl Mold {
             to: options.to,
             requests,
             session: None,
-            next,
+            next: 1,
             position: 0,
             said: Nanos::default(),
             over: None,
         })
+    }
+
+    /// What came before is for the server of requests.
+    pub(super) fn go_on_from(&mut self, next: u64) {
+        self.next = next;
     }
 
     /// What is to be watched for requests.
