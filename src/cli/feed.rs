@@ -45,6 +45,9 @@ pub(crate) fn run(args: &FeedArgs, out: &mut dyn Write) -> Result<Answer, Failur
                 .into(),
         ));
     }
+    if let Some(path) = &args.out {
+        check_out(path)?;
+    }
     let log = Log::open(&args.data)?;
     let (start, which) = match args.day.as_deref() {
         Some("all") => (Start::default(), Days::All),
@@ -70,6 +73,18 @@ pub(crate) fn run(args: &FeedArgs, out: &mut dyn Write) -> Result<Answer, Failur
     fs::rename(&part, path).map_err(|error| failed("rename", &error))?;
     written.say();
     Ok(Answer::Yes)
+}
+
+/// What is written beside it takes its name at the end: all the work would be for nothing.
+fn check_out(path: &Path) -> Result<(), Failure> {
+    let is_taken = fs::metadata(path).is_ok_and(|about| !about.is_file());
+    if is_taken || path.file_name().is_none() {
+        return Err(Failure::Usage(format!(
+            "--out {}: this is no regular file, and a feed would take its place: name one",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The event log of a data directory, up to the event that was its last at first.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -103,6 +104,12 @@ fn what_is_missing_is_named() {
     let Done { err, .. } = run(&["feed", "--out", nowhere.to_str().unwrap()], data)
         .expect(3, &["cannot create", "nowhere/feed.part"]);
     assert!(!err.contains("messages"), "{err}");
+    let socket = data.join("socket");
+    let _socket = UnixListener::bind(&socket).unwrap();
+    for out in [".", "/", "..", data.to_str().unwrap(), socket.to_str().unwrap()] {
+        run(&["feed", "--out", out], data).expect(2, &["--out", out, "no regular file"]);
+    }
+    assert!(!Path::new("..part").exists() && !data.join("socket.part").exists());
     // A log that was begun later, as --begin-event-log does where it was lost.
     fs::remove_dir_all(data.join("events")).unwrap();
     run(&["feed"], data).expect(2, &["no event log there"]);
