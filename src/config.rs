@@ -16,9 +16,9 @@ use crate::tls::Identity;
 use crate::users::UserList;
 
 use values::{
-    address, connections, drain_seconds, keep, optional, optional_address, optional_path, parsed,
-    path, rate, ring_slots, seconds, segment_bytes, show_bytes, show_optional, show_optional_path,
-    show_path, shown, time_of_day, truth, window_bytes,
+    address, connections, destination, drain_seconds, keep, optional, optional_address,
+    optional_path, parsed, path, rate, ring_slots, seconds, segment_bytes, show_bytes,
+    show_optional, show_optional_path, show_path, shown, time_of_day, truth, window_bytes,
 };
 
 mod values;
@@ -231,7 +231,7 @@ pub const SETTINGS: &[Setting] = &[
         "where market data is (SoupBinTCP, ITCH): IP:PORT"),
     setting!("glimpse", "glimpse", "127.0.0.1:9004", address, shown, glimpse,
         "where who comes late gets a snapshot of all books (SoupBinTCP, GLIMPSE): IP:PORT"),
-    setting!("mold", "mold", "off", optional_address, show_optional, mold,
+    setting!("mold", "mold", "off", destination, show_optional, mold,
         "where market data goes in MoldUDP64 datagrams: IP:PORT, a multicast group or one \
          receiver, or off"),
     setting!("mold_requests", "mold-requests", "127.0.0.1:9002", address, shown, mold_requests,

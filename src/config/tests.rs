@@ -114,6 +114,10 @@ fn wrong_values_say_where_and_what_is_right() {
         ("release = \"soon\"", "use journaled or synced"),
         ("layout = \"3\"", "layout: '3' is no layout"),
         ("listen = \"localhost\"", "listen: 'localhost' is no address: write IP:PORT"),
+        (
+            "mold = \"239.0.0.1:0\"",
+            "node.toml:1: mold: nobody can receive at port 0 of 239.0.0.1:0",
+        ),
         ("data = \"\"", "data: it is empty"),
         ("data = [1]", "data is of type array: write a text"),
         ("[snapshots]\nat = \"24:00\"", "node.toml:2: snapshots.at: '24:00' is no time"),

@@ -26,6 +26,16 @@ pub(super) fn optional_address(text: &str) -> Result<Option<SocketAddr>, String>
     address(text).map(Some).map_err(|why| format!("{why}; or use off"))
 }
 
+/// Where something is sent to.
+pub(super) fn destination(text: &str) -> Result<Option<SocketAddr>, String> {
+    match optional_address(text)? {
+        Some(address) if address.port() == 0 => {
+            Err(format!("nobody can receive at port 0 of {address}: name the receivers' port"))
+        }
+        destination => Ok(destination),
+    }
+}
+
 pub(super) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
     match text {
         "off" => Ok(None),
