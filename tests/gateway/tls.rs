@@ -121,8 +121,7 @@ fn plain_and_tls_where_the_other_is_asked_for_end_that_connection_only() {
 fn half_a_handshake_is_cut_after_a_while_and_holds_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let ours = Authority::new(directory.path(), "ours");
-    let more = ["--login-seconds", "2"];
-    let mut serving = serve(&ours.vouch("server"), &more, &directory.path().join("data"));
+    let mut serving = serve(&ours.vouch("server"), &[], &directory.path().join("data"));
     let [address, market] = serving.addresses;
     let mut hello = Vec::new();
     ours.trusted().connect(&address.to_string()).unwrap().write_tls(&mut hello).unwrap();
