@@ -103,8 +103,7 @@ impl Socket {
         let stream = match self {
             Self::Plain(stream) => stream,
             Self::Tls(tls) => {
-                tls.session.send_close_notify();
-                if !tls.send()? {
+                if !tls.close()? {
                     return Ok(false);
                 }
                 &tls.stream
@@ -117,8 +116,7 @@ impl Socket {
     /// Says that nothing more comes, where there is room to say it.
     pub(super) fn say_good_bye(&mut self) {
         if let Self::Tls(tls) = self {
-            tls.session.send_close_notify();
-            let _ = tls.send();
+            let _ = tls.close();
         }
     }
 }
@@ -161,6 +159,12 @@ impl Tls {
             written += self.session.writer().write(record).map_err(End::Failed)?;
         }
         Ok(written)
+    }
+
+    /// Says that nothing more comes; whether all is sent.
+    fn close(&mut self) -> Result<bool, End> {
+        self.session.send_close_notify();
+        self.send()
     }
 
     fn send(&mut self) -> Result<bool, End> {
