@@ -5,6 +5,7 @@
 //! more guesses, and its requests cost nothing, until the minute has passed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use argon2::password_hash::generate_salt;
@@ -44,8 +45,33 @@ pub struct Request {
 pub struct Verdict {
     /// The request's.
     pub ticket: u64,
-    /// Who that is; `None` for nobody.
-    pub user: Option<User>,
+    /// Who that is, or why nobody gets in.
+    pub user: Result<User, Denied>,
+}
+
+/// Why somebody does not get in. The client is not told which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Nobody has this name and this password.
+    Unknown,
+    /// Its address failed too often: whether this password is right nobody looked.
+    LockedOut,
+    /// So many want in that its turn did not come.
+    Crowded,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("wrong name or password"),
+            Self::LockedOut => write!(
+                f,
+                "locked out: {FAILURES_MAX} logins from its address have failed in a minute, and \
+                 until that has passed none is looked at"
+            ),
+            Self::Crowded => f.write_str("too many logins wait for their turn"),
+        }
+    }
 }
 
 /// The gateway's side: both ends are bounded, and neither must be waited for.
@@ -106,29 +132,36 @@ impl Stage for Doorman {
                 self.guesses.push_back(request);
                 continue;
             }
-            self.decide(&request, known.filter(|_| !is_too_often));
+            self.decide(&request, known.filter(|_| !is_too_often).ok_or(Denied::LockedOut));
             work += 1;
         }
         if self.verdicts.is_full() {
             return Ok(work);
         }
         let Some(request) = self.guesses.pop_front() else { return Ok(work) };
-        let mut user = None;
-        // Of more than can be looked at, those that came first have gone by now.
-        let is_late = self.guesses.len() >= GUESSES_MAX;
-        if !is_late && !self.failed.is_too_often(request.from, now) {
-            user = self.proven.verify(&self.users, &request);
-            if user.is_none() {
-                self.failed.note(request.from, now);
-            }
-        }
+        let user = self.guess(&request, now);
         self.decide(&request, user);
         Ok(work + 1)
     }
 }
 
 impl Doorman {
-    fn decide(&self, request: &Request, user: Option<User>) {
+    fn guess(&mut self, request: &Request, now: Nanos) -> Result<User, Denied> {
+        // Of more than can be looked at, those that came first have gone by now.
+        if self.guesses.len() >= GUESSES_MAX {
+            return Err(Denied::Crowded);
+        }
+        if self.failed.is_too_often(request.from, now) {
+            return Err(Denied::LockedOut);
+        }
+        let user = self.proven.verify(&self.users, request);
+        user.ok_or_else(|| {
+            self.failed.note(request.from, now);
+            Denied::Unknown
+        })
+    }
+
+    fn decide(&self, request: &Request, user: Result<User, Denied>) {
         // A gateway that is gone needs no verdict.
         let _ = self.verdicts.try_send(Verdict { ticket: request.ticket, user });
     }
@@ -241,7 +274,12 @@ mod tests {
     const WRONG: &[u8; 10] = b"guess     ";
 
     /// Asks once, and says which session came of it.
-    fn ask(doorman: &mut Doorman, door: &Door, request: Request, now: Nanos) -> Option<u16> {
+    fn ask(
+        doorman: &mut Doorman,
+        door: &Door,
+        request: Request,
+        now: Nanos,
+    ) -> Result<u16, Denied> {
         let ticket = request.ticket;
         door.requests.send(request).unwrap();
         assert_eq!(doorman.poll(now).unwrap(), 1);
@@ -254,8 +292,8 @@ mod tests {
     fn requests_are_answered_one_by_one_and_wait_while_verdicts_do() {
         let (mut doorman, door) = Doorman::new(Users::demo());
         assert_eq!(doorman.poll(at(0)).unwrap(), 0);
-        assert_eq!(ask(&mut doorman, &door, request(1, HERE, RIGHT), at(0)), Some(5));
-        assert_eq!(ask(&mut doorman, &door, request(2, HERE, WRONG), at(0)), None);
+        assert_eq!(ask(&mut doorman, &door, request(1, HERE, RIGHT), at(0)), Ok(5));
+        assert_eq!(ask(&mut doorman, &door, request(2, HERE, WRONG), at(0)), Err(Denied::Unknown));
         for ticket in 0..REQUESTS as u64 {
             door.requests.send(request(ticket, HERE, RIGHT)).unwrap();
             assert_eq!(doorman.poll(at(0)).unwrap(), 1);
@@ -275,22 +313,38 @@ mod tests {
         let (mut doorman, door) = Doorman::new(Users::demo());
         let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
         for ticket in 0..u64::from(FAILURES_MAX) {
-            assert_eq!(ask(&mut doorman, &door, request(ticket, HERE, RIGHT), at(ticket)), Some(5));
-            assert_eq!(ask(&mut doorman, &door, request(ticket, HERE, WRONG), at(ticket)), None);
+            assert_eq!(ask(&mut doorman, &door, request(ticket, HERE, RIGHT), at(ticket)), Ok(5));
+            assert_eq!(
+                ask(&mut doorman, &door, request(ticket, HERE, WRONG), at(ticket)),
+                Err(Denied::Unknown)
+            );
         }
-        assert_eq!(ask(&mut doorman, &door, request(50, HERE, RIGHT), at(20)), None);
-        assert_eq!(ask(&mut doorman, &door, request(51, HERE, RIGHT), at(59)), None);
-        assert_eq!(ask(&mut doorman, &door, request(52, other, RIGHT), at(20)), Some(5));
-        assert_eq!(ask(&mut doorman, &door, request(53, HERE, RIGHT), at(60)), Some(5));
+        assert_eq!(
+            ask(&mut doorman, &door, request(50, HERE, RIGHT), at(20)),
+            Err(Denied::LockedOut)
+        );
+        assert_eq!(
+            ask(&mut doorman, &door, request(51, HERE, RIGHT), at(59)),
+            Err(Denied::LockedOut)
+        );
+        assert_eq!(
+            ask(&mut doorman, &door, request(56, HERE, WRONG), at(59)),
+            Err(Denied::LockedOut)
+        );
+        assert_eq!(ask(&mut doorman, &door, request(52, other, RIGHT), at(20)), Ok(5));
+        assert_eq!(ask(&mut doorman, &door, request(53, HERE, RIGHT), at(60)), Ok(5));
         // A new minute begins with the next failure.
-        assert_eq!(ask(&mut doorman, &door, request(54, HERE, WRONG), at(61)), None);
-        assert_eq!(ask(&mut doorman, &door, request(55, HERE, RIGHT), at(62)), Some(5));
+        assert_eq!(
+            ask(&mut doorman, &door, request(54, HERE, WRONG), at(61)),
+            Err(Denied::Unknown)
+        );
+        assert_eq!(ask(&mut doorman, &door, request(55, HERE, RIGHT), at(62)), Ok(5));
     }
 
     #[test]
     fn who_is_known_does_not_wait_behind_those_who_guess() {
         let (mut doorman, door) = Doorman::new(Users::demo());
-        assert_eq!(ask(&mut doorman, &door, request(1, HERE, RIGHT), at(0)), Some(5));
+        assert_eq!(ask(&mut doorman, &door, request(1, HERE, RIGHT), at(0)), Ok(5));
         for ticket in 2..8 {
             door.requests.send(request(ticket, HERE, WRONG)).unwrap();
         }

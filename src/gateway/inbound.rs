@@ -4,7 +4,7 @@ use super::connection::{Door, End, Past, Phase, Source};
 use super::socket::begins_tls;
 use super::{Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
-use crate::doorman::{Request, Verdict};
+use crate::doorman::{Denied, Request, Verdict};
 use crate::history::{Answer, Ask, Found, Remark};
 use crate::streams::Stream;
 use crate::traffic::Count;
@@ -280,7 +280,7 @@ impl Gateway {
         let token = verdict.ticket;
         let Some(connection) = self.connections.get(token) else { return };
         let Phase::Verifying(login) = connection.phase else { return };
-        match self.admit(token, &login, verdict.user.as_ref()) {
+        match self.admit(token, &login, verdict.user) {
             Ok((stream, number)) => self.welcome(token, stream, number, now),
             Err((reject, why)) => {
                 self.traffic.count(Count::Refused);
@@ -299,15 +299,15 @@ impl Gateway {
         &mut self,
         token: u64,
         login: &LoginRequest,
-        user: Option<&User>,
-    ) -> Result<(Stream, u64), (LoginReject, &'static str)> {
-        let user = user.ok_or((LoginReject::NotAuthorized, "wrong name or password"))?;
-        let none = |why| (LoginReject::SessionNotAvailable, why);
+        user: Result<User, Denied>,
+    ) -> Result<(Stream, u64), (LoginReject, String)> {
+        let user = user.map_err(|why| (LoginReject::NotAuthorized, why.to_string()))?;
+        let none = |why: &str| (LoginReject::SessionNotAvailable, why.to_owned());
         let door = self.connections.get(token).expect("it waits").door;
         let stream = match door {
             Door::Market | Door::Glimpse if user.market_data => Stream::Feed,
             Door::Market | Door::Glimpse => {
-                return Err((LoginReject::NotAuthorized, "no right to market data"));
+                return Err((LoginReject::NotAuthorized, "no right to market data".to_owned()));
             }
             Door::Orders => Stream::Session(user.session),
         };
