@@ -95,8 +95,10 @@ impl Tls {
 pub struct Sessions {
     /// What a second login to a session does.
     pub second_login: SecondLogin,
-    /// The most connections at a time.
+    /// The most connections at a time …
     pub connections: u64,
+    /// … and from one address.
+    pub connections_per_address: PerAddress,
     /// Messages per second and session, before it is read more slowly.
     pub rate: Option<u64>,
     /// How much of a session's newest messages is kept in memory.
@@ -107,6 +109,18 @@ pub struct Sessions {
     pub silence_seconds: u64,
     /// After a start, so long may clients take to come back before their orders are canceled.
     pub grace_seconds: u64,
+}
+
+/// The most connections from one address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PerAddress {
+    /// A quarter of all, and from this machine any number.
+    #[default]
+    Auto,
+    /// Any number.
+    Off,
+    /// So many, also from this machine.
+    Most(u64),
 }
 
 /// What a second login to a session does.
@@ -249,6 +263,10 @@ pub const SETTINGS: &[Setting] = &[
         sessions.second_login, "what a second login to a session does: takes-over, or refused"),
     setting!("sessions.connections", "connections", "4096", connections, shown,
         sessions.connections, "the most connections at a time: 1 to 1000000"),
+    setting!("sessions.connections_per_address", "connections-per-address", "auto", parsed, shown,
+        sessions.connections_per_address,
+        "the most of them from one address, of IPv6 from one network (/64): auto is a quarter of \
+         all, and from this machine any number; or a number, also for this machine, or off"),
     setting!("sessions.rate", "rate", "off", rate, show_optional, sessions.rate,
         "messages per second and session, beyond which it is read more slowly, or off"),
     setting!("sessions.window_bytes", "window-bytes", "256 KiB", window_bytes, show_bytes,

@@ -247,7 +247,7 @@ impl Failed {
 }
 
 /// The first 64 bits of an IPv6 address; an IPv4 address as it is, however it is written.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address @ IpAddr::V4(_) => address,

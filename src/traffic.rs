@@ -27,6 +27,8 @@ counts! {
     Connected = "connections",
     /// Connections that were closed at once, because there were too many.
     TurnedAway = "connections turned away",
+    /// Connections that were closed at once, because there were too many from their address.
+    Crowded = "connections turned away from a crowded address",
     /// Logins.
     LoggedIn = "logins",
     /// Logins that were refused.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
-use ringframe::config::{Config, SecondLogin};
+use ringframe::config::{Config, PerAddress, SecondLogin};
 use ringframe::doorman::{Door, Doorman};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
@@ -91,13 +91,21 @@ pub(super) fn prepare(config: &Config, now: Nanos) -> Result<Prepared, Failure> 
     let users = config.users.load()?;
     let tls = tls(config).map_err(|error| Failure::Usage(format!("no TLS: {error}")))?;
     let sessions = &config.sessions;
+    let connections_max = connections(sessions.connections)?;
+    let (address_max, loopback_max) = match sessions.connections_per_address {
+        PerAddress::Auto => ((connections_max / 4).max(1), usize::MAX),
+        PerAddress::Off => (usize::MAX, usize::MAX),
+        PerAddress::Most(most) => (most as usize, most as usize),
+    };
     let options = GatewayOptions {
         orders: config.listen,
         market: config.market_data,
         glimpse: config.glimpse,
         mold: config.mold.map(|to| MoldOptions { to, requests: config.mold_requests }),
         tls,
-        connections_max: connections(sessions.connections)?,
+        connections_max,
+        address_max,
+        loopback_max,
         login_nanos: sessions.login_seconds * Nanos::SECOND,
         silence_nanos: sessions.silence_seconds * Nanos::SECOND,
         window_bytes: sessions.window_bytes as usize,

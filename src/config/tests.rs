@@ -118,6 +118,7 @@ fn wrong_values_say_where_and_what_is_right() {
             "mold = \"239.0.0.1:0\"",
             "node.toml:1: mold: nobody can receive at port 0 of 239.0.0.1:0",
         ),
+        ("[sessions]\nconnections_per_address = 0", "0 is not between 1 and 1000000: or use auto"),
         ("data = \"\"", "data: it is empty"),
         ("data = [1]", "data is of type array: write a text"),
         ("[snapshots]\nat = \"24:00\"", "node.toml:2: snapshots.at: '24:00' is no time"),

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use ringframe_journal::Options;
 
-use super::{Activate, SecondLogin, SnapshotMode};
+use super::{Activate, PerAddress, SecondLogin, SnapshotMode};
 use crate::runner::Idle;
 use crate::snapshot::schedule::TimeOfDay;
 
@@ -66,6 +66,30 @@ pub(super) fn seconds(text: &str) -> Result<u64, String> {
 
 pub(super) fn connections(text: &str) -> Result<u64, String> {
     within(text, 1, 1_000_000)
+}
+
+impl FromStr for PerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            _ => {
+                connections(text).map(Self::Most).map_err(|why| format!("{why}: or use auto, off"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for PerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::Most(most) => most.fmt(f),
+        }
+    }
 }
 
 pub(super) fn rate(text: &str) -> Result<Option<u64>, String> {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -23,6 +23,7 @@ use crate::wire::mold::Request;
 use crate::wire::soup::FromServer;
 
 use connection::{Connection, End, Phase, Source};
+use crowds::Crowds;
 pub use doors::Doors;
 pub use mold::MoldOptions;
 pub use options::GatewayOptions;
@@ -32,6 +33,7 @@ use slab::Slab;
 use socket::Socket;
 
 mod connection;
+mod crowds;
 mod doors;
 mod inbound;
 mod mold;
@@ -85,6 +87,7 @@ pub struct Gateway {
     poller: Poller,
     doors: Doors,
     connections: Slab,
+    crowds: Crowds,
     tally: Tally,
     rooms: Rooms,
     /// Who asked for messages that are no longer in the window.
@@ -145,6 +148,7 @@ impl Gateway {
             poller,
             doors,
             connections: Slab::default(),
+            crowds: Crowds::default(),
             tally,
             mold_asks: BTreeMap::new(),
             mold_asked: 0,
@@ -272,6 +276,7 @@ impl Gateway {
     /// Closes a connection and says why.
     fn end(&mut self, token: u64, end: &End) {
         let Some(mut connection) = self.connections.remove(token) else { return };
+        self.crowds.leave(connection.from.ip());
         let _ = self.poller.remove(&connection.socket);
         let stream = connection.stream();
         if let Some(stream) = stream {
@@ -426,15 +431,12 @@ impl Gateway {
                 }
             };
             work += 1;
-            if self.connections.len() >= self.options.connections_max {
-                self.traffic.count(Count::TurnedAway);
-                self.note(format!(
-                    "{from}: turned away: there are {} connections, the most that are taken",
-                    self.options.connections_max
-                ));
+            let door = *door;
+            if let Some((count, why)) = self.is_full_for(from.ip()) {
+                self.traffic.count(count);
+                self.note(format!("{from}: turned away: {why}"));
                 continue;
             }
-            let door = *door;
             let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
             let session = match self.options.tls.as_ref().map(|tls| tls.accept()).transpose() {
                 Ok(session) => session,
@@ -446,6 +448,7 @@ impl Gateway {
             let socket = Socket::new(socket, session);
             let token =
                 self.connections.add(|token| Connection::new(socket, from, door, token, now));
+            self.crowds.join(from.ip());
             let connection = self.connections.get(token).expect("just added");
             let added = self.poller.add(&connection.socket, token, connection.interest);
             match ready.and(added) {
@@ -454,6 +457,24 @@ impl Gateway {
             }
         }
         work
+    }
+
+    /// Why one more connection from there would be too many.
+    fn is_full_for(&self, from: IpAddr) -> Option<(Count, String)> {
+        let GatewayOptions { connections_max, address_max, loopback_max, .. } = self.options;
+        if self.connections.len() >= connections_max {
+            let why = format!("there are {connections_max} connections, the most that are taken");
+            return Some((Count::TurnedAway, why));
+        }
+        let most = if from.to_canonical().is_loopback() { loopback_max } else { address_max };
+        let is_full = self.crowds.count(from) >= most;
+        is_full.then(|| {
+            let why = format!(
+                "{most} connections come from its address, the most that one may have: \
+                 sessions.connections_per_address says how many"
+            );
+            (Count::Crowded, why)
+        })
     }
 
     fn watch_doors(&self, interest: Interest) {

@@ -22,6 +22,10 @@ pub struct GatewayOptions {
     pub tls: Option<Arc<Acceptor>>,
     /// More connections than this are closed at once.
     pub connections_max: usize,
+    /// … and more than this from one address, or for IPv6 from one network …
+    pub address_max: usize,
+    /// … unless it is this machine's: then more than this.
+    pub loopback_max: usize,
     /// Who has not logged in after this is cut off.
     pub login_nanos: u64,
     /// A side that said nothing for so long says that it is there.
@@ -53,6 +57,8 @@ impl Default for GatewayOptions {
             mold: None,
             tls: None,
             connections_max: 4096,
+            address_max: 1024,
+            loopback_max: usize::MAX,
             login_nanos: 10 * Nanos::SECOND,
             heartbeat_nanos: Nanos::SECOND,
             silence_nanos: 15 * Nanos::SECOND,

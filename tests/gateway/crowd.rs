@@ -1,15 +1,15 @@
 //! A thousand connections at once.
 
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringframe::wire::ouch::{Outbound, Side};
 use ringframe::wire::soup::{FromClient, Session};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::peer::{Heard, PRICE, Peer, Stops, login, order, packed};
+use crate::peer::{Heard, PATIENCE, PRICE, Peer, Stops, login, order, packed};
 use crate::program::Serving;
 
 const SESSIONS: u16 = 99;
@@ -66,6 +66,34 @@ fn a_thousand_connections_are_served_at_once() {
             assert_eq!(peer.next(), Heard::Heartbeat);
         }
     });
+}
+
+#[test]
+fn one_address_takes_only_so_many_places() {
+    const MOST: usize = 5;
+    let directory = tempfile::tempdir().unwrap();
+    let most = MOST.to_string();
+    let settings = ["--release", "journaled", "--connections-per-address", &most];
+    let serving = Serving::start(&settings, directory.path());
+    let market = serving.addresses[1];
+    let crowded = Ipv4Addr::new(127, 0, 0, 2);
+    // Where it is turned away while it logs in, it does not get that far.
+    let join = || {
+        let mut peer = Peer::open_from(crowded, market, 1 << 16);
+        let said = peer.say(FromClient::Login(login(2, Session::BLANK, 0)));
+        (said.is_ok() && peer.next() == Heard::Accepted).then_some(peer)
+    };
+    let mut crowd: Vec<Peer> = (0..MOST).map(|_| join().expect("there is room")).collect();
+    assert!(join().is_none());
+    Peer::from(market, 3, 0);
+    crowd.pop();
+    // The server hears of that in a moment.
+    let begun = Instant::now();
+    while join().is_none() {
+        assert!(begun.elapsed() < PATIENCE, "the place stays taken");
+    }
+    let done = serving.drain();
+    done.expect(0, &["turned away: 5 connections come from its address", "from a crowded address"]);
 }
 
 /// Each has an order, and each hears of it.
