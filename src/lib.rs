@@ -37,6 +37,7 @@
 //!    [`users`] may log in, when the [`doorman`] finds their passwords right; [`tls`] reads the
 //!    certificates, where bytes are to be secret. [`traffic`] is what was counted.
 //! 10. [`admin`]: what operators ask a running node, by HTTP.
+//!     What it says by itself is in its [`log`].
 //! 11. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
@@ -64,6 +65,7 @@ pub mod inline;
 pub mod journaler;
 pub mod kit;
 pub mod layout;
+pub mod log;
 pub mod logic;
 pub mod machine;
 pub mod memory;

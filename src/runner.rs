@@ -8,7 +8,6 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::hint::spin_loop;
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,6 +21,7 @@ use ringframe_journal::Bell;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::host;
+use crate::log;
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::Nanos;
 
@@ -458,12 +458,8 @@ pub fn install_panic_hook() {
             Some(stage) => format!("stage {stage} panicked{place}: {message}"),
             None => format!("panicked{place}: {message}"),
         };
-        // Nobody may take the lines.
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "ringframe: {what}\nringframe: this is a bug; the journal is intact: report it with \
-             these lines"
-        );
+        log::say(format_args!("{what}"));
+        log::say(format_args!("this is a bug; the journal is intact: report it with these lines"));
         std::process::exit(3);
     }));
 }

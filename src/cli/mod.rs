@@ -12,7 +12,7 @@ use ringframe_journal::Error;
 /// A line for the log.
 macro_rules! say {
     ($($line:tt)*) => {
-        $crate::cli::say(format_args!($($line)*))
+        ringframe::log::say(format_args!($($line)*))
     };
 }
 
@@ -197,10 +197,4 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
-}
-
-/// One that nobody takes, because the disk is full or the reader gone, is dropped: what runs
-/// outlives its log.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr().lock(), "ringframe: {line}");
 }

@@ -1,10 +1,11 @@
 //! `ringframe serve`: a node with the exchange, until it is told to end.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use ringframe::log;
 
 use super::local::{Local, Signals, Talk};
 use super::settings::Settings;
@@ -58,10 +59,9 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
     signals.note_ends()?;
     if let Some(served) = &node.served {
         let admin = node.admin().map_or_else(String::new, |at| format!(", operators at {at}"));
-        writeln!(out, "{}{admin}", served.places())?;
+        tell(out, &format!("{}{admin}", served.places()))?;
     }
-    writeln!(out, "ready")?;
-    out.flush()?;
+    tell(out, "ready")?;
     loop {
         node.embedded.next(LOOK)?;
         node.report_notes();
@@ -79,6 +79,15 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
     say!("draining; a second signal ends it at once");
     node.report_stages();
     let answer = node.finish(|_| ())?;
-    writeln!(out, "drained")?;
+    tell(out, "drained")?;
     Ok(answer)
+}
+
+/// Where nobody reads, the node goes on, and comes to its end, all the same.
+fn tell(out: &mut dyn Write, line: &str) -> io::Result<()> {
+    if !log::is_read(io::stdout()) {
+        return Ok(());
+    }
+    writeln!(out, "{line}")?;
+    out.flush()
 }

@@ -1,12 +1,18 @@
-//! What is wrong with a node's settings is said at once, and before its data is touched.
+//! How a node starts and ends: what is wrong with its settings is said at once, before its data is
+//! touched, and nobody who does not read holds up its end.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 
+use crate::peer::PATIENCE;
 use crate::program::{Done, PROGRAM, Serving, ringframe};
 
 /// A pipe that nobody ever writes into.
@@ -66,4 +72,34 @@ fn what_cannot_be_used_is_known_before_the_data_is_touched() {
     let settings = ["--mold", &taken_by_udp, "--mold-requests", &taken_by_udp];
     serve(&settings, &data).expect(3, &["cannot send market data", "mold_requests choose other"]);
     assert!(!data.exists(), "it was made for nothing");
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut command = ringframe(&["serve", "--release", "journaled"], directory.path());
+    let log = || writer.try_clone().unwrap();
+    let mut child = command.stdout(log()).stderr(log()).spawn().unwrap();
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    while line != "ready\n" {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    // From here on nobody reads, and the pipe is full.
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'\n'; 4096]).is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let begun = Instant::now();
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            None if begun.elapsed() < PATIENCE => sleep(Duration::from_millis(10)),
+            ended => break ended,
+        }
+    };
+    let _ = child.kill();
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(0), "{ended:?}");
 }
