@@ -53,6 +53,9 @@ pub(crate) struct WatchArgs {
     /// With --once: all is there when nothing came for so long
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 500)]
     quiet: u64,
+    /// With --once: give up when a server lets us in and says nothing for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
 }
 
 pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
@@ -62,7 +65,7 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let mut book = Book::new(stock);
     let mut feed = begin(args, &mut book)?;
     if args.once {
-        read_all(&mut feed, &mut book, Duration::from_millis(args.quiet))?;
+        read_all(&mut feed, &mut book, args)?;
         // A server that is gone needs no good-bye.
         let _ = feed.logout();
         if !book.is_listed() {
@@ -97,7 +100,10 @@ pub(crate) fn run(args: &WatchArgs, out: &mut dyn Write) -> Result<Answer, Failu
 
 /// From a snapshot on, where there is one to be had.
 fn begin(args: &WatchArgs, book: &mut Book) -> Result<Feed, Failure> {
-    let login = args.login.login(&args.target, 1)?;
+    let mut login = args.login.login(&args.target, 1)?;
+    if args.once {
+        login.timing.give_up = Duration::from_secs(args.wait);
+    }
     let by_default = args.glimpse.is_empty();
     let glimpse = match by_default {
         true if args.target == [TARGET] => vec![GLIMPSE.to_owned()],
@@ -119,12 +125,32 @@ fn is_due(clock: &Clock, drawn_at: Nanos) -> bool {
     clock.now() >= drawn_at.after(DRAW_NANOS)
 }
 
-fn read_all(feed: &mut Feed, book: &mut Book, quiet: Duration) -> Result<(), Failure> {
+/// All that there is now, which is something: a server without a word has no market to show.
+fn read_all(feed: &mut Feed, book: &mut Book, args: &WatchArgs) -> Result<(), Failure> {
     let clock = Clock::new();
-    let latest = clock.now().after(ONCE_NANOS_MAX);
+    let first = feed.soup().next();
+    // Behind a snapshot there may be no more.
+    let mut has_begun = first > 1;
+    let patience = if has_begun { ONCE_NANOS_MAX } else { args.wait.saturating_mul(Nanos::SECOND) };
+    let mut latest = clock.now().after(patience);
     loop {
-        match receive(feed, book, quiet) {
+        let left = Duration::from_nanos(latest.0.saturating_sub(clock.now().0));
+        let quiet = if has_begun { Duration::from_millis(args.quiet) } else { left };
+        let received = receive(feed, book, quiet);
+        if !has_begun && feed.soup().next() > first {
+            has_begun = true;
+            latest = clock.now().after(ONCE_NANOS_MAX);
+        }
+        match received {
             Ok(true) if clock.now() < latest => {}
+            Ok(_) if !has_begun => {
+                return Err(Failure::Fault(format!(
+                    "{}: it let us in and then said nothing for {} s: is market data there? \
+                     --target names another place, and --wait gives it more time",
+                    args.target.join(", "),
+                    args.wait
+                )));
+            }
             // All there will ever be.
             Ok(_) | Err(Stop::Ended(_)) => return Ok(()),
             Err(stop) => return Err(stop.into()),

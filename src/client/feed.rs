@@ -68,12 +68,19 @@ impl Feed {
 
 /// What it says, of which session, and where the feed goes on.
 fn snapshot(login: Login) -> Result<(Vec<Message>, String, u64), ClientError> {
-    let silence = login.timing.silence;
+    let patience = login.timing.give_up;
     let mut soup = Soup::connect(login)?;
     let session = soup.session().to_string();
     let mut state = Vec::new();
     loop {
-        let Some((number, bytes)) = soup.receive(silence)? else { continue };
+        // Heartbeats alone make no book.
+        let Some((number, bytes)) = soup.receive(patience)? else {
+            let why = format!(
+                "a server of snapshots let us in and then said nothing of its books for \
+                 {patience:?}"
+            );
+            return Err(ClientError::Lost { why });
+        };
         match glimpse::Message::decode(bytes) {
             Ok(glimpse::Message::State(message)) => state.push(message),
             Ok(glimpse::Message::End { next }) => return Ok((state, session, next)),

@@ -117,7 +117,7 @@ pub struct Timing {
     pub retry: Duration,
     /// … but no longer than this.
     pub retry_max: Duration,
-    /// So long it goes on trying.
+    /// So long it goes on trying; and so long it waits for a snapshot, or for more of one.
     pub give_up: Duration,
 }
 

@@ -175,6 +175,34 @@ fn watch_shows_a_book() {
     assert!(err.contains("session S1 is over for good"), "{err}");
 }
 
+/// It lets somebody in, and then only says that it is there.
+fn mute() -> Server {
+    Server::start(|listener| {
+        let mut peer = Peer::accept(listener);
+        peer.accept_login(1);
+        while peer.next() == Said::Heartbeat {
+            peer.send(FromServer::Heartbeat);
+        }
+    })
+}
+
+#[test]
+fn watch_gives_up_on_a_server_that_says_nothing() {
+    let once = ["watch", "AAPL", "--once", "--wait", "1", "--target"];
+    let server = mute();
+    let (code, out, err) = run(&[&once[..], &[&server.address]].concat(), "");
+    server.end();
+    assert_eq!((code, out.as_str()), (3, ""), "{err}");
+    assert!(err.contains("it let us in and then said nothing for 1 s"), "{err}");
+
+    let server = mute();
+    let glimpse = ["127.0.0.1:1", "--glimpse", &server.address];
+    let (code, out, err) = run(&[&once[..], &glimpse].concat(), "");
+    server.end();
+    assert_eq!((code, out.as_str()), (3, ""), "{err}");
+    assert!(err.contains("let us in and then said nothing of its books for 1s"), "{err}");
+}
+
 #[test]
 fn users_are_added_listed_and_removed() {
     let directory = tempfile::tempdir().unwrap();
