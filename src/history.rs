@@ -12,7 +12,7 @@ use crate::dialect::Names;
 use crate::dialect::itch::Market;
 use crate::queue;
 use crate::stage::{Fault, Sleeper, Stage};
-use crate::streams::{Checkpoint, Day, Mark, Past, Piece, Snapshot, Spin, Stream, Tally};
+use crate::streams::{Checkpoint, Day, Making, Mark, Past, Piece, Snapshot, Spin, Stream, Tally};
 use crate::types::Nanos;
 
 /// So many remarks at most per poll.
@@ -77,6 +77,8 @@ pub struct History<S: Storage> {
     late: VecDeque<Ask>,
     /// As far as it was needed; nothing before somebody came late.
     spin: Spin,
+    /// A snapshot of that, which is not finished.
+    making: Option<Making>,
     /// Those that are read, the newest last.
     snapshots: Vec<Arc<Snapshot>>,
     checkpoint: Checkpoint,
@@ -101,6 +103,7 @@ impl<S: Storage> History<S> {
             asks: VecDeque::new(),
             late: VecDeque::new(),
             spin: Spin::new(0),
+            making: None,
             snapshots: Vec::new(),
             checkpoint,
             past,
@@ -120,6 +123,7 @@ impl<S: Storage> History<S> {
                     // Their day is over, which the gateway tells them.
                     self.late.clear();
                     self.spin = Spin::new(day.event);
+                    self.making = None;
                 }
                 Remark::Tally(tally) => {
                     self.checkpoint.tally = *tally;
@@ -159,6 +163,8 @@ impl<S: Storage> History<S> {
         }
         let Some(Ask { token, number, names, .. }) = self.late.front() else { return false };
         let found = if self.spin.next() < *number {
+            // The one whom it was made for is gone.
+            self.making = None;
             match self.spin.follow(&mut self.past, &self.checkpoint.index, names) {
                 // The log is where the gateway was in a moment.
                 Ok(went_on) => return went_on,
@@ -172,25 +178,32 @@ impl<S: Storage> History<S> {
             Ok(())
         };
         let token = *token;
-        let found = found.map(|()| Found::Snapshot(self.snapshot()));
+        let found = match found.map(|()| self.snapshot()) {
+            Ok(None) => return true,
+            Ok(Some(snapshot)) => Ok(Found::Snapshot(snapshot)),
+            Err(why) => Err(why),
+        };
         self.late.pop_front();
         let _ = self.answers.try_send(Answer { token, found });
         true
     }
 
-    /// The newest, where it says all that is known here or there are enough of them.
-    fn snapshot(&mut self) -> Arc<Snapshot> {
+    /// The newest, where it says all that is known here or there are enough of them; or else a step
+    /// towards a new one.
+    fn snapshot(&mut self) -> Option<Arc<Snapshot>> {
         let (day, next) = (self.checkpoint.index.day().event, self.spin.next());
         let newest = self.snapshots.last().filter(|it| it.day == day).cloned();
         self.snapshots.retain(|it| Arc::strong_count(it) > 1);
         if let Some(newest) = newest
             && (newest.next == next || self.snapshots.len() >= SNAPSHOTS_MAX)
         {
-            return newest;
+            return Some(newest);
         }
-        let snapshot = Arc::new(self.spin.snapshot());
+        let making = self.making.get_or_insert_with(|| self.spin.begin());
+        let snapshot = Arc::new(self.spin.go_on(making)?);
+        self.making = None;
         self.snapshots.push(Arc::clone(&snapshot));
-        snapshot
+        Some(snapshot)
     }
 }
 

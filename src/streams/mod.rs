@@ -30,7 +30,7 @@ mod window;
 pub use checkpoint::{Checkpoint, Opened, open};
 pub use index::{Index, Mark};
 pub use past::{Past, Piece};
-pub use spin::{Snapshot, Spin};
+pub use spin::{Making, Snapshot, Spin};
 pub use window::Window;
 
 /// A stream of numbered messages.

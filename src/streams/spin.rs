@@ -2,6 +2,7 @@
 //! said in as few of them as it takes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use ringframe_journal::storage::Storage;
@@ -11,8 +12,13 @@ use super::{Index, Past, Stream};
 use crate::dialect::Names;
 use crate::stage::Fault;
 use crate::wire::glimpse;
-use crate::wire::itch::{Added, Message, StockDirectory, SystemEvent, TradingAction};
-use crate::wire::soup::{FromServer, PACKET_BYTES_MAX};
+use crate::wire::itch::{Added, Message, Side, StockDirectory, SystemEvent, TradingAction};
+use crate::wire::soup::{FromServer, HEADER_BYTES, PACKET_BYTES_MAX};
+
+/// So many orders are a step of a snapshot: a fraction of a millisecond, however many there are.
+const STEP: usize = 1024;
+/// What a packet with one order takes, and a little more.
+const ORDER_BYTES: usize = HEADER_BYTES + Message::BYTES_MAX;
 
 /// The books of a day as they stand before a message of the market.
 #[derive(Debug)]
@@ -39,6 +45,21 @@ struct Order {
     added: Added,
     /// Its place in the queue: who arrived later stands behind.
     arrived: u64,
+}
+
+/// Where an order stands: stock, side, price from the best on, and when it came.
+type Place = (u16, bool, u32, u64);
+
+/// A snapshot that is being made. Orders are kept by their names, so first they are put into the
+/// order of their queues, some at a time, and then said.
+#[derive(Debug)]
+pub struct Making {
+    /// The books must not go on meanwhile.
+    next: u64,
+    /// The last one that was put into its place.
+    found: Option<u64>,
+    orders: BTreeMap<Place, u64>,
+    packets: Vec<u8>,
 }
 
 /// All of it in packets of `wire::soup`, to the end of their session.
@@ -146,32 +167,120 @@ impl Spin {
         Ok(())
     }
 
-    /// The day so far, the stocks, and each one's orders: bids from the highest price down, then
-    /// asks from the lowest up, at one price in the order of the queue.
-    pub fn snapshot(&self) -> Snapshot {
-        let mut packets = Vec::new();
-        let mut buffer = [0; Message::BYTES_MAX];
-        let mut say = |message: Message| {
-            let bytes = message.encode(&mut buffer).expect("it has room");
-            push(&mut packets, &buffer[..bytes]);
-        };
-        self.said.iter().for_each(|it| say((*it).into()));
-        self.stocks.values().filter_map(|stock| stock.directory).for_each(|it| say(it.into()));
-        self.stocks.values().filter_map(|stock| stock.action).for_each(|it| say(it.into()));
-        let mut orders: Vec<&Order> = self.orders.values().collect();
-        orders.sort_unstable_by_key(|order| {
-            let Added { header, side, price, .. } = order.added;
-            let price = price.get();
-            let is_ask = side != crate::wire::itch::Side::BUY;
-            (header.locate.get(), is_ask, if is_ask { price } else { !price }, order.arrived)
-        });
-        for order in orders {
-            say(order.added.into());
+    /// A snapshot of all that is in it: the day so far, the stocks, and each one's orders, bids
+    /// from the highest price down, then asks from the lowest up, at one price in the order of the
+    /// queue.
+    pub fn begin(&self) -> Making {
+        let mut packets = Vec::with_capacity(self.orders.len() * ORDER_BYTES);
+        self.said.iter().for_each(|it| say(&mut packets, (*it).into()));
+        let (stocks, orders) = (self.stocks.values(), BTreeMap::new());
+        stocks.clone().filter_map(|it| it.directory).for_each(|it| say(&mut packets, it.into()));
+        stocks.filter_map(|it| it.action).for_each(|it| say(&mut packets, it.into()));
+        Making { next: self.next, found: None, orders, packets }
+    }
+
+    /// Goes on with a snapshot by a thousand orders at most; it is there when the last of them is
+    /// said.
+    pub fn go_on(&self, making: &mut Making) -> Option<Snapshot> {
+        assert_eq!(making.next, self.next, "the books have moved");
+        let rest = (making.found.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let mut found = self.orders.range(rest).take(STEP).peekable();
+        if found.peek().is_some() {
+            for (reference, order) in found {
+                making.found = Some(*reference);
+                making.orders.insert(order.place(), *reference);
+            }
+            return None;
         }
+        for _ in 0..STEP {
+            let Some((_, reference)) = making.orders.pop_first() else { break };
+            say(&mut making.packets, self.orders[&reference].added.into());
+        }
+        if !making.orders.is_empty() {
+            return None;
+        }
+        let mut packets = std::mem::take(&mut making.packets);
         push(&mut packets, &glimpse::Message::end(self.next));
         let mut end = [0; 8];
         let bytes = FromServer::End.encode(&mut end).expect("it has room");
         packets.extend_from_slice(&end[..bytes]);
-        Snapshot { day: self.day, next: self.next, packets }
+        Some(Snapshot { day: self.day, next: self.next, packets })
+    }
+}
+
+fn say(packets: &mut Vec<u8>, message: Message) {
+    let mut buffer = [0; Message::BYTES_MAX];
+    let bytes = message.encode(&mut buffer).expect("it has room");
+    push(packets, &buffer[..bytes]);
+}
+
+impl Order {
+    fn place(&self) -> Place {
+        let Added { header, side, price, .. } = self.added;
+        let (is_ask, price) = (side != Side::BUY, price.get());
+        (header.locate.get(), is_ask, if is_ask { price } else { !price }, self.arrived)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::itch::Header;
+    use crate::wire::layout::{Alpha, U48};
+
+    const ORDERS: u64 = 10 * STEP as u64 + 7;
+
+    fn added(reference: u64) -> Added {
+        let mixed = reference.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        Added {
+            header: Header {
+                locate: (mixed as u16 % 3).into(),
+                tracking: 0.into(),
+                time: U48::new(0),
+            },
+            reference: reference.into(),
+            side: if mixed & 8 == 0 { Side::BUY } else { Side::SELL },
+            shares: 100.into(),
+            stock: Alpha::BLANK,
+            price: (mixed as u32 >> 4 & 31).into(),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_made_in_steps_and_has_all_queues_in_order() {
+        let mut spin = Spin::new(0);
+        (0..ORDERS).for_each(|reference| spin.add(added(reference)));
+        let (mut making, mut steps) = (spin.begin(), 0);
+        let snapshot = loop {
+            let (found, said) = (making.orders.len(), making.packets.len());
+            let made = spin.go_on(&mut making);
+            steps += 1;
+            if let Some(snapshot) = made {
+                break snapshot;
+            }
+            assert!(making.orders.len() <= found + STEP);
+            assert!(making.packets.len() <= said + STEP * ORDER_BYTES);
+        };
+        assert_eq!(steps, 2 * ORDERS.div_ceil(STEP as u64));
+        let mut rest = &snapshot.packets[..];
+        let mut told = Vec::new();
+        while let Ok(Some((FromServer::Data(message), used))) =
+            FromServer::split(rest, PACKET_BYTES_MAX)
+        {
+            if let Ok(Message::Added(added)) = Message::decode(message) {
+                told.push(added);
+            }
+            rest = &rest[used..];
+        }
+        let mut sorted: Vec<&Order> = spin.orders.values().collect();
+        sorted.sort_by_key(|order| order.place());
+        assert_eq!(told, sorted.iter().map(|order| order.added).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_empty_day_has_a_snapshot() {
+        let spin = Spin::new(0);
+        let snapshot = spin.go_on(&mut spin.begin()).unwrap();
+        assert!((snapshot.day, snapshot.next) == (0, 1) && !snapshot.packets.is_empty());
     }
 }
