@@ -24,8 +24,9 @@
 //! 6. [`event_log`]: what was told, numbered; [`recovery`] replays a journal and fills it up again.
 //!    [`snapshot`]: states as files; [`shadow`] takes them, or [`inline`] the processor itself.
 //! 7. [`node`]: all of that from a directory; [`embed`] runs it inside another program.
-//!    [`config`] has every setting, out of a [`small_file`], [`layout`] says which stages share a core of the [`host`], and
-//!    [`runner`] polls them, by the [`clock`]; what each did is in its [`counters`].
+//!    [`config`] has every setting, out of a [`small_file`], [`layout`] says which stages share a
+//!    core of the [`host`], and [`runner`] polls them, by the [`clock`]; what each did is in its
+//!    [`counters`].
 //! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
