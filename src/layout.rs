@@ -20,8 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// And this often while they find none: the first commands after a rest must not outrun the
 /// keepers.
 const LOOK_SELDOM: Duration = Duration::from_millis(20);
-/// Those that nothing hangs on look more seldom still: an idle node is to take no CPU time.
-const LEISURELY: &[&str] = &["event_syncer", "shadow", "history", "doorman"];
+/// Those that nothing hangs on look more seldom still: an idle node is to take no CPU time. Whoever
+/// outruns the event log's keeper waits with the log alone; replies leave by another way.
+const LEISURELY: &[&str] = &["event_syncer", "event_keeper", "shadow", "history", "doorman"];
 const LOOK_RARELY: Duration = Duration::from_millis(100);
 /// Helpers give way to what is on an order's way: with few cores a helper's turn is an order's
 /// wait. What they miss shows as room that is short, which lets the others wait for them.

@@ -155,6 +155,8 @@ struct World {
     told: usize,
     killed_while_starting: u64,
     from_snapshot: u64,
+    /// Whether segments were deleted on the way.
+    was_pruned: bool,
 }
 
 impl World {
@@ -170,6 +172,7 @@ impl World {
             told: 0,
             killed_while_starting: 0,
             from_snapshot: 0,
+            was_pruned: false,
         }
     }
 
@@ -268,10 +271,15 @@ impl World {
         }
     }
 
-    /// What was pruned, from the archive.
-    fn put_back(&self) {
+    /// What was pruned, from the archive; false where too little was written for that.
+    fn put_back(&self) -> bool {
+        let first = Reader::open_first(self.witness.stores.journal.clone()).unwrap();
+        if first.next_sequence() == 1 {
+            return false;
+        }
         let home = ArchiveHome::open(self.path("archive").to_str().unwrap()).unwrap();
         restore(&home, None, &self.witness.stores.journal, &mut |_, _| ()).unwrap();
+        true
     }
 
     /// A start with nothing to do. Then the log holds what replay gives, to the last event, and
@@ -283,9 +291,7 @@ impl World {
         assert!(self.witness.owed.is_empty(), "{} events are not logged", self.witness.owed.len());
         let (machine, digest) = (&self.witness.machine, self.witness.machine.digest().to_string());
         assert!(self.done(&["replay", "--digest"]).contains(&digest), "from a snapshot");
-        if self.path("archive").exists() {
-            self.put_back();
-        }
+        self.was_pruned = self.put_back();
         self.done(&["journal", "verify"]);
         let verified = self.done(&["replay", "--verify"]);
         let all = format!("{} events are as in the log, 0 are not", machine.applied().events);
@@ -301,7 +307,7 @@ fn kill_again_and_again(release: &'static str, seed: u64) {
         world.kill_at_work(kill % PRUNED_EVERY == 0);
     }
     world.end();
-    let World { told, killed_while_starting, from_snapshot, witness, .. } = &world;
+    let World { told, killed_while_starting, from_snapshot, was_pruned, witness, .. } = &world;
     let sequence = witness.machine.applied().sequence.0;
     println!(
         "{release}: {} kills, {killed_while_starting} of them before it was ready, {from_snapshot} \
@@ -310,6 +316,7 @@ fn kill_again_and_again(release: &'static str, seed: u64) {
     );
     assert!(*told as u64 >= kills * WORDS as u64);
     assert!(kills < 100 || *from_snapshot > 0, "no start used a snapshot");
+    assert!(kills < 100 || *was_pruned, "nothing was pruned");
 }
 
 #[test]
