@@ -14,7 +14,7 @@ mod hostile;
 mod latency;
 #[path = "../pipeline/paced.rs"]
 mod paced;
-#[path = "../../tests/program/mod.rs"]
+#[path = "../../tests/cli/program.rs"]
 #[allow(dead_code, reason = "tests use the rest")]
 mod program;
 #[path = "../journal/table.rs"]

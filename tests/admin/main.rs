@@ -8,7 +8,7 @@ mod http;
 #[path = "../gateway/peer.rs"]
 #[allow(dead_code, reason = "the rest is used by the gateway's tests")]
 mod peer;
-#[path = "../program/mod.rs"]
+#[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
 mod routes;

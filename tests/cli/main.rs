@@ -9,6 +9,5 @@ mod journal;
 mod life_cycle;
 mod load;
 mod mold;
-#[path = "../program/mod.rs"]
 mod program;
 mod replay;

@@ -12,7 +12,7 @@ mod hostile;
 mod kill;
 mod late;
 mod peer;
-#[path = "../program/mod.rs"]
+#[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
 mod sessions;
