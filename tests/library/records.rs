@@ -1,8 +1,8 @@
 //! The exchange's records, pinned: the files under `tests/golden/exchange/` are what journals and
 //! event logs hold, `docs/FORMATS.md` draws them, and today's code writes and reads them.
 //!
-//! `RINGFRAME_BLESS=1 cargo test --test library records` writes the files anew: only ever right for a
-//! new schema version, in files of its own, because records written before must stay readable.
+//! `RINGFRAME_BLESS=1 cargo test --test library records` writes the files anew: only ever right
+//! for a new schema version, in files of its own: records written before must stay readable.
 
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
