@@ -78,6 +78,7 @@ pub mod queue;
 pub mod record;
 pub mod recovery;
 pub mod release;
+pub mod replication;
 pub mod runner;
 pub mod sequencer;
 pub mod shadow;

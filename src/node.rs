@@ -15,14 +15,14 @@ use crate::machine::{Machine, Standing};
 use crate::pipeline::{CommandRing, EventRing, Positions, Progress, SlotReader};
 use crate::processor::Processor;
 use crate::recovery::{self, Cores};
-use crate::release::ReleasePolicy;
+use crate::release::{Release, ReleasePolicy};
 use crate::sequencer::Sequencer;
 use crate::shadow::Shadow;
 use crate::snapshot;
 use crate::snapshot::schedule::Triggers;
 use crate::snapshot::taker::{Durable, Taker};
 use crate::stage::Fault;
-use crate::types::{Applied, Nanos, Sequence};
+use crate::types::{Applied, Epoch, Nanos, Sequence};
 use crate::upkeep::{Keeping, Syncing};
 
 /// Digests on their way from the processor to the sequencer.
@@ -64,6 +64,8 @@ pub struct NodeOptions {
     pub sync: SyncPolicy,
     /// When events become durable. They can be produced again, so there is no hurry.
     pub event_sync: SyncPolicy,
+    /// The term that this node leads; none where it follows another node.
+    pub leads: Option<Epoch>,
     /// Whether this build's version of the logic becomes the active one now.
     pub activate: bool,
     /// Where the journal lost its beginning and the event log is empty: whether the log begins
@@ -82,6 +84,7 @@ impl Default for NodeOptions {
             event_segment_bytes: 64 << 20,
             sync: SyncPolicy::Always,
             event_sync: SyncPolicy::Every(std::time::Duration::from_millis(500)),
+            leads: Some(Epoch(0)),
             activate: false,
             begin_event_log: false,
             cores: Cores::Two,
@@ -111,6 +114,8 @@ pub struct Node<L: Logic, S: Storage> {
     pub event_keeper: Keeping<S>,
     /// How far everything is.
     pub positions: Arc<Positions>,
+    /// When events may leave.
+    pub release: Arc<Release>,
     /// Asks the processor where logic stands; it answers at the end of a poll.
     pub questions: Sender<Sender<Standing>>,
     /// What the start found and did.
@@ -233,6 +238,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
                 wakes_at: machine.logic().wakes_at(),
             },
         ));
+        let release = Arc::new(Release::new(options.release));
         let commands = CommandRing::new(options.ring_slots);
         let events = EventRing::new(options.ring_slots);
         let (to_journal, digests) = bounded(DIGESTS);
@@ -243,15 +249,18 @@ impl<L: Logic, S: Storage> Node<L, S> {
             Applied { time: Nanos(journal.writer.last_timestamp()), ..applied },
             digests,
         );
-        if applied.version == 0 || (options.activate && applied.version < L::VERSION) {
-            let activate = Control::Activate { version: L::VERSION };
-            sequencer.control(&activate, now).expect("an empty ring has room");
+        if let Some(epoch) = options.leads {
+            sequencer.lead(epoch, now);
+            if options.activate && (1..L::VERSION).contains(&applied.version) {
+                let activate = Control::Activate { version: L::VERSION };
+                sequencer.control(&activate, now).expect("an empty ring has room");
+            }
         }
         let processor = Processor::new(
             commands.processor,
             machine,
             events.publisher,
-            options.release,
+            Arc::clone(&release),
             Arc::clone(&positions),
             to_journal,
             asked,
@@ -267,6 +276,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
             event_syncer: Syncing::events(log.syncer),
             event_keeper: Keeping::events(log.keeper),
             positions,
+            release,
             questions,
             start,
         }
@@ -285,11 +295,16 @@ fn open_journal<L: Logic, S: Storage>(
     Journal::open(stores.journal.clone(), journal)
 }
 
+/// Whose events a log of this logic holds.
+pub(crate) fn event_log_name<L: Logic>() -> String {
+    format!("{} events", L::NAME)
+}
+
 fn log_options<L: Logic>(options: &NodeOptions) -> Options {
     Options {
         segment_bytes: options.event_segment_bytes,
         sync: options.event_sync,
-        ..Options::new(format!("{} events", L::NAME), L::VERSION)
+        ..Options::new(event_log_name::<L>(), L::VERSION)
     }
 }
 
@@ -313,7 +328,7 @@ fn one_history<S: Storage>(
             last.0
         )));
     }
-    if extent.surplus && options.release == ReleasePolicy::Synced {
+    if extent.surplus && options.release != ReleasePolicy::Journaled {
         return Err(Fault::Node(format!(
             "the event log tells of commands after {}, where the journal ends: released events \
              whose commands are gone. Restore the journal; or, where the node ran with the policy \

@@ -9,7 +9,7 @@ use disruptor::{MissingFreeSlots, Producer};
 use crate::logic::Logic;
 use crate::machine::{Machine, Standing};
 use crate::pipeline::{EventPublisher, GatedReader, Positions, Progress};
-use crate::release::ReleasePolicy;
+use crate::release::Release;
 use crate::stage::{Fault, Stage};
 use crate::types::{Nanos, Sequence};
 
@@ -25,7 +25,7 @@ pub struct Processor<L: Logic> {
     commands: GatedReader,
     machine: Machine<L>,
     events: EventPublisher,
-    release: ReleasePolicy,
+    release: Arc<Release>,
     positions: Arc<Positions>,
     digests: Sender<(Sequence, u128)>,
     /// The last digest that was sent.
@@ -42,7 +42,7 @@ impl<L: Logic> Processor<L> {
         commands: GatedReader,
         mut machine: Machine<L>,
         events: EventPublisher,
-        release: ReleasePolicy,
+        release: Arc<Release>,
         positions: Arc<Positions>,
         digests: Sender<(Sequence, u128)>,
         questions: Receiver<Sender<Standing>>,
@@ -98,7 +98,7 @@ impl<L: Logic> Processor<L> {
 
     /// Hands on what is released; false if the ring has no room for all of it.
     fn hand_on(&mut self) -> bool {
-        let released = self.release.released(&self.positions);
+        let released = self.release.policy().released(&self.positions);
         loop {
             let count = self.machine.releasable(released, EVENT_BATCH);
             if count == 0 {
@@ -140,7 +140,7 @@ impl<L: Logic> Processor<L> {
             applied: applied.sequence,
             released: match self.machine.oldest_held() {
                 Some(sequence) => Sequence(sequence.0 - 1),
-                None => self.release.released(&self.positions).min(applied.sequence),
+                None => self.release.policy().released(&self.positions).min(applied.sequence),
             },
             emitted: applied.events,
             handed_on: applied.events - self.machine.held() as u64,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::pipeline::Positions;
 use crate::types::Sequence;
@@ -14,6 +15,10 @@ pub enum ReleasePolicy {
     /// Its command survives a loss of power.
     #[default]
     Synced,
+    /// Its command is in the standby's journal, too: it survives the loss of either machine.
+    Replicated,
+    /// Its command is on both devices: it survives a loss of power of both machines.
+    ReplicatedSynced,
 }
 
 impl ReleasePolicy {
@@ -23,15 +28,49 @@ impl ReleasePolicy {
         match self {
             Self::Journaled => positions.journaled(),
             Self::Synced => positions.synced(),
+            Self::Replicated => positions.journaled().min(positions.replicated()),
+            Self::ReplicatedSynced => positions.synced().min(positions.replicated_synced()),
         }
     }
 }
+
+/// The policy in force, which may change while the node runs.
+#[derive(Debug)]
+pub struct Release(AtomicU8);
+
+impl Release {
+    /// In force from the start.
+    pub fn new(policy: ReleasePolicy) -> Self {
+        Self(AtomicU8::new(policy as u8))
+    }
+
+    /// In force now.
+    #[inline]
+    pub fn policy(&self) -> ReleasePolicy {
+        POLICIES[usize::from(self.0.load(Ordering::Acquire))]
+    }
+
+    /// In force from the processor's next poll on. What has left stays told.
+    pub fn set(&self, policy: ReleasePolicy) {
+        self.0.store(policy as u8, Ordering::Release);
+    }
+}
+
+/// By their numbers.
+const POLICIES: [ReleasePolicy; 4] = [
+    ReleasePolicy::Journaled,
+    ReleasePolicy::Synced,
+    ReleasePolicy::Replicated,
+    ReleasePolicy::ReplicatedSynced,
+];
 
 impl fmt::Display for ReleasePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Journaled => "journaled",
             Self::Synced => "synced",
+            Self::Replicated => "replicated",
+            Self::ReplicatedSynced => "replicated+synced",
         })
     }
 }
@@ -43,6 +82,7 @@ impl FromStr for ReleasePolicy {
         match text {
             "journaled" => Ok(Self::Journaled),
             "synced" => Ok(Self::Synced),
+            // The others come with the standby's settings.
             _ => Err(format!("'{text}' is no release policy: use journaled or synced")),
         }
     }

@@ -63,6 +63,38 @@ impl<L: Logic> Sequencer<L> {
         self.publish(command, now)
     }
 
+    /// The term of the command that was published last, or that the next one gets.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// From here on this node orders, in this term or in the one that it has reached already. The
+    /// first command of a journal says which version of the logic it is for.
+    pub fn lead(&mut self, epoch: Epoch, now: Nanos) {
+        self.epoch = self.epoch.max(epoch);
+        if self.last == Sequence(0) {
+            let activate = Control::Activate { version: L::VERSION };
+            self.control(&activate, now).expect("an empty ring has room");
+        }
+    }
+
+    /// On a standby: publishes a command that the leader ordered, with the place and the time that
+    /// it has; false where the ring has no room.
+    #[inline]
+    pub fn follow(&mut self, frame: &Frame<'_>) -> bool {
+        assert_eq!(Sequence(frame.sequence), self.last.next(), "an order without gaps");
+        if self.publisher.try_publish(|slot| slot.set(frame)).is_err() {
+            return false;
+        }
+        self.last = Sequence(frame.sequence);
+        self.time = self.time.max(Nanos(frame.timestamp));
+        self.epoch = Epoch(frame.epoch);
+        self.positions.set_published(self.last);
+        // What the leader's processor found stands in the journal already.
+        while self.digests.try_recv().is_ok() {}
+        true
+    }
+
     /// Publishes an own command; like [`Self::offer`].
     pub fn control(&mut self, control: &Control, now: Nanos) -> Option<Sequence> {
         self.publish(control, now)

@@ -53,7 +53,7 @@ pub(crate) fn directory(synced: bool) -> tempfile::TempDir {
 pub(crate) fn options(release: ReleasePolicy) -> NodeOptions {
     let sync = match release {
         ReleasePolicy::Journaled => SyncPolicy::PerSegment,
-        ReleasePolicy::Synced => SyncPolicy::Always,
+        _ => SyncPolicy::Always,
     };
     NodeOptions {
         release,
@@ -101,7 +101,7 @@ impl World {
         // A syncer that looks all the time wakes at once; without syncs it has nothing to look for.
         let syncer_pause = match options.release {
             ReleasePolicy::Journaled => Duration::from_millis(1),
-            ReleasePolicy::Synced => Duration::ZERO,
+            _ => Duration::ZERO,
         };
         let mut helpers: Vec<(Box<dyn Stage>, Duration)> = vec![
             (Box::new(node.syncer), syncer_pause),

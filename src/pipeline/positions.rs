@@ -20,6 +20,7 @@ pub struct Positions {
     processor: CachePadded<Processed>,
     /// The last event that left by the egress.
     left: CachePadded<AtomicU64>,
+    standby: CachePadded<Standby>,
 }
 
 /// What stands in the rings.
@@ -29,6 +30,13 @@ pub struct Waiting {
     pub commands: u64,
     /// Events that one of their readers, the log or the egress, does not have yet.
     pub events: u64,
+}
+
+/// How far the standby is, by its last word.
+#[derive(Debug, Default)]
+struct Standby {
+    journaled: AtomicU64,
+    synced: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +76,7 @@ impl Positions {
             events,
             processor: CachePadded::default(),
             left: CachePadded::new(AtomicU64::new(progress.handed_on)),
+            standby: CachePadded::default(),
         };
         positions.set_progress(progress);
         positions
@@ -86,6 +95,22 @@ impl Positions {
     /// The last command on the device.
     pub fn synced(&self) -> Sequence {
         Sequence(self.journal.synced())
+    }
+
+    /// The last command in the standby's journal.
+    pub fn replicated(&self) -> Sequence {
+        Sequence(self.standby.journaled.load(Ordering::Acquire))
+    }
+
+    /// The last command on the standby's device.
+    pub fn replicated_synced(&self) -> Sequence {
+        Sequence(self.standby.synced.load(Ordering::Acquire))
+    }
+
+    /// The standby has said how far it is.
+    pub fn set_replicated(&self, journaled: Sequence, synced: Sequence) {
+        self.standby.synced.store(synced.0, Ordering::Release);
+        self.standby.journaled.store(journaled.0, Ordering::Release);
     }
 
     /// What the processor said last. The words are read one by one.

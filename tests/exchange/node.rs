@@ -104,7 +104,7 @@ impl World {
             event_segment_bytes: Options::SEGMENT_BYTES_MIN,
             sync: match release {
                 ReleasePolicy::Journaled => SyncPolicy::PerSegment,
-                ReleasePolicy::Synced => SyncPolicy::Always,
+                _ => SyncPolicy::Always,
             },
             event_sync: [SyncPolicy::Always, SyncPolicy::PerSegment][rng.usize(0..2)],
             cores: [Cores::One, Cores::Two][rng.usize(0..2)],

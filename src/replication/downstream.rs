@@ -1,0 +1,183 @@
+//! The leader's end of a link: from the journal to one follower.
+
+use std::sync::Arc;
+
+use ringframe_journal::storage::Storage;
+use ringframe_journal::{Error, Reader};
+
+use super::epochs::{Term, agreed};
+use super::link::{Line, Link};
+use super::word::{Says, Word, is_word};
+use super::{BEAT_NANOS, Parted, SILENCE_NANOS};
+use crate::pipeline::Positions;
+use crate::stage::Fault;
+use crate::types::{Epoch, Nanos, Sequence};
+
+/// So many frames at most are read in one poll.
+const BATCH: usize = 256;
+
+/// Who leads, and what.
+#[derive(Clone, Debug)]
+pub struct Leading {
+    /// The term.
+    pub epoch: Epoch,
+    /// All terms of the journal, this one too.
+    pub terms: Vec<Term>,
+    /// Whose commands these are.
+    pub logic: &'static str,
+    /// How segments are cut: a follower's are the same.
+    pub segment_bytes: u64,
+}
+
+/// How far a follower is, by its own word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Have {
+    /// In its journal.
+    pub journaled: Sequence,
+    /// On its device.
+    pub synced: Sequence,
+    /// Applied by its logic.
+    pub applied: Sequence,
+    /// The leader's time that it had heard by then.
+    pub heard: Nanos,
+}
+
+/// One follower, as the leader sees it.
+pub struct Downstream<S: Storage, K: Link> {
+    line: Line<K>,
+    leading: Arc<Leading>,
+    journal: S,
+    positions: Arc<Positions>,
+    /// None before the follower has said what it lacks.
+    reader: Option<Reader<S>>,
+    have: Have,
+    heard_at: Nanos,
+    spoke_at: Nanos,
+}
+
+impl<S: Storage, K: Link> Downstream<S, K> {
+    /// For a follower that has just come.
+    pub fn new(
+        link: K,
+        leading: Arc<Leading>,
+        journal: S,
+        positions: Arc<Positions>,
+        now: Nanos,
+    ) -> Self {
+        let (heard_at, spoke_at) = (now, now);
+        let (line, have) = (Line::new(link), Have::default());
+        Self { line, leading, journal, positions, reader: None, have, heard_at, spoke_at }
+    }
+
+    /// How far it is; nothing before it was welcomed.
+    pub fn have(&self) -> Option<Have> {
+        self.reader.as_ref().map(|_| self.have)
+    }
+
+    /// Hears what the follower says, and sends what it lacks.
+    pub fn poll(&mut self, now: Nanos) -> Result<usize, Parted> {
+        let heard = self.hear(now)?;
+        let sent = self.send()?;
+        if now.0.saturating_sub(self.spoke_at.0) >= BEAT_NANOS && self.line.has_room() {
+            let journaled = self.positions.journaled();
+            self.say(Says::Beat { journaled }, now);
+        }
+        if self.line.flush()? > 0 {
+            self.spoke_at = now;
+        }
+        if now.0.saturating_sub(self.heard_at.0) > SILENCE_NANOS {
+            return Err(Parted::Silent);
+        }
+        Ok(heard + sent)
+    }
+
+    fn hear(&mut self, now: Nanos) -> Result<usize, Parted> {
+        let mut work = 0;
+        if self.line.fill()? > 0 {
+            self.heard_at = now;
+        }
+        while let Some(frame) = self.line.frame()? {
+            if !is_word(frame.kind()) {
+                return Err(Parted::Wrong("a command came from a follower".into()));
+            }
+            let bytes = frame.bytes().len();
+            let word = Word::read(frame).map_err(Parted::Wrong);
+            self.line.take(bytes);
+            self.answer(word?, now)?;
+            work += 1;
+        }
+        Ok(work)
+    }
+
+    fn answer(&mut self, word: Word, now: Nanos) -> Result<(), Parted> {
+        if word.epoch > self.leading.epoch {
+            return Err(Parted::Fenced { by: word.epoch });
+        }
+        match word.says {
+            Says::Hello { logic, last, terms } if self.reader.is_none() => {
+                self.welcome(&logic, last, &terms, now)
+            }
+            Says::Have { journaled, synced, applied, heard } if self.reader.is_some() => {
+                self.have = Have { journaled, synced, applied, heard };
+                Ok(())
+            }
+            // It hears of our term as we heard of its own.
+            Says::Beat { .. } => Err(Parted::Refused("it leads an earlier term".into())),
+            other => Err(Parted::Wrong(format!("{other:?} has no place here"))),
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        logic: &str,
+        last: Sequence,
+        terms: &[Term],
+        now: Nanos,
+    ) -> Result<(), Parted> {
+        let Leading { terms: own, logic: ours, segment_bytes, .. } = &*Arc::clone(&self.leading);
+        if logic != *ours {
+            return self.refuse(format!("the journal here is of '{ours}', not of '{logic}'"), now);
+        }
+        let agreed = agreed((own, self.positions.journaled()), (terms, last));
+        let reader = match Reader::open(self.journal.clone(), agreed.0 + 1) {
+            Ok(reader) => reader,
+            Err(Error::OutOfRange { first, .. }) => {
+                let why = format!("the journal here begins with {first}, after {}", agreed.0);
+                return self.refuse(why, now);
+            }
+            Err(error) => return Err(Parted::Fault(Fault::Journal(error))),
+        };
+        self.reader = Some(reader);
+        self.have.journaled = agreed;
+        let (segment_bytes, terms) = (*segment_bytes, own.clone());
+        self.say(Says::Welcome { agreed, segment_bytes, terms }, now);
+        Ok(())
+    }
+
+    fn refuse(&mut self, why: String, now: Nanos) -> Result<(), Parted> {
+        self.say(Says::Refused { why: why.clone() }, now);
+        self.line.flush()?;
+        Err(Parted::Refused(why))
+    }
+
+    fn say(&mut self, says: Says, now: Nanos) {
+        let word = Word { epoch: self.leading.epoch, at: now, says };
+        word.put(self.line.outbox());
+    }
+
+    /// Frames go out as they stand; the socket's room is the only limit, so batches follow load.
+    fn send(&mut self) -> Result<usize, Parted> {
+        let Some(reader) = &mut self.reader else { return Ok(0) };
+        let journaled = self.positions.journaled().0;
+        let mut work = 0;
+        while work < BATCH && reader.next_sequence() <= journaled && self.line.has_room() {
+            let frame =
+                reader.next_frame().map_err(|error| Parted::Fault(Fault::Journal(error)))?;
+            // What is journaled is there; a reader may still be looking at an older end.
+            let Some(frame) = frame else { break };
+            self.line.outbox().extend_from_slice(frame.bytes());
+            work += 1;
+        }
+        Ok(work)
+    }
+}

@@ -1,0 +1,317 @@
+//! Which leadership terms there were and with which command each began, durable before use: the
+//! file `epochs` beside the journal's segments.
+//!
+//! The file is one frame, as the journal has them: its epoch is the highest that was heard of, its
+//! payload the terms, 16 bytes each: epoch and first sequence.
+//!
+//! Two nodes compare their terms to find the last command that both have: within a term there was
+//! one leader, so where the same term is in both journals its commands are the same.
+
+use std::io;
+
+use ringframe_journal::Frame;
+use ringframe_journal::frame::{Decoded, FRAME_BYTES_MAX, decode};
+use ringframe_journal::storage::{Access, Storage, StorageFile};
+
+use crate::stage::Fault;
+use crate::types::{Epoch, Sequence};
+
+const FILE: &str = "epochs";
+const SCRATCH: &str = "epochs.new";
+const SCHEMA: u16 = 1;
+/// The last bits of an epoch are its leader's number.
+const NODE_BITS: u32 = u8::BITS;
+const TERM_BYTES: usize = 16;
+
+/// A term of leadership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Its number.
+    pub epoch: Epoch,
+    /// The first command that was ordered in it, or would have been.
+    pub first: Sequence,
+}
+
+/// The terms of a node's journal, and the highest that this node ever heard of.
+pub struct Epochs<S: Storage> {
+    storage: S,
+    node: u8,
+    highest: Epoch,
+    terms: Vec<Term>,
+}
+
+impl<S: Storage> Epochs<S> {
+    /// What the file says; nothing where there is none. No two nodes have the same number: it
+    /// stands in the epochs that a node leads, so that two that know nothing of each other cannot
+    /// lead the same one.
+    pub fn open(storage: S, node: u8) -> Result<Self, Fault> {
+        let mut epochs = Self { storage, node, highest: Epoch(0), terms: Vec::new() };
+        let file = match epochs.storage.open(FILE, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(epochs),
+            other => other.map_err(|error| epochs.fault(&format!("cannot be opened: {error}")))?,
+        };
+        // One byte more than any: whoever fills it is no file of epochs.
+        let mut bytes = vec![0; FRAME_BYTES_MAX + 1];
+        let read = file.read_at(0, &mut bytes).map_err(|error| epochs.fault(&error.to_string()))?;
+        let Some((highest, terms)) = parse(&bytes[..read]) else {
+            return Err(epochs.fault(
+                "is damaged: what this node promised is not known, so it must not lead. Bring \
+                 back the file from a backup, or begin this node anew as a standby, from an empty \
+                 directory",
+            ));
+        };
+        (epochs.highest, epochs.terms) = (highest, terms);
+        Ok(epochs)
+    }
+
+    /// The highest epoch that this node ever heard of: it follows no lower one.
+    pub fn highest(&self) -> Epoch {
+        self.highest
+    }
+
+    /// The terms of the journal, in order.
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// A leader was heard of. Durable when this returns.
+    pub fn heard(&mut self, epoch: Epoch) -> Result<(), Fault> {
+        if epoch <= self.highest {
+            return Ok(());
+        }
+        let terms = self.terms.clone();
+        self.write(epoch, terms)
+    }
+
+    /// This node begins to lead, and this command is the first that it orders: in a term that no
+    /// node has heard of. Durable when this returns.
+    pub fn lead(&mut self, first: Sequence) -> Result<Epoch, Fault> {
+        let later = (self.highest.0 >> NODE_BITS) + 1;
+        let epoch = Epoch(later << NODE_BITS | u32::from(self.node));
+        self.begin(Term { epoch, first })?;
+        Ok(epoch)
+    }
+
+    /// A term begins with this command. Durable when this returns; the first of its commands must
+    /// not be journaled before.
+    pub fn begin(&mut self, term: Term) -> Result<(), Fault> {
+        let last = self.terms.last();
+        assert!(
+            last.is_none_or(|last| last.epoch < term.epoch && last.first <= term.first),
+            "terms only grow: {term:?} after {last:?}"
+        );
+        let mut terms = self.terms.clone();
+        // One in which nothing was said tells nobody anything.
+        terms.pop_if(|last| last.first == term.first);
+        terms.push(term);
+        self.write(self.highest.max(term.epoch), terms)
+    }
+
+    /// The journal was cut behind this command: the terms behind it never were.
+    pub fn cut(&mut self, last: Sequence) -> Result<(), Fault> {
+        let stays = self.terms.partition_point(|term| term.first <= last);
+        if stays == self.terms.len() {
+            return Ok(());
+        }
+        let terms = self.terms[..stays].to_vec();
+        self.write(self.highest, terms)
+    }
+
+    fn write(&mut self, highest: Epoch, terms: Vec<Term>) -> Result<(), Fault> {
+        let bytes = encode(highest, &terms);
+        let written = (|| {
+            match self.storage.remove(SCRATCH) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let file = self.storage.create(SCRATCH)?;
+            file.write_at(0, &bytes)?;
+            file.sync()?;
+            self.storage.rename(SCRATCH, FILE)?;
+            self.storage.sync_directory()
+        })();
+        written.map_err(|error| self.fault(&format!("cannot be written: {error}")))?;
+        (self.highest, self.terms) = (highest, terms);
+        Ok(())
+    }
+
+    fn fault(&self, why: &str) -> Fault {
+        Fault::Node(format!("{} {why}", self.storage.path(FILE).display()))
+    }
+}
+
+fn encode(highest: Epoch, terms: &[Term]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    put_terms(&mut payload, terms);
+    let frame = Frame {
+        sequence: terms.len() as u64,
+        timestamp: 0,
+        epoch: highest.0,
+        kind: 0,
+        schema: SCHEMA,
+        payload: &payload,
+    };
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    bytes
+}
+
+fn parse(bytes: &[u8]) -> Option<(Epoch, Vec<Term>)> {
+    let Decoded::Frame(frame) = decode(bytes) else { return None };
+    let terms = parse_terms(frame.payload())?;
+    let is_whole = frame.bytes().len() == bytes.len()
+        && frame.schema() == SCHEMA
+        && frame.sequence() == terms.len() as u64;
+    is_whole.then(|| (Epoch(frame.epoch()), terms))
+}
+
+/// Appends terms as bytes, as the file and the link have them.
+pub(super) fn put_terms(into: &mut Vec<u8>, terms: &[Term]) {
+    for term in terms {
+        into.extend(u64::from(term.epoch.0).to_le_bytes());
+        into.extend(term.first.0.to_le_bytes());
+    }
+}
+
+/// Terms from bytes; nothing where they are none, or do not grow.
+pub(super) fn parse_terms(bytes: &[u8]) -> Option<Vec<Term>> {
+    let (terms, []) = bytes.as_chunks::<TERM_BYTES>() else { return None };
+    let term = |bytes: &[u8; TERM_BYTES]| {
+        let (epoch, first) = bytes.split_at(8);
+        let epoch = u64::from_le_bytes(epoch.try_into().ok()?);
+        let first = u64::from_le_bytes(first.try_into().ok()?);
+        Some(Term { epoch: Epoch(u32::try_from(epoch).ok()?), first: Sequence(first) })
+    };
+    let terms = terms.iter().map(term).collect::<Option<Vec<Term>>>()?;
+    let grow = |pair: &[Term]| pair[0].epoch < pair[1].epoch && pair[0].first <= pair[1].first;
+    terms.windows(2).all(grow).then_some(terms)
+}
+
+/// The last command that two journals have in common: each given by its terms and its last command.
+pub fn agreed(one: (&[Term], Sequence), other: (&[Term], Sequence)) -> Sequence {
+    let end = |(terms, last): (&[Term], Sequence), index: usize| {
+        // A term without commands ends before it begins.
+        terms.get(index + 1).map_or(last, |next| Sequence(next.first.0 - 1).min(last))
+    };
+    let mut agreed = Sequence(0);
+    for (index, (own, others)) in one.0.iter().zip(other.0).enumerate() {
+        if own != others {
+            break;
+        }
+        let (ours, theirs) = (end(one, index), end(other, index));
+        agreed = agreed.max(ours.min(theirs));
+        if ours != theirs {
+            break;
+        }
+    }
+    agreed
+}
+
+#[cfg(test)]
+mod tests {
+    use ringframe_journal::{SimulatedStorage, Survival};
+
+    use super::*;
+
+    fn terms(of: &[(u32, u64)]) -> Vec<Term> {
+        of.iter()
+            .map(|&(epoch, first)| Term { epoch: Epoch(epoch), first: Sequence(first) })
+            .collect()
+    }
+
+    #[test]
+    fn journals_agree_up_to_where_their_terms_part() {
+        let meet = |one: &[(u32, u64)], one_last, other: &[(u32, u64)], other_last| {
+            let (one, other) = (terms(one), terms(other));
+            let (one, other) = ((&one[..], Sequence(one_last)), (&other[..], Sequence(other_last)));
+            assert_eq!(agreed(one, other), agreed(other, one));
+            agreed(one, other).0
+        };
+        assert_eq!(meet(&[], 0, &[(1, 1)], 50), 0);
+        assert_eq!(meet(&[(1, 1)], 40, &[(1, 1)], 50), 40);
+        // The old leader wrote on to 100; the new one began with 81.
+        assert_eq!(meet(&[(1, 1)], 100, &[(1, 1), (2, 81)], 90), 80);
+        // The same, and the new one has said nothing yet.
+        assert_eq!(meet(&[(1, 1)], 100, &[(1, 1), (2, 81)], 80), 80);
+        assert_eq!(meet(&[(1, 1)], 60, &[(1, 1), (2, 81)], 90), 60);
+        // Both led after 80, one without the other.
+        assert_eq!(meet(&[(1, 1), (2, 81)], 90, &[(1, 1), (3, 81)], 99), 80);
+        assert_eq!(meet(&[(1, 1), (2, 81)], 90, &[(1, 1), (3, 71)], 99), 70);
+        // A term in which nothing was said.
+        assert_eq!(meet(&[(1, 1), (2, 81), (3, 81)], 90, &[(1, 1), (2, 81), (3, 81)], 95), 90);
+        assert_eq!(meet(&[(1, 1), (2, 81), (3, 81)], 90, &[(1, 1), (2, 81)], 85), 80);
+        assert_eq!(meet(&[(2, 1)], 10, &[(1, 1)], 10), 0);
+    }
+
+    #[test]
+    fn what_was_promised_survives_a_crash_at_every_step() {
+        for steps in 1.. {
+            let disk = SimulatedStorage::new();
+            let mut epochs = Epochs::open(disk.clone(), 1).unwrap();
+            epochs.begin(Term { epoch: Epoch(1), first: Sequence(1) }).unwrap();
+            epochs.heard(Epoch(4)).unwrap();
+            disk.crash_at(disk.steps() + steps);
+            let second = epochs.lead(Sequence(9));
+            for survival in [Survival::Everything, Survival::Nothing, Survival::Even] {
+                let found = Epochs::open(disk.after_crash(survival), 1).unwrap();
+                let is_new = found.terms() == terms(&[(1, 1), (0x101, 9)]);
+                assert!(is_new || found.terms() == terms(&[(1, 1)]), "step {steps}");
+                assert!(is_new || second.is_err(), "step {steps}: it said that it was durable");
+                assert_eq!(found.highest(), if is_new { Epoch(0x101) } else { Epoch(4) });
+            }
+            if second.is_ok() {
+                assert!(steps > 4, "{steps} steps");
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_never_was_and_the_promise_stays() {
+        let disk = SimulatedStorage::new();
+        let mut epochs = Epochs::open(disk.clone(), 1).unwrap();
+        for &(epoch, first) in &[(1, 1), (2, 50), (3, 90)] {
+            epochs.begin(Term { epoch: Epoch(epoch), first: Sequence(first) }).unwrap();
+        }
+        epochs.cut(Sequence(89)).unwrap();
+        let found = Epochs::open(disk, 1).unwrap();
+        assert_eq!(found.terms(), terms(&[(1, 1), (2, 50)]));
+        assert_eq!(found.highest(), Epoch(3));
+    }
+
+    #[test]
+    fn two_nodes_that_know_nothing_of_each_other_lead_different_terms() {
+        let lead = |node| {
+            let mut epochs = Epochs::open(SimulatedStorage::new(), node).unwrap();
+            epochs.begin(Term { epoch: Epoch(0x100), first: Sequence(1) }).unwrap();
+            (epochs.lead(Sequence(81)).unwrap(), epochs.terms().to_vec())
+        };
+        let ((one, ones), (other, others)) = (lead(1), lead(2));
+        assert!(one != other && one > Epoch(0x100) && other > Epoch(0x100));
+        assert_eq!(agreed((&ones, Sequence(99)), (&others, Sequence(99))), Sequence(80));
+    }
+
+    #[test]
+    fn the_file_is_as_the_formats_page_says() {
+        let bytes = encode(Epoch(0x203), &terms(&[(0x101, 1), (0x203, 90)]));
+        let payload = [0x101_u64, 1, 0x203, 90].map(u64::to_le_bytes).concat();
+        assert_eq!(bytes.len(), 64);
+        assert_eq!(bytes[8..16], 2_u64.to_le_bytes());
+        assert_eq!(bytes[24..32], [3, 2, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(bytes[32..], payload);
+    }
+
+    #[test]
+    fn every_flipped_byte_is_seen() {
+        let bytes = encode(Epoch(7), &terms(&[(1, 1), (7, 90)]));
+        assert_eq!(parse(&bytes), Some((Epoch(7), terms(&[(1, 1), (7, 90)]))));
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 0x10;
+            assert_eq!(parse(&bytes), None, "byte {at}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(parse(&bytes[..length]), None, "{length} bytes");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Bytes to the other node and back. A link never waits; what it carries is whole frames, each with
+//! its checksum: the journal's frames as they stand in a segment, and the words of [`super::word`].
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use ringframe_journal::FrameRef;
+use ringframe_journal::frame::{Decoded, FRAME_BYTES_MAX, decode};
+
+/// What leaves and what comes is gathered here: several times the largest frame.
+const BUFFER_BYTES: usize = 4 * FRAME_BYTES_MAX;
+
+/// A way to the other node.
+pub trait Link: Send {
+    /// Takes what has come; 0 where nothing has. A link that has ended is an error.
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    /// Gives away as much as there is room for.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// A socket that does not block.
+impl Link for TcpStream {
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.read(into) {
+            Ok(0) if !into.is_empty() => Err(ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            other => other,
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            other => other,
+        }
+    }
+}
+
+/// A link with what waits at either side of it.
+pub(super) struct Line<K> {
+    link: K,
+    outbox: Vec<u8>,
+    inbox: Box<[u8]>,
+    /// What came and was not taken yet.
+    from: usize,
+    to: usize,
+}
+
+impl<K: Link> Line<K> {
+    pub(super) fn new(link: K) -> Self {
+        Self {
+            link,
+            outbox: Vec::with_capacity(BUFFER_BYTES),
+            inbox: vec![0; BUFFER_BYTES].into(),
+            from: 0,
+            to: 0,
+        }
+    }
+
+    /// Whether another frame may be put into the outbox.
+    pub(super) fn has_room(&self) -> bool {
+        BUFFER_BYTES - self.outbox.len() >= FRAME_BYTES_MAX
+    }
+
+    /// Whether all that was put there has left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Where frames are put that are to leave.
+    pub(super) fn outbox(&mut self) -> &mut Vec<u8> {
+        &mut self.outbox
+    }
+
+    /// Sends what it can.
+    pub(super) fn flush(&mut self) -> io::Result<usize> {
+        let mut sent = 0;
+        while sent < self.outbox.len() {
+            match self.link.send(&self.outbox[sent..])? {
+                0 => break,
+                count => sent += count,
+            }
+        }
+        self.outbox.drain(..sent);
+        Ok(sent)
+    }
+
+    /// Takes in what has come, as far as there is room.
+    pub(super) fn fill(&mut self) -> io::Result<usize> {
+        if self.from > 0 && self.inbox.len() - self.to < FRAME_BYTES_MAX {
+            self.inbox.copy_within(self.from..self.to, 0);
+            (self.from, self.to) = (0, self.to - self.from);
+        }
+        let came = self.link.receive(&mut self.inbox[self.to..])?;
+        self.to += came;
+        Ok(came)
+    }
+
+    /// The next whole frame, which is taken by [`Self::take`]; what is none ends the link.
+    pub(super) fn frame(&self) -> io::Result<Option<FrameRef<'_>>> {
+        let why = match decode(&self.inbox[self.from..self.to]) {
+            Decoded::Frame(frame) => return Ok(Some(frame)),
+            Decoded::Short { .. } => return Ok(None),
+            Decoded::Blank => "zeros where a frame begins".to_owned(),
+            Decoded::Bad(bad) => bad.to_string(),
+        };
+        Err(io::Error::new(ErrorKind::InvalidData, why))
+    }
+
+    /// The frame that [`Self::frame`] gave, of so many bytes, is done with.
+    pub(super) fn take(&mut self, bytes: usize) {
+        self.from += bytes;
+        if self.from == self.to {
+            (self.from, self.to) = (0, 0);
+        }
+    }
+}

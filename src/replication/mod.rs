@@ -1,0 +1,95 @@
+//! The way of the journal to another node, and what comes back.
+//!
+//! ```text
+//!  leader                                                follower
+//!  journal ──► Downstream ──► frames, as they stand ──► Upstream ──► ring ──► journal, logic …
+//!                   ▲                                       │
+//!  positions ◄──────┴───── how far it has them ◄────────────┘
+//! ```
+//!
+//! A follower that lacks a day and one that lacks a microsecond are served by the same few lines:
+//! the leader's end reads the journal from where the follower's ends. The follower's end publishes
+//! to its ring what comes, in the place of a sequencer's own commands; behind the ring everything
+//! is as on the leader. Both ends are polled and never wait.
+//!
+//! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`.
+
+use std::fmt;
+use std::io;
+
+pub use cut::{Cut, cut};
+pub use downstream::{Downstream, Have, Leading};
+pub use epochs::{Epochs, Term};
+pub use link::Link;
+pub use upstream::Upstream;
+
+use crate::types::{Epoch, Nanos, Sequence};
+
+mod cut;
+pub mod downstream;
+pub mod epochs;
+mod link;
+pub mod upstream;
+mod word;
+
+/// Who has nothing else to say says so often that he is there.
+const BEAT_NANOS: u64 = Nanos::SECOND / 10;
+/// Who says nothing for so long is gone.
+const SILENCE_NANOS: u64 = Nanos::SECOND;
+
+/// Why a link ended.
+#[derive(Debug)]
+pub enum Parted {
+    /// The other node went away, or cannot be reached.
+    Gone(io::Error),
+    /// It said nothing for too long.
+    Silent,
+    /// What it sent makes no sense.
+    Wrong(String),
+    /// It does not want this node, or this node not it.
+    Refused(String),
+    /// There is a later term: whoever leads an earlier one leads no more.
+    Fenced {
+        /// The later one.
+        by: Epoch,
+    },
+    /// The follower has commands that the leader does not have: they are to be cut first.
+    Surplus {
+        /// The last that both have.
+        agreed: Sequence,
+    },
+    /// This node cannot go on.
+    Fault(crate::stage::Fault),
+}
+
+impl From<io::Error> for Parted {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData => Self::Wrong(error.to_string()),
+            _ => Self::Gone(error),
+        }
+    }
+}
+
+impl fmt::Display for Parted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("the other node ended the link")
+            }
+            Self::Gone(error) => write!(f, "the link broke: {error}"),
+            Self::Silent => {
+                write!(f, "the other node said nothing for {} s", SILENCE_NANOS / Nanos::SECOND)
+            }
+            Self::Wrong(why) => write!(f, "the other node sent what makes no sense: {why}"),
+            Self::Refused(why) => f.write_str(why),
+            Self::Fenced { by } => write!(f, "there is a later term, {}", by.0),
+            Self::Surplus { agreed } => write!(
+                f,
+                "the leader has other commands, or none, after {}: ours behind it are to be cut",
+                agreed.0
+            ),
+            Self::Fault(fault) => fault.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The follower's end of a link: from the leader to this node's ring.
+
+use std::sync::Arc;
+
+use ringframe_journal::FrameRef;
+use ringframe_journal::storage::Storage;
+
+use super::downstream::Have;
+use super::epochs::{Epochs, Term};
+use super::link::{Line, Link};
+use super::word::{Says, Word, is_word};
+use super::{BEAT_NANOS, Parted, SILENCE_NANOS};
+use crate::logic::Logic;
+use crate::pipeline::Positions;
+use crate::sequencer::Sequencer;
+use crate::slot::SLOT_PAYLOAD_BYTES;
+use crate::types::{Epoch, Nanos, Sequence};
+
+/// The leader, as a follower sees it.
+pub struct Upstream<K: Link> {
+    line: Line<K>,
+    positions: Arc<Positions>,
+    /// The leader's term, once it has said so.
+    leader: Option<Epoch>,
+    /// What the leader has.
+    journaled: Sequence,
+    /// The leader's clock.
+    heard: Nanos,
+    told: Have,
+    heard_at: Nanos,
+    spoke_at: Nanos,
+}
+
+impl<K: Link> Upstream<K> {
+    /// Says hello to whoever is at the other end.
+    pub fn new<L: Logic, S: Storage>(
+        link: K,
+        sequencer: &Sequencer<L>,
+        epochs: &Epochs<S>,
+        positions: Arc<Positions>,
+        now: Nanos,
+    ) -> Self {
+        let mut line = Line::new(link);
+        let says = Says::Hello {
+            logic: L::NAME.into(),
+            last: sequencer.last(),
+            terms: epochs.terms().to_vec(),
+        };
+        Word { epoch: epochs.highest(), at: now, says }.put(line.outbox());
+        Self {
+            line,
+            positions,
+            leader: None,
+            journaled: Sequence(0),
+            heard: Nanos(0),
+            told: Have::default(),
+            heard_at: now,
+            spoke_at: now,
+        }
+    }
+
+    /// The leader's term, once this node follows it.
+    pub fn follows(&self) -> Option<Epoch> {
+        self.leader
+    }
+
+    /// How many commands the leader has that are not in this node's journal, by its last word.
+    pub fn lag(&self) -> u64 {
+        self.journaled.0.saturating_sub(self.positions.journaled().0)
+    }
+
+    /// Publishes what has come, as far as the ring has room, and says how far this node is.
+    pub fn poll<L: Logic, S: Storage>(
+        &mut self,
+        sequencer: &mut Sequencer<L>,
+        epochs: &mut Epochs<S>,
+        now: Nanos,
+    ) -> Result<usize, Parted> {
+        if self.line.fill()? > 0 {
+            self.heard_at = now;
+        }
+        let mut work = 0;
+        while self.next(sequencer, epochs)? {
+            work += 1;
+        }
+        self.tell(epochs.highest(), now);
+        if self.line.flush()? > 0 {
+            self.spoke_at = now;
+        }
+        if now.0.saturating_sub(self.heard_at.0) > SILENCE_NANOS {
+            return Err(Parted::Silent);
+        }
+        Ok(work)
+    }
+
+    /// Takes one frame; false where none has come, or the ring has no room.
+    fn next<L: Logic, S: Storage>(
+        &mut self,
+        sequencer: &mut Sequencer<L>,
+        epochs: &mut Epochs<S>,
+    ) -> Result<bool, Parted> {
+        let Some(frame) = self.line.frame()? else { return Ok(false) };
+        let bytes = frame.bytes().len();
+        if is_word(frame.kind()) {
+            let word = Word::read(frame).map_err(Parted::Wrong)?;
+            self.line.take(bytes);
+            return self.hear(word, sequencer, epochs).map(|()| true);
+        }
+        self.check(frame, sequencer, epochs)?;
+        let is_published = sequencer.follow(&frame.frame());
+        if is_published {
+            self.journaled = self.journaled.max(sequencer.last());
+            self.line.take(bytes);
+        }
+        Ok(is_published)
+    }
+
+    fn hear<L: Logic, S: Storage>(
+        &mut self,
+        word: Word,
+        sequencer: &Sequencer<L>,
+        epochs: &mut Epochs<S>,
+    ) -> Result<(), Parted> {
+        if word.epoch < epochs.highest() {
+            let why = format!(
+                "the other node leads term {}, and there is a later one, {}",
+                word.epoch.0,
+                epochs.highest().0
+            );
+            return Err(Parted::Refused(why));
+        }
+        self.heard = word.at;
+        match word.says {
+            Says::Refused { why } => Err(Parted::Refused(why)),
+            Says::Welcome { agreed, .. } if self.leader.is_none() => {
+                epochs.heard(word.epoch).map_err(Parted::Fault)?;
+                if agreed < sequencer.last() {
+                    return Err(Parted::Surplus { agreed });
+                }
+                self.leader = Some(word.epoch);
+                Ok(())
+            }
+            Says::Beat { journaled } if self.leader.is_some() => {
+                self.journaled = journaled;
+                Ok(())
+            }
+            other => Err(Parted::Wrong(format!("{other:?} has no place here"))),
+        }
+    }
+
+    /// A frame that this journal can take as its next.
+    fn check<L: Logic, S: Storage>(
+        &self,
+        frame: FrameRef<'_>,
+        sequencer: &Sequencer<L>,
+        epochs: &mut Epochs<S>,
+    ) -> Result<(), Parted> {
+        let Some(leader) = self.leader else {
+            return Err(Parted::Wrong("a command came before the welcome".into()));
+        };
+        let next = sequencer.last().next();
+        if Sequence(frame.sequence()) != next {
+            let came = frame.sequence();
+            return Err(Parted::Wrong(format!("command {came} came in the place of {}", next.0)));
+        }
+        let epoch = Epoch(frame.epoch());
+        if epoch < sequencer.epoch() || epoch > leader {
+            return Err(Parted::Wrong(format!(
+                "command {} is of term {}, between {} and {}",
+                next.0,
+                epoch.0,
+                sequencer.epoch().0,
+                leader.0
+            )));
+        }
+        if frame.payload().len() > SLOT_PAYLOAD_BYTES {
+            return Err(Parted::Wrong(format!(
+                "command {} has {} bytes, a ring's slot {SLOT_PAYLOAD_BYTES}",
+                next.0,
+                frame.payload().len()
+            )));
+        }
+        if epochs.terms().last().is_none_or(|last| last.epoch < epoch) {
+            // Durable before a command of it is in the journal.
+            epochs.begin(Term { epoch, first: next }).map_err(Parted::Fault)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, epoch: Epoch, now: Nanos) {
+        if self.leader.is_none() || !self.line.is_empty() {
+            return;
+        }
+        // Read in the order that keeps `synced ≤ journaled`.
+        let synced = self.positions.synced();
+        let applied = self.positions.applied();
+        let have =
+            Have { journaled: self.positions.journaled(), synced, applied, heard: self.heard };
+        let is_due = now.0.saturating_sub(self.spoke_at.0) >= BEAT_NANOS;
+        let is_news = (have.journaled, have.synced) != (self.told.journaled, self.told.synced);
+        if !is_news && !is_due {
+            return;
+        }
+        self.told = have;
+        let Have { journaled, synced, applied, heard } = have;
+        let says = Says::Have { journaled, synced, applied, heard };
+        Word { epoch, at: now, says }.put(self.line.outbox());
+    }
+}

@@ -1,0 +1,259 @@
+//! One of the nodes: the stages of any node, and its end of the link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use ringframe::codec::state_digest;
+use ringframe::digest::Digest;
+use ringframe::journal::segment::BLOCK_BYTES;
+use ringframe::journal::{
+    Options, Reader, SegmentInfo, SimulatedStorage, Survival, SyncPolicy, survey,
+};
+use ringframe::node::{Node, NodeOptions, Stores};
+use ringframe::recovery::Cores;
+use ringframe::release::ReleasePolicy;
+use ringframe::replication::{Downstream, Epochs, Leading, Parted, Upstream, cut};
+use ringframe::stage::Stage;
+use ringframe::types::{Nanos, Sequence};
+
+use crate::logic::{Add, Sums};
+use crate::pipe::End;
+
+pub(crate) type Disk = SimulatedStorage;
+pub(crate) type Disks = Stores<Disk>;
+
+/// What a node is in the pair.
+pub(crate) enum Role {
+    Leads(Option<Box<Downstream<Disk, End>>>),
+    Follows(Option<Box<Upstream<End>>>),
+}
+
+/// A node that runs.
+pub(crate) struct Peer {
+    pub(crate) disks: Disks,
+    pub(crate) role: Role,
+    pub(crate) node: Node<Sums, Disk>,
+    epochs: Epochs<Disk>,
+    leading: Arc<Leading>,
+    policy: ReleasePolicy,
+    /// Every event that was let out, and those that the log had at the start: what a client is
+    /// told who comes now.
+    pub(crate) told: Vec<Vec<u8>>,
+}
+
+impl Peer {
+    pub(crate) fn open(
+        disks: Disks,
+        number: u8,
+        leads: bool,
+        policy: ReleasePolicy,
+        now: Nanos,
+    ) -> Self {
+        let mut epochs = Epochs::open(disks.journal.clone(), number).unwrap();
+        let options = |leads| NodeOptions {
+            // What a follower's processor lets out, nobody hears.
+            release: if leads { policy } else { ReleasePolicy::Journaled },
+            leads: None,
+            ring_slots: 32,
+            segment_bytes: Options::SEGMENT_BYTES_MIN,
+            event_segment_bytes: Options::SEGMENT_BYTES_MIN,
+            sync: SyncPolicy::Always,
+            event_sync: SyncPolicy::Every(Duration::from_millis(4)),
+            cores: Cores::One,
+            ..NodeOptions::default()
+        };
+        let leading = Arc::new(Leading {
+            epoch: epochs.highest(),
+            terms: Vec::new(),
+            logic: "sums",
+            segment_bytes: Options::SEGMENT_BYTES_MIN,
+        });
+        if !leads {
+            let node = Node::open(&disks, &options(false), now, &mut |_, _| ()).unwrap();
+            let (role, told) = (Role::Follows(None), frames(&disks.events));
+            return Self { disks, role, node, epochs, leading, policy, told };
+        }
+        // Before there is a journal its first command is known.
+        let epoch = epochs.lead(Sequence(1)).unwrap();
+        let options = NodeOptions { leads: Some(epoch), ..options(true) };
+        let node = Node::open(&disks, &options, now, &mut |_, _| ()).unwrap();
+        let leading =
+            Arc::new(Leading { epoch, terms: epochs.terms().to_vec(), ..(*leading).clone() });
+        let (role, told) = (Role::Leads(None), frames(&disks.events));
+        Self { disks, role, node, epochs, leading, policy, told }
+    }
+
+    /// What a crash of the process leaves.
+    pub(crate) fn crash(self) -> Disks {
+        let survives = |disk: &Disk| disk.after_crash(Survival::Everything);
+        let Stores { journal, events, snapshots } = &self.disks;
+        Stores {
+            journal: survives(journal),
+            events: survives(events),
+            snapshots: survives(snapshots),
+        }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        matches!(self.role, Role::Leads(_))
+    }
+
+    /// A follower begins to lead.
+    pub(crate) fn promote(&mut self, now: Nanos) {
+        let first = self.node.sequencer.last().next();
+        let epoch = self.epochs.lead(first).unwrap();
+        self.node.sequencer.lead(epoch, now);
+        let terms = self.epochs.terms().to_vec();
+        self.leading = Arc::new(Leading { epoch, terms, ..(*self.leading).clone() });
+        self.node.positions.set_replicated(Sequence(0), Sequence(0));
+        self.node.release.set(self.policy);
+        self.role = Role::Leads(None);
+    }
+
+    /// Before a former leader follows: what only it has goes.
+    pub(crate) fn cut(disks: &Disks, agreed: Sequence) -> bool {
+        let mut epochs = Epochs::open(disks.journal.clone(), 0).unwrap();
+        cut::<Sums, _>(disks, &mut epochs, agreed).unwrap().commands.is_some()
+    }
+
+    /// Takes its end of a new link.
+    pub(crate) fn connect(&mut self, end: End, now: Nanos) {
+        let positions = Arc::clone(&self.node.positions);
+        match &mut self.role {
+            Role::Leads(down) => {
+                let (leading, journal) = (Arc::clone(&self.leading), self.disks.journal.clone());
+                *down = Some(Box::new(Downstream::new(end, leading, journal, positions, now)));
+            }
+            Role::Follows(up) => {
+                let sequencer = &self.node.sequencer;
+                *up = Some(Box::new(Upstream::new(end, sequencer, &self.epochs, positions, now)));
+            }
+        }
+    }
+
+    /// Its end of the link breaks.
+    pub(crate) fn part(&mut self) {
+        match &mut self.role {
+            Role::Leads(down) => *down = None,
+            Role::Follows(up) => *up = None,
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        match &self.role {
+            Role::Leads(down) => down.is_some(),
+            Role::Follows(up) => up.is_some(),
+        }
+    }
+
+    /// A client's command.
+    pub(crate) fn offer(&mut self, now: Nanos) {
+        if self.leads() {
+            let next = self.node.sequencer.last().next();
+            self.node.sequencer.offer(&Add::numbered(next.0), now);
+        }
+    }
+
+    /// Polls one of the stages, or the link; says how the link ended, if it did.
+    pub(crate) fn turn(&mut self, rng: &mut Rng, now: Nanos) -> Option<Parted> {
+        let node = &mut self.node;
+        let stages: [&mut dyn Stage; 7] = [
+            &mut node.journaler,
+            &mut node.processor,
+            &mut node.event_log,
+            &mut node.syncer,
+            &mut node.keeper,
+            &mut node.event_syncer,
+            &mut node.event_keeper,
+        ];
+        let chosen = rng.usize(0..stages.len() + 3);
+        let stage = stages.into_iter().nth(chosen);
+        let is_stage = stage.map(|stage| stage.poll(now).unwrap()).is_some();
+        let parted = if is_stage { None } else { self.link(now) };
+        self.hear();
+        parted
+    }
+
+    fn link(&mut self, now: Nanos) -> Option<Parted> {
+        let node = &mut self.node;
+        let polled = match &mut self.role {
+            Role::Leads(Some(down)) => {
+                let polled = down.poll(now);
+                if let Some(have) = down.have() {
+                    node.positions.set_replicated(have.journaled, have.synced);
+                }
+                polled
+            }
+            Role::Follows(Some(up)) => up.poll(&mut node.sequencer, &mut self.epochs, now),
+            _ => return None,
+        };
+        let parted = polled.err();
+        if parted.is_some() {
+            self.part();
+        }
+        parted
+    }
+
+    /// Takes what was let out since the last time.
+    fn hear(&mut self) {
+        if let Ok(mut events) = self.node.egress.take(u64::MAX) {
+            for slot in &mut events {
+                let mut frame = Vec::new();
+                slot.frame().encode(&mut frame);
+                self.told.push(frame);
+            }
+        }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.node.positions.is_quiet()
+    }
+
+    pub(crate) fn holds(&self) -> Holds {
+        let machine = self.node.processor.machine();
+        Holds {
+            journal: frames(&self.disks.journal),
+            events: frames(&self.disks.events),
+            segments: segments(&self.disks.journal),
+            state: state_digest(machine.logic()),
+            digest: machine.digest(),
+        }
+    }
+}
+
+/// What a node has.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Holds {
+    journal: Vec<Vec<u8>>,
+    pub(crate) events: Vec<Vec<u8>>,
+    /// The bytes of the journal's files, as far as they are written.
+    segments: Vec<Vec<u8>>,
+    state: [u8; 32],
+    digest: Digest,
+}
+
+fn segments(journal: &Disk) -> Vec<Vec<u8>> {
+    let written = |info: SegmentInfo| {
+        let name = info.path.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut bytes = journal.contents(&name).unwrap();
+        // The seal comes when the keeper has had its turn, the space ahead likewise.
+        bytes.drain(..BLOCK_BYTES as usize);
+        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        bytes.truncate(end);
+        bytes
+    };
+    let mut segments: Vec<_> = survey(journal).unwrap().into_iter().map(written).collect();
+    while segments.pop_if(|segment| segment.is_empty()).is_some() {}
+    segments
+}
+
+/// Every frame of a journal.
+pub(crate) fn frames(journal: &Disk) -> Vec<Vec<u8>> {
+    let mut reader = Reader::open_first(journal.clone()).expect("a journal");
+    let mut frames = Vec::new();
+    while let Some(frame) = reader.next_frame().expect("no damage") {
+        frames.push(frame.bytes().to_vec());
+    }
+    frames
+}
