@@ -63,6 +63,11 @@ impl<L: Logic> Sequencer<L> {
         self.publish(command, now)
     }
 
+    /// How many commands are published and not applied yet.
+    pub fn ahead(&self) -> u64 {
+        self.last.0 - self.positions.applied().0
+    }
+
     /// The term of the command that was published last, or that the next one gets.
     pub fn epoch(&self) -> Epoch {
         self.epoch

@@ -1,13 +1,14 @@
 //! One try of each kind of harm that a client can do.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringframe::wire::layout::Alpha;
 use ringframe::wire::ouch::{self, time_in_force};
 use ringframe::wire::soup::{FromClient, LoginRequest, Session};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use zerocopy::IntoBytes;
 
 /// Does it once, or until it is told to stop.
@@ -27,16 +28,29 @@ const USER: &str = "TRDR99";
 const HALF_OPEN: usize = 200;
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Where wrong passwords come from: an address is locked out with all who come from there.
+const ELSEWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), 0);
+
 fn open(address: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
+    patient(TcpStream::connect(address)?)
+}
+
+fn open_elsewhere(address: &str) -> io::Result<TcpStream> {
+    let to: SocketAddr = address.parse().map_err(io::Error::other)?;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &ELSEWHERE)?;
+    connect(&socket, &to)?;
+    patient(socket.into())
+}
+
+fn patient(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(LOOK))?;
     stream.set_write_timeout(Some(LOOK))?;
     Ok(stream)
 }
 
 /// Says it, and waits for the end, not for long.
-fn say(address: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut stream = open(address)?;
+fn say(mut stream: TcpStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes)?;
     stream.shutdown(Shutdown::Write)?;
     let mut heard = [0; 1024];
@@ -59,20 +73,20 @@ fn login(password: &str) -> Vec<u8> {
 
 fn garbage(address: &str, _: &AtomicBool) -> io::Result<()> {
     let bytes: Vec<u8> = (0..4096).map(|_| fastrand::u8(..)).collect();
-    say(address, &bytes)
+    say(open(address)?, &bytes)
 }
 
 fn wrong_password(address: &str, _: &AtomicBool) -> io::Result<()> {
-    say(address, &login("wrong"))
+    say(open_elsewhere(address)?, &login("wrong"))
 }
 
 fn truncated_login(address: &str, _: &AtomicBool) -> io::Result<()> {
     let login = login("secret");
-    say(address, &login[..fastrand::usize(1..login.len())])
+    say(open(address)?, &login[..fastrand::usize(1..login.len())])
 }
 
 fn long_length(address: &str, _: &AtomicBool) -> io::Result<()> {
-    say(address, &[0xFF; 64])
+    say(open(address)?, &[0xFF; 64])
 }
 
 /// Says nothing, on many connections.

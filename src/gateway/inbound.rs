@@ -2,7 +2,7 @@
 
 use super::connection::{Door, End, Past, Phase, Source};
 use super::socket::begins_tls;
-use super::{Gateway, HANDSHAKES, READ_BYTES};
+use super::{AHEAD, Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
 use crate::doorman::{Denied, Request, Verdict};
 use crate::history::{Answer, Ask, Found, Remark};
@@ -191,8 +191,8 @@ impl Gateway {
         message: &[u8],
         now: Nanos,
     ) -> Result<Heard, End> {
-        if !self.waiting.is_empty() {
-            // That it was gone is to be told before what it says now.
+        // That it was gone is to be told before what it says now.
+        if !self.waiting.is_empty() || !self.has_room() {
             return Ok(Heard::Later);
         }
         let connection = self.connections.get(token).expect("it speaks");
@@ -219,11 +219,20 @@ impl Gateway {
         if self.intake.sequencer().offer(&command, now).is_none() {
             return Ok(Heard::Later);
         }
+        self.room -= 1;
         if let Some(nanos) = Nanos::SECOND.checked_div(u64::from(self.options.rate)) {
             connection.due = connection.due.max(now).after(nanos);
         }
         self.traffic.count(Count::Commands);
         Ok(Heard::Done)
+    }
+
+    /// Whether another command may wait in the ring.
+    fn has_room(&mut self) -> bool {
+        if self.room == 0 {
+            self.room = AHEAD.saturating_sub(self.intake.sequencer().ahead());
+        }
+        self.room > 0
     }
 
     fn ask_doorman(&mut self, token: u64, login: &LoginRequest) -> Heard {

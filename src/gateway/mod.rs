@@ -48,6 +48,9 @@ mod sweep;
 const EVENTS: u64 = 256;
 /// After so many packets the sockets wait, so that answers to the first of them leave.
 const PACKETS: usize = 2048;
+/// So many commands of clients at most wait in the ring: whoever floods waits before his own socket
+/// and not before everybody's, behind a full ring.
+const AHEAD: u64 = 512;
 /// So many connections at most are taken per poll.
 const ACCEPTS: usize = 16;
 /// So many connections at most are a step further with TLS after a poll: a step may be a signature
@@ -80,6 +83,8 @@ pub struct Helpers {
 pub struct Gateway {
     options: GatewayOptions,
     intake: Intake<Exchange>,
+    /// So many commands may come before it is looked again how many wait.
+    room: u64,
     events: SlotReader,
     positions: Arc<Positions>,
     helpers: Helpers,
@@ -141,6 +146,7 @@ impl Gateway {
             tallied: (Nanos::default(), tally.event()),
             options,
             intake,
+            room: 0,
             events,
             positions,
             helpers,
