@@ -1,5 +1,6 @@
-//! A processor that takes its own snapshots: for a machine with one core, or with memory for one
-//! state only. Everyone waits meanwhile; the snapshot's status tells how long.
+//! A processor that takes its own snapshots: for a machine with one core, or where a second state
+//! for good is too much; there is one for as long as a snapshot is checked. Everyone waits
+//! meanwhile; the snapshot's status tells how long.
 
 use ringframe_journal::storage::Storage;
 

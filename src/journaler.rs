@@ -6,7 +6,7 @@ use ringframe_journal::storage::Storage;
 use ringframe_journal::{Append, Error, Writer};
 
 use crate::pipeline::SlotReader;
-use crate::slot::SLOT_PAYLOAD_BYTES;
+use crate::slot::{SLOT_PAYLOAD_BYTES, Slot};
 use crate::stage::{Fault, Stage};
 use crate::types::Nanos;
 
@@ -45,18 +45,31 @@ impl<S: Storage> Journaler<S> {
             Ok(slots) => slots,
             Err(Polling::NoEvents | Polling::Shutdown) => return Ok(0),
         };
-        let mut work = 0;
-        for slot in &mut slots {
-            let frame = slot.frame();
-            self.oldest.get_or_insert(Nanos(frame.timestamp));
-            let appended = self.writer.append(&frame)?;
-            assert!(appended == Append::Done, "there was room");
-            work += 1;
+        let wound = wind(&mut slots, &mut self.writer, &mut self.oldest);
+        if wound.is_err() {
+            // Who comes after it in the ring must not take what is not journaled.
+            std::mem::forget(slots);
         }
-        // Before the guard goes: who comes after it in the ring finds all of this journaled.
-        self.writer.publish()?;
-        Ok(work)
+        wound
     }
+}
+
+/// When this returns, before the guard of the slots goes, all of them are journaled.
+fn wind<'a, S: Storage>(
+    slots: impl Iterator<Item = &'a Slot>,
+    writer: &mut Writer<S>,
+    oldest: &mut Option<Nanos>,
+) -> Result<usize, Error> {
+    let mut work = 0;
+    for slot in slots {
+        let frame = slot.frame();
+        oldest.get_or_insert(Nanos(frame.timestamp));
+        let appended = writer.append(&frame)?;
+        assert!(appended == Append::Done, "there was room");
+        work += 1;
+    }
+    writer.publish()?;
+    Ok(work)
 }
 
 impl<S: Storage> Stage for Journaler<S> {

@@ -198,7 +198,9 @@ impl World {
     /// A node that applies orders until it is killed.
     fn spawn(&mut self) -> (Child, Receiver<String>, impl FnOnce() -> Orders + use<>) {
         let mode = ["snapshots.mode=shadow", "snapshots.mode=inline"][self.rng.usize(0..2)];
+        let layout = ["auto", "1", "2", "4"][self.rng.usize(0..4)];
         let mut command = self.ringframe(&["apply", "--release", self.release, "--set", mode]);
+        command.args(["--layout", layout]);
         let said = std::fs::File::create(self.path("said")).unwrap();
         command.args(SETTINGS.iter().flat_map(|setting| ["--set", setting]));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
