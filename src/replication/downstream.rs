@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{Error, Reader};
 
+use super::Parted;
 use super::epochs::{Term, agreed};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
-use super::{BEAT_NANOS, Parted, SILENCE_NANOS};
 use crate::pipeline::Positions;
 use crate::stage::Fault;
 use crate::types::{Epoch, Nanos, Sequence};
@@ -51,8 +51,6 @@ pub struct Downstream<S: Storage, K: Link> {
     /// None before the follower has said what it lacks.
     reader: Option<Reader<S>>,
     have: Have,
-    heard_at: Nanos,
-    spoke_at: Nanos,
 }
 
 impl<S: Storage, K: Link> Downstream<S, K> {
@@ -64,9 +62,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         positions: Arc<Positions>,
         now: Nanos,
     ) -> Self {
-        let (heard_at, spoke_at) = (now, now);
-        let (line, have) = (Line::new(link), Have::default());
-        Self { line, leading, journal, positions, reader: None, have, heard_at, spoke_at }
+        let (line, have) = (Line::new(link, now), Have::default());
+        Self { line, leading, journal, positions, reader: None, have }
     }
 
     /// How far it is; nothing before it was welcomed.
@@ -78,24 +75,17 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     pub fn poll(&mut self, now: Nanos) -> Result<usize, Parted> {
         let heard = self.hear(now)?;
         let sent = self.send()?;
-        if now.0.saturating_sub(self.spoke_at.0) >= BEAT_NANOS && self.line.has_room() {
+        if self.line.is_beat_due(now) && self.line.has_room() {
             let journaled = self.positions.journaled();
             self.say(Says::Beat { journaled }, now);
         }
-        if self.line.flush()? > 0 {
-            self.spoke_at = now;
-        }
-        if now.0.saturating_sub(self.heard_at.0) > SILENCE_NANOS {
-            return Err(Parted::Silent);
-        }
+        self.line.flush(now)?;
         Ok(heard + sent)
     }
 
     fn hear(&mut self, now: Nanos) -> Result<usize, Parted> {
         let mut work = 0;
-        if self.line.fill()? > 0 {
-            self.heard_at = now;
-        }
+        self.line.fill(now)?;
         while let Some(frame) = self.line.frame()? {
             if !is_word(frame.kind()) {
                 return Err(Parted::Wrong("a command came from a follower".into()));
@@ -156,7 +146,7 @@ impl<S: Storage, K: Link> Downstream<S, K> {
 
     fn refuse(&mut self, why: String, now: Nanos) -> Result<(), Parted> {
         self.say(Says::Refused { why: why.clone() }, now);
-        self.line.flush()?;
+        self.line.flush(now)?;
         Err(Parted::Refused(why))
     }
 

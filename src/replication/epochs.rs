@@ -7,17 +7,14 @@
 //! Two nodes compare their terms to find the last command that both have: within a term there was
 //! one leader, so where the same term is in both journals its commands are the same.
 
-use std::io;
-
 use ringframe_journal::Frame;
-use ringframe_journal::frame::{Decoded, FRAME_BYTES_MAX, decode};
-use ringframe_journal::storage::{Access, Storage, StorageFile};
+use ringframe_journal::frame::{Decoded, decode};
+use ringframe_journal::storage::{Storage, read_whole, replace_whole};
 
 use crate::stage::Fault;
 use crate::types::{Epoch, Sequence};
 
 const FILE: &str = "epochs";
-const SCRATCH: &str = "epochs.new";
 const SCHEMA: u16 = 1;
 /// The last bits of an epoch are its leader's number.
 const NODE_BITS: u32 = u8::BITS;
@@ -46,14 +43,10 @@ impl<S: Storage> Epochs<S> {
     /// lead the same one.
     pub fn open(storage: S, node: u8) -> Result<Self, Fault> {
         let mut epochs = Self { storage, node, highest: Epoch(0), terms: Vec::new() };
-        let file = match epochs.storage.open(FILE, Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(epochs),
-            other => other.map_err(|error| epochs.fault(&format!("cannot be opened: {error}")))?,
-        };
-        // One byte more than any: whoever fills it is no file of epochs.
-        let mut bytes = vec![0; FRAME_BYTES_MAX + 1];
-        let read = file.read_at(0, &mut bytes).map_err(|error| epochs.fault(&error.to_string()))?;
-        let Some((highest, terms)) = parse(&bytes[..read]) else {
+        let found = read_whole(&epochs.storage, FILE)
+            .map_err(|error| epochs.fault(&format!("cannot be read: {error}")))?;
+        let Some(bytes) = found else { return Ok(epochs) };
+        let Some((highest, terms)) = parse(&bytes) else {
             return Err(epochs.fault(
                 "is damaged: what this node promised is not known, so it must not lead. Bring \
                  back the file from a backup, or begin this node anew as a standby, from an empty \
@@ -118,19 +111,8 @@ impl<S: Storage> Epochs<S> {
     }
 
     fn write(&mut self, highest: Epoch, terms: Vec<Term>) -> Result<(), Fault> {
-        let bytes = encode(highest, &terms);
-        let written = (|| {
-            match self.storage.remove(SCRATCH) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let file = self.storage.create(SCRATCH)?;
-            file.write_at(0, &bytes)?;
-            file.sync()?;
-            self.storage.rename(SCRATCH, FILE)?;
-            self.storage.sync_directory()
-        })();
-        written.map_err(|error| self.fault(&format!("cannot be written: {error}")))?;
+        replace_whole(&self.storage, FILE, &encode(highest, &terms))
+            .map_err(|error| self.fault(&format!("cannot be written: {error}")))?;
         (self.highest, self.terms) = (highest, terms);
         Ok(())
     }

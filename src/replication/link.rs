@@ -7,6 +7,13 @@ use std::net::TcpStream;
 use ringframe_journal::FrameRef;
 use ringframe_journal::frame::{Decoded, FRAME_BYTES_MAX, decode};
 
+use super::Parted;
+use crate::types::Nanos;
+
+/// Who has nothing else to say says so often that he is there.
+const BEAT_NANOS: u64 = Nanos::SECOND / 10;
+/// Who says nothing for so long is gone.
+pub(super) const SILENCE_NANOS: u64 = Nanos::SECOND;
 /// What leaves and what comes is gathered here: several times the largest frame.
 const BUFFER_BYTES: usize = 4 * FRAME_BYTES_MAX;
 
@@ -44,17 +51,28 @@ pub(super) struct Line<K> {
     /// What came and was not taken yet.
     from: usize,
     to: usize,
+    /// When something came last …
+    heard_at: Nanos,
+    /// … and when something left.
+    spoke_at: Nanos,
 }
 
 impl<K: Link> Line<K> {
-    pub(super) fn new(link: K) -> Self {
+    pub(super) fn new(link: K, now: Nanos) -> Self {
         Self {
             link,
             outbox: Vec::with_capacity(BUFFER_BYTES),
             inbox: vec![0; BUFFER_BYTES].into(),
             from: 0,
             to: 0,
+            heard_at: now,
+            spoke_at: now,
         }
+    }
+
+    /// Whether it is time to say that this node is there.
+    pub(super) fn is_beat_due(&self, now: Nanos) -> bool {
+        now.0.saturating_sub(self.spoke_at.0) >= BEAT_NANOS
     }
 
     /// Whether another frame may be put into the outbox.
@@ -72,8 +90,8 @@ impl<K: Link> Line<K> {
         &mut self.outbox
     }
 
-    /// Sends what it can.
-    pub(super) fn flush(&mut self) -> io::Result<usize> {
+    /// Sends what it can; an other end that has said nothing for too long is given up.
+    pub(super) fn flush(&mut self, now: Nanos) -> Result<(), Parted> {
         let mut sent = 0;
         while sent < self.outbox.len() {
             match self.link.send(&self.outbox[sent..])? {
@@ -82,18 +100,27 @@ impl<K: Link> Line<K> {
             }
         }
         self.outbox.drain(..sent);
-        Ok(sent)
+        if sent > 0 {
+            self.spoke_at = now;
+        }
+        if now.0.saturating_sub(self.heard_at.0) > SILENCE_NANOS {
+            return Err(Parted::Silent);
+        }
+        Ok(())
     }
 
     /// Takes in what has come, as far as there is room.
-    pub(super) fn fill(&mut self) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, now: Nanos) -> io::Result<()> {
         if self.from > 0 && self.inbox.len() - self.to < FRAME_BYTES_MAX {
             self.inbox.copy_within(self.from..self.to, 0);
             (self.from, self.to) = (0, self.to - self.from);
         }
         let came = self.link.receive(&mut self.inbox[self.to..])?;
         self.to += came;
-        Ok(came)
+        if came > 0 {
+            self.heard_at = now;
+        }
+        Ok(())
     }
 
     /// The next whole frame, which is taken by [`Self::take`]; what is none ends the link.

@@ -32,11 +32,6 @@ mod link;
 pub mod upstream;
 mod word;
 
-/// Who has nothing else to say says so often that he is there.
-const BEAT_NANOS: u64 = Nanos::SECOND / 10;
-/// Who says nothing for so long is gone.
-const SILENCE_NANOS: u64 = Nanos::SECOND;
-
 /// Why a link ended.
 #[derive(Debug)]
 pub enum Parted {
@@ -79,7 +74,11 @@ impl fmt::Display for Parted {
             }
             Self::Gone(error) => write!(f, "the link broke: {error}"),
             Self::Silent => {
-                write!(f, "the other node said nothing for {} s", SILENCE_NANOS / Nanos::SECOND)
+                write!(
+                    f,
+                    "the other node said nothing for {} s",
+                    link::SILENCE_NANOS / Nanos::SECOND
+                )
             }
             Self::Wrong(why) => write!(f, "the other node sent what makes no sense: {why}"),
             Self::Refused(why) => f.write_str(why),

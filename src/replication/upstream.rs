@@ -5,11 +5,11 @@ use std::sync::Arc;
 use ringframe_journal::FrameRef;
 use ringframe_journal::storage::Storage;
 
+use super::Parted;
 use super::downstream::Have;
 use super::epochs::{Epochs, Term};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
-use super::{BEAT_NANOS, Parted, SILENCE_NANOS};
 use crate::logic::Logic;
 use crate::pipeline::Positions;
 use crate::sequencer::Sequencer;
@@ -27,8 +27,6 @@ pub struct Upstream<K: Link> {
     /// The leader's clock.
     heard: Nanos,
     told: Have,
-    heard_at: Nanos,
-    spoke_at: Nanos,
 }
 
 impl<K: Link> Upstream<K> {
@@ -40,7 +38,7 @@ impl<K: Link> Upstream<K> {
         positions: Arc<Positions>,
         now: Nanos,
     ) -> Self {
-        let mut line = Line::new(link);
+        let mut line = Line::new(link, now);
         let says = Says::Hello {
             logic: L::NAME.into(),
             last: sequencer.last(),
@@ -54,8 +52,6 @@ impl<K: Link> Upstream<K> {
             journaled: Sequence(0),
             heard: Nanos(0),
             told: Have::default(),
-            heard_at: now,
-            spoke_at: now,
         }
     }
 
@@ -76,20 +72,13 @@ impl<K: Link> Upstream<K> {
         epochs: &mut Epochs<S>,
         now: Nanos,
     ) -> Result<usize, Parted> {
-        if self.line.fill()? > 0 {
-            self.heard_at = now;
-        }
+        self.line.fill(now)?;
         let mut work = 0;
         while self.next(sequencer, epochs)? {
             work += 1;
         }
         self.tell(epochs.highest(), now);
-        if self.line.flush()? > 0 {
-            self.spoke_at = now;
-        }
-        if now.0.saturating_sub(self.heard_at.0) > SILENCE_NANOS {
-            return Err(Parted::Silent);
-        }
+        self.line.flush(now)?;
         Ok(work)
     }
 
@@ -196,9 +185,8 @@ impl<K: Link> Upstream<K> {
         let applied = self.positions.applied();
         let have =
             Have { journaled: self.positions.journaled(), synced, applied, heard: self.heard };
-        let is_due = now.0.saturating_sub(self.spoke_at.0) >= BEAT_NANOS;
         let is_news = (have.journaled, have.synced) != (self.told.journaled, self.told.synced);
-        if !is_news && !is_due {
+        if !is_news && !self.line.is_beat_due(now) {
             return;
         }
         self.told = have;

@@ -1,10 +1,9 @@
 //! How far the streams were counted, kept aside so that a start counts only what came since. It
 //! is derived, as the event log is: one that is lost or damaged is made again.
 
-use std::io;
 use std::sync::Arc;
 
-use ringframe_journal::storage::{Access, Storage, StorageFile};
+use ringframe_journal::storage::{Storage, read_whole, replace_whole};
 use ringframe_journal::{Error, Reader};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +14,6 @@ use crate::event_log;
 use crate::stage::Fault;
 
 const FILE: &str = "streams";
-const SCRATCH: &str = "streams.new";
 const LOCK: &str = "lock";
 /// Raised with every change of what is in it: an older one is made again, not read.
 const MAGIC: &[u8; 8] = b"RINGSTR1";
@@ -79,12 +77,9 @@ fn begins_late(error: &Error) -> Fault {
 
 fn read<S: Storage>(store: &S, log: &S, last: u64) -> Result<Option<Checkpoint>, String> {
     let named = |why: &dyn std::fmt::Display| format!("{}: {why}", store.path(FILE).display());
-    let file = match store.open(FILE, Access::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(|error| named(&error))?,
+    let Some(bytes) = read_whole(store, FILE).map_err(|error| named(&error))? else {
+        return Ok(None);
     };
-    let mut bytes = vec![0; file.bytes().map_err(|error| named(&error))? as usize];
-    file.read_at(0, &mut bytes).map_err(|error| named(&error))?;
     let checkpoint = unpack(&bytes).ok_or_else(|| named(&"damaged, or of another version"))?;
     let event = checkpoint.tally.event();
     let is_ours = event <= last
@@ -114,13 +109,7 @@ impl Checkpoint {
         let put = || {
             // Makes the directory, too.
             let _lock = store.lock(LOCK)?;
-            let _ = store.remove(SCRATCH);
-            let file = store.create(SCRATCH)?;
-            file.reserve(bytes.len() as u64)?;
-            file.write_at(0, &bytes)?;
-            file.sync()?;
-            store.rename(SCRATCH, FILE)?;
-            store.sync_directory()
+            replace_whole(store, FILE, &bytes)
         };
         let path = store.path(FILE);
         put().map_err(|source| Error::Io { operation: "write", path, source: Arc::new(source) })

@@ -9,8 +9,7 @@ use ringframe::codec::state_digest;
 use ringframe::digest::Digest;
 use ringframe::inline::Inline;
 use ringframe::journal::{
-    ArchiveHome, Fate, Options, Reader, SimulatedStorage, Snapshotted, Survival, SyncPolicy,
-    archive, prune,
+    ArchiveHome, Fate, Options, Snapshotted, Survival, SyncPolicy, archive, prune,
 };
 use ringframe::journaler::Journaler;
 use ringframe::machine::Machine;
@@ -26,10 +25,8 @@ use ringframe::types::{Nanos, Sequence};
 use ringframe::upkeep::{Keeping, Syncing};
 use tempfile::TempDir;
 
+use crate::disks::{Disk, Disks, frames};
 use crate::logic::{Add, Sums};
-
-pub(crate) type Disk = SimulatedStorage;
-pub(crate) type Disks = Stores<Disk>;
 
 /// So many commands come in between two rounds of polls.
 const BATCH: u64 = 7;
@@ -54,16 +51,6 @@ pub(crate) fn after_crash(disks: &Disks, survival: [Survival; 3]) -> Disks {
 
 pub(crate) fn are_off(disks: &Disks) -> bool {
     each(disks).iter().any(|disk| disk.is_off())
-}
-
-/// Every frame of a journal.
-pub(crate) fn frames(journal: &Disk) -> Vec<Vec<u8>> {
-    let mut reader = Reader::open_first(journal.clone()).expect("a journal");
-    let mut frames = Vec::new();
-    while let Some(frame) = reader.next_frame().expect("no damage") {
-        frames.push(frame.bytes().to_vec());
-    }
-    frames
 }
 
 /// Where a life leads, and by which rules.

@@ -13,8 +13,10 @@ use ringframe::release::ReleasePolicy;
 use ringframe::snapshot::{self, Info};
 use ringframe::types::Sequence;
 
-use life::{Disks, Life, Plan, after_crash, are_off, each, frames, map};
+use disks::{Disks, frames};
+use life::{Life, Plan, after_crash, are_off, each, map};
 
+mod disks;
 mod life;
 mod logic;
 

@@ -4,6 +4,9 @@ mod codec;
 #[path = "../../benches/exchange/commands.rs"]
 #[allow(dead_code, reason = "the exchange's bench uses the rest")]
 mod commands;
+#[allow(dead_code, reason = "the crash tests alone need a pair of them")]
+#[path = "../crash/disks.rs"]
+mod disks;
 mod embed;
 mod json;
 mod kit;

@@ -3,7 +3,7 @@
 
 use ringframe::codec::{SerdeRecord, decode, upcast};
 use ringframe::journal::storage::Storage;
-use ringframe::journal::{Frame, Options, Reader, SimulatedStorage};
+use ringframe::journal::{Frame, Options, SimulatedStorage};
 use ringframe::logic::{Emit, Logic, Moment};
 use ringframe::machine::Machine;
 use ringframe::node::{Node, NodeOptions, Stores};
@@ -13,6 +13,8 @@ use ringframe::snapshot;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 use serde::{Deserialize, Serialize};
+
+use crate::disks::frames;
 
 /// The first version: adds up.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -180,16 +182,6 @@ fn ran<L: Logic>(before: &Stored, activate: bool, commands: &[L::Command]) -> St
         }
     }
     panic!("it does not end: {:?}", node.positions);
-}
-
-/// Frames as they stand in a log.
-fn frames(log: &SimulatedStorage) -> Vec<Vec<u8>> {
-    let mut reader = Reader::open_first(log.clone()).unwrap();
-    let mut frames = Vec::new();
-    while let Some(frame) = reader.next_frame().unwrap() {
-        frames.push(frame.bytes().to_vec());
-    }
-    frames
 }
 
 #[derive(Default)]

@@ -8,6 +8,8 @@ use ringframe::release::ReleasePolicy;
 
 use world::World;
 
+#[path = "../crash/disks.rs"]
+mod disks;
 #[path = "../crash/logic.rs"]
 mod logic;
 mod peer;

@@ -7,9 +7,7 @@ use fastrand::Rng;
 use ringframe::codec::state_digest;
 use ringframe::digest::Digest;
 use ringframe::journal::segment::BLOCK_BYTES;
-use ringframe::journal::{
-    Options, Reader, SegmentInfo, SimulatedStorage, Survival, SyncPolicy, survey,
-};
+use ringframe::journal::{Options, SegmentInfo, Survival, SyncPolicy, survey};
 use ringframe::node::{Node, NodeOptions, Stores};
 use ringframe::recovery::Cores;
 use ringframe::release::ReleasePolicy;
@@ -17,11 +15,9 @@ use ringframe::replication::{Downstream, Epochs, Leading, Parted, Upstream, cut}
 use ringframe::stage::Stage;
 use ringframe::types::{Nanos, Sequence};
 
+use crate::disks::{Disk, Disks, frames};
 use crate::logic::{Add, Sums};
 use crate::pipe::End;
-
-pub(crate) type Disk = SimulatedStorage;
-pub(crate) type Disks = Stores<Disk>;
 
 /// What a node is in the pair.
 pub(crate) enum Role {
@@ -246,14 +242,4 @@ fn segments(journal: &Disk) -> Vec<Vec<u8>> {
     let mut segments: Vec<_> = survey(journal).unwrap().into_iter().map(written).collect();
     while segments.pop_if(|segment| segment.is_empty()).is_some() {}
     segments
-}
-
-/// Every frame of a journal.
-pub(crate) fn frames(journal: &Disk) -> Vec<Vec<u8>> {
-    let mut reader = Reader::open_first(journal.clone()).expect("a journal");
-    let mut frames = Vec::new();
-    while let Some(frame) = reader.next_frame().expect("no damage") {
-        frames.push(frame.bytes().to_vec());
-    }
-    frames
 }

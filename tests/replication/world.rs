@@ -5,7 +5,8 @@ use ringframe::release::ReleasePolicy;
 use ringframe::replication::Parted;
 use ringframe::types::Nanos;
 
-use crate::peer::{Disk, Disks, Peer};
+use crate::disks::{Disk, Disks};
+use crate::peer::Peer;
 use crate::pipe::pipe;
 
 const MILLISECOND: u64 = 1_000_000;

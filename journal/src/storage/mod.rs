@@ -70,6 +70,32 @@ pub trait StorageFile: Send + Sync + 'static {
     fn prefault(&self, from: u64, to: u64) -> io::Result<()>;
 }
 
+/// All bytes of a small file; none where there is no such file.
+pub fn read_whole<S: Storage>(storage: &S, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let file = match storage.open(name, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mut bytes = vec![0; file.bytes()? as usize];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+/// Puts a small file in the place of the one with this name: a crash leaves the old one or the new
+/// one, and it is the new one, durably, when this returns.
+pub fn replace_whole<S: Storage>(storage: &S, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let scratch = format!("{name}.new");
+    // What a crash left of an attempt before this one.
+    let _ = storage.remove(&scratch);
+    let file = storage.create(&scratch)?;
+    file.reserve(bytes.len() as u64)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    storage.rename(&scratch, name)?;
+    storage.sync_directory()
+}
+
 /// A file's mapped memory. There is one per mapped file and writing takes `&mut`, so no two writers
 /// can exist; readers and the sync helper go through the file.
 pub trait Region: Send + 'static {
