@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::layout::Layout;
 use crate::release::ReleasePolicy;
+use crate::replication::OnStandbyLoss;
 use crate::runner::Idle;
 use crate::small_file::SmallFile;
 use crate::snapshot::schedule::TimeOfDay;
@@ -42,8 +43,16 @@ pub struct Config {
     pub tls: Tls,
     /// How clients are treated.
     pub sessions: Sessions,
-    /// Where a standby follows.
-    pub replication: SocketAddr,
+    /// Where others follow.
+    pub replication: Option<SocketAddr>,
+    /// Whom this node stands by, while it was not told to lead.
+    pub standby_of: Option<SocketAddr>,
+    /// The other node of a pair.
+    pub peer: Option<SocketAddr>,
+    /// This node's number in its pair.
+    pub node: NodeNumber,
+    /// When no standby is there.
+    pub on_standby_loss: OnStandbyLoss,
     /// Where operators ask.
     pub admin: Option<SocketAddr>,
     /// Who of them may do what.
@@ -71,6 +80,16 @@ pub struct Config {
     sources: Vec<Source>,
 }
 
+/// A node's number in its pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NodeNumber {
+    /// 2 for one that begins as a standby, 1 for any other.
+    #[default]
+    Auto,
+    /// This.
+    Is(u8),
+}
+
 /// Files in PEM; none for plain bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
@@ -80,6 +99,22 @@ pub struct Tls {
     pub key: Option<PathBuf>,
     /// Whose certificates clients must show.
     pub clients: Option<PathBuf>,
+}
+
+impl Config {
+    /// The replication address of the other node, if it is known.
+    pub fn other(&self) -> Option<SocketAddr> {
+        self.standby_of.or(self.peer)
+    }
+
+    /// This node's number.
+    pub fn number(&self) -> u8 {
+        match self.node {
+            NodeNumber::Is(number) => number,
+            NodeNumber::Auto if self.standby_of.is_some() => 2,
+            NodeNumber::Auto => 1,
+        }
+    }
 }
 
 impl Tls {
@@ -280,8 +315,20 @@ pub const SETTINGS: &[Setting] = &[
     setting!("sessions.grace_seconds", "grace-seconds", "10", seconds, shown,
         sessions.grace_seconds,
         "after a start, sessions that cancel on disconnect have so long to come back: 1 to 3600"),
-    setting!("replication", "replication", "127.0.0.1:9003", address, shown, replication,
-        "where a standby will follow: IP:PORT; not served yet"),
+    setting!("replication", "replication", "127.0.0.1:9003", optional_address, show_optional,
+        replication, "where other nodes follow this one: IP:PORT, or off"),
+    setting!("standby_of", "standby-of", "off", optional_address, show_optional, standby_of,
+        "stand by for the node whose replication address this is, and lead once `ringframe \
+         promote` says so: IP:PORT, or off"),
+    setting!("peer", "peer", "off", optional_address, show_optional, peer,
+        "the other node's replication address, for the one of a pair that leads first: whether it \
+         was replaced it asks there. IP:PORT, or off"),
+    setting!("node", "node", "auto", parsed, shown, node,
+        "this node's number, another one than the other's: 1 to 255, or auto, which is 2 with \
+         standby_of and 1 without"),
+    setting!("on_standby_loss", "on-standby-loss", "degrade", parsed, shown, on_standby_loss,
+        "replies that wait for a standby when none is there: degrade lets them leave when they \
+         are synced here, halt keeps them until one is back"),
     setting!("admin", "admin", "127.0.0.1:9000", optional_address, show_optional, admin,
         "where operators ask and command, by HTTP: IP:PORT, or off"),
     setting!("admin_tokens", "admin-tokens", "off", optional_path, show_optional_path,
@@ -290,7 +337,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!("users", "users", "demo", parsed, shown, users,
         "who may log in: a file of `ringframe user add`, or demo (TRDR01 to 99, loopback only)"),
     setting!("release", "release", "synced", parsed, shown, release,
-        "what a reply means: journaled survives the process, synced survives a loss of power"),
+        "what a reply means: journaled survives the process, synced a loss of power, replicated a \
+         machine, replicated+synced a loss of power of both"),
     setting!("layout", "layout", "auto", parsed, shown, layout,
         "which stages share a core: auto, 1, 2, 4, or groups such as \
          gateway|journaler+processor|event_log"),
@@ -336,7 +384,11 @@ impl Default for Config {
             mold_requests: nowhere,
             tls: Tls::default(),
             sessions: Sessions::default(),
-            replication: nowhere,
+            replication: None,
+            standby_of: None,
+            peer: None,
+            node: NodeNumber::default(),
+            on_standby_loss: OnStandbyLoss::default(),
             admin: None,
             admin_tokens: None,
             users: UserList::default(),
@@ -453,7 +505,7 @@ impl Config {
             ("listen", Some(self.listen)),
             ("market_data", Some(self.market_data)),
             ("glimpse", Some(self.glimpse)),
-            ("replication", Some(self.replication)),
+            ("replication", self.replication),
             ("admin", self.admin),
         ]
         .into_iter()
@@ -476,6 +528,21 @@ impl Config {
                      FILE` and set users to FILE"
                 )));
             }
+        }
+        if let (Some(leader), Some(peer)) = (self.standby_of, self.peer)
+            && leader != peer
+        {
+            return Err(ConfigError(format!(
+                "standby_of is {leader} and peer is {peer}: a node has one other node; standby_of \
+                 alone says which"
+            )));
+        }
+        if self.other().is_some() && self.other() == self.replication {
+            return Err(ConfigError(
+                "standby_of, or peer, is this node's own replication address: name the other \
+                 node's, and give each a port of its own"
+                    .into(),
+            ));
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some()
             || (self.tls.clients.is_some() && self.tls.key.is_none())

@@ -14,10 +14,11 @@ use crate::event_log;
 use crate::inline::Inline;
 use crate::logic::{Logic, REJECT};
 use crate::machine::Standing;
-use crate::node::{Node, Start};
+use crate::node::{Node, Order, Start};
 use crate::pipeline::{Positions, SlotReader};
 use crate::processor::Processor;
 use crate::record::Record;
+use crate::replication::Replicator;
 use crate::runner::{Group, Idle, Runner, Running, Waker};
 use crate::shadow::Shadow;
 use crate::snapshot::schedule::Handle;
@@ -224,17 +225,19 @@ impl<L: Logic> Embedded<L> {
             let Front { intake, events, positions } = front;
             Ok(vec![Box::new(intake), Box::new(Egress::new(events, sender, positions))])
         };
-        let mut embedded = Self::start_behind(front, node, saving, groups, idle, clock)?;
+        let mut embedded = Self::start_behind(front, node, None, saving, groups, idle, clock)?;
         embedded.outcomes = outcomes;
         embedded.heard = Some(embedded.start.applied.events);
         Ok(embedded)
     }
 
     /// As [`Self::start`], behind stages that take commands in and tell events themselves: the
-    /// program hears none.
+    /// program hears none. With a replicator the node has followers, or, where its options say that
+    /// another node orders, is one.
     pub fn start_behind<S: Storage>(
         front: impl FnOnce(Front<L>) -> Result<Vec<Box<dyn Stage>>, Fault>,
         node: Node<L, S>,
+        mut replicator: Option<Replicator<L, S>>,
         saving: Saving<L, S>,
         groups: impl FnOnce(Vec<Box<dyn Stage>>) -> Result<Vec<Group>, Fault>,
         idle: Idle,
@@ -244,17 +247,22 @@ impl<L: Logic> Embedded<L> {
         let questions = node.questions.clone();
         let (commands, queue) = bounded(QUEUE);
         let ended = Arc::new(AtomicBool::new(false));
-        let mut stages = front(Front {
-            intake: Intake::new(queue, node.sequencer, Arc::clone(&ended)),
-            events: node.egress,
-            positions: Arc::clone(&positions),
-        })?;
+        let intake = match &mut replicator {
+            Some(replicator) if node.order == Order::Elsewhere => {
+                let coming = replicator.follow(node.sequencer, Arc::clone(&ended));
+                Intake::following(queue, coming, Arc::clone(&ended))
+            }
+            _ => Intake::new(queue, node.sequencer, Arc::clone(&ended)),
+        };
+        let mut stages =
+            front(Front { intake, events: node.egress, positions: Arc::clone(&positions) })?;
         let mut helpers: Vec<Box<dyn Stage>> = vec![
             Box::new(node.syncer),
             Box::new(node.keeper),
             Box::new(node.event_syncer),
             Box::new(node.event_keeper),
         ];
+        helpers.extend(replicator.map(|stage| -> Box<dyn Stage> { Box::new(stage) }));
         let (processor, snapshots) = processor(node.processor, saving, &mut helpers);
         stages.push(Box::new(node.journaler));
         stages.push(processor);

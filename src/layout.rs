@@ -10,10 +10,20 @@ use crate::runner::Group;
 use crate::stage::Stage;
 
 /// Stages with a thread of their own in every layout, because their polls may wait for the disk.
-const HELPERS: &[&str] =
-    &["syncer", "keeper", "event_syncer", "event_keeper", "shadow", "history", "doorman"];
-/// The helper that others wait for, and so is rung.
-const RUNG: &str = "syncer";
+const HELPERS: &[&str] = &[
+    "syncer",
+    "replicator",
+    "keeper",
+    "event_syncer",
+    "event_keeper",
+    "shadow",
+    "history",
+    "doorman",
+];
+/// The helper that others wait for where replies are to survive a loss of power, and so is rung …
+const SYNCER: &str = "syncer";
+/// … and the one that they wait for where there is another node.
+const REPLICATOR: &str = "replicator";
 /// The other helpers look this often while they find work: a journal prefaults 2 MiB ahead of its
 /// writer, which is a millisecond at 2 GB/s.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -188,8 +198,11 @@ pub fn groups(
         let group = Group::new(place.stages.iter().map(take).collect()).on_core(place.core);
         let group = if is_tight { group.yields() } else { group };
         let [name] = place.stages[..] else { return group };
-        if name == RUNG {
-            let is_waited_for = release == ReleasePolicy::Synced;
+        if name == REPLICATOR {
+            return group.yields();
+        }
+        if name == SYNCER {
+            let is_waited_for = release != ReleasePolicy::Journaled;
             return if is_waited_for { group.yields() } else { group.yields().nice(NICE) };
         }
         if !HELPERS.contains(&name) {

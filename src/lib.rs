@@ -72,6 +72,7 @@ pub mod machine;
 pub mod memory;
 pub mod node;
 pub mod pipeline;
+mod poller;
 mod prefetch;
 pub mod processor;
 pub mod queue;

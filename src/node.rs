@@ -49,6 +49,18 @@ impl Stores<MappedStorage> {
     }
 }
 
+/// Who orders a node's commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// This node, from the start on, and no other one ever.
+    #[default]
+    Own,
+    /// This node, from [`Node::lead`] on.
+    Later,
+    /// Another node.
+    Elsewhere,
+}
+
 /// How a node is built.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
@@ -64,9 +76,9 @@ pub struct NodeOptions {
     pub sync: SyncPolicy,
     /// When events become durable. They can be produced again, so there is no hurry.
     pub event_sync: SyncPolicy,
-    /// The term that this node leads; none where it follows another node.
-    pub leads: Option<Epoch>,
-    /// Whether this build's version of the logic becomes the active one now.
+    /// Who orders.
+    pub order: Order,
+    /// Whether this build's version of the logic becomes the active one when this node orders.
     pub activate: bool,
     /// Where the journal lost its beginning and the event log is empty: whether the log begins
     /// anew, behind the newest snapshot, without the events before it.
@@ -84,7 +96,7 @@ impl Default for NodeOptions {
             event_segment_bytes: 64 << 20,
             sync: SyncPolicy::Always,
             event_sync: SyncPolicy::Every(std::time::Duration::from_millis(500)),
-            leads: Some(Epoch(0)),
+            order: Order::Own,
             activate: false,
             begin_event_log: false,
             cores: Cores::Two,
@@ -118,6 +130,8 @@ pub struct Node<L: Logic, S: Storage> {
     pub release: Arc<Release>,
     /// Asks the processor where logic stands; it answers at the end of a poll.
     pub questions: Sender<Sender<Standing>>,
+    /// Who orders.
+    pub order: Order,
     /// What the start found and did.
     pub start: Start,
 }
@@ -243,19 +257,12 @@ impl<L: Logic, S: Storage> Node<L, S> {
         let events = EventRing::new(options.ring_slots);
         let (to_journal, digests) = bounded(DIGESTS);
         let (questions, asked) = bounded(QUESTIONS);
-        let mut sequencer = Sequencer::new(
+        let sequencer = Sequencer::new(
             commands.publisher,
             Arc::clone(&positions),
             Applied { time: Nanos(journal.writer.last_timestamp()), ..applied },
             digests,
         );
-        if let Some(epoch) = options.leads {
-            sequencer.lead(epoch, now);
-            if options.activate && (1..L::VERSION).contains(&applied.version) {
-                let activate = Control::Activate { version: L::VERSION };
-                sequencer.control(&activate, now).expect("an empty ring has room");
-            }
-        }
         let processor = Processor::new(
             commands.processor,
             machine,
@@ -265,7 +272,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
             to_journal,
             asked,
         );
-        Self {
+        let mut node = Self {
             sequencer,
             journaler: Journaler::commands(commands.journaler, journal.writer),
             processor,
@@ -278,7 +285,21 @@ impl<L: Logic, S: Storage> Node<L, S> {
             positions,
             release,
             questions,
+            order: options.order,
             start,
+        };
+        if options.order == Order::Own {
+            node.lead(Epoch(0), options.activate, now);
+        }
+        node
+    }
+
+    /// From here on this node orders, in this term; `activate` as in [`NodeOptions`].
+    pub fn lead(&mut self, epoch: Epoch, activate: bool, now: Nanos) {
+        self.sequencer.lead(epoch, now);
+        if activate && (1..L::VERSION).contains(&self.start.applied.version) {
+            let activate = Control::Activate { version: L::VERSION };
+            self.sequencer.control(&activate, now).expect("an empty ring has room");
         }
     }
 }
@@ -328,7 +349,9 @@ fn one_history<S: Storage>(
             last.0
         )));
     }
-    if extent.surplus && options.release != ReleasePolicy::Journaled {
+    // What a follower lost it gets again.
+    let is_asked = options.order != Order::Elsewhere && options.release != ReleasePolicy::Journaled;
+    if extent.surplus && is_asked {
         return Err(Fault::Node(format!(
             "the event log tells of commands after {}, where the journal ends: released events \
              whose commands are gone. Restore the journal; or, where the node ran with the policy \

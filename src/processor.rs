@@ -138,9 +138,12 @@ impl<L: Logic> Processor<L> {
         let applied = self.machine.applied();
         let progress = Progress {
             applied: applied.sequence,
-            released: match self.machine.oldest_held() {
-                Some(sequence) => Sequence(sequence.0 - 1),
-                None => self.release.policy().released(&self.positions).min(applied.sequence),
+            released: if let Some(sequence) = self.machine.oldest_held() {
+                Sequence(sequence.0 - 1)
+            } else {
+                let released = self.release.policy().released(&self.positions);
+                // A stricter policy takes nothing back.
+                released.min(applied.sequence).max(self.told.released)
             },
             emitted: applied.events,
             handed_on: applied.events - self.machine.held() as u64,

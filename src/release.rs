@@ -22,6 +22,16 @@ pub enum ReleasePolicy {
 }
 
 impl ReleasePolicy {
+    /// Whether a reply waits for another node.
+    pub fn is_replicated(self) -> bool {
+        matches!(self, Self::Replicated | Self::ReplicatedSynced)
+    }
+
+    /// What a node can promise alone that wants to promise this.
+    pub fn alone(self) -> Self {
+        if self.is_replicated() { Self::Synced } else { self }
+    }
+
     /// The last command whose events may leave.
     #[inline]
     pub fn released(self, positions: &Positions) -> Sequence {
@@ -82,8 +92,12 @@ impl FromStr for ReleasePolicy {
         match text {
             "journaled" => Ok(Self::Journaled),
             "synced" => Ok(Self::Synced),
-            // The others come with the standby's settings.
-            _ => Err(format!("'{text}' is no release policy: use journaled or synced")),
+            "replicated" => Ok(Self::Replicated),
+            "replicated+synced" => Ok(Self::ReplicatedSynced),
+            _ => Err(format!(
+                "'{text}' is no release policy: use journaled, synced, replicated, or \
+                 replicated+synced"
+            )),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::record::RecordError;
-use crate::types::{Nanos, Sequence};
+use crate::types::{Epoch, Nanos, Sequence};
 
 /// A pollable piece. Only the runner loops over stages, and only it owns threads; a test or a
 /// simulator polls them by hand, in any order it likes.
@@ -121,6 +121,16 @@ pub enum Fault {
         /// What it said.
         message: String,
     },
+    /// Another node leads a later term: this one leads no more, and may follow.
+    Fenced {
+        /// The later term.
+        by: Epoch,
+    },
+    /// This node has commands that its leader does not have: they are to be cut before it follows.
+    Surplus {
+        /// The last that both have.
+        agreed: Sequence,
+    },
     /// Something else that this node cannot go on without.
     Node(String),
 }
@@ -164,6 +174,17 @@ impl fmt::Display for Fault {
                  the first difference with `ringframe replay --against` and `ringframe journal \
                  diff`",
                 agreed.0, differs.0
+            ),
+            Self::Fenced { by } => write!(
+                f,
+                "another node leads term {}, which is later than ours: this one leads no more; \
+                 with --peer or --standby-of it follows that one by itself",
+                by.0
+            ),
+            Self::Surplus { agreed } => write!(
+                f,
+                "the leader has other commands, or none, after {}: those here are to be cut",
+                agreed.0
             ),
             Self::Snapshot(why) | Self::Node(why) => f.write_str(why),
             Self::Panicked { stage, message } => write!(f, "stage {stage} panicked: {message}"),

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::status::Status;
+use super::status::{Follower, Status};
+use crate::replication::Role;
 
 /// Writes every metric once: what it is, then its values.
 struct Text(String);
@@ -31,6 +32,25 @@ impl Text {
     }
 }
 
+fn others(status: &Status, to: &mut Text) {
+    let Some(others) = &status.replication else { return };
+    let roles = [Role::Leader, Role::Follower];
+    let roles = roles.map(|it| {
+        let name = if it == Role::Leader { "leader" } else { "follower" };
+        (label("role", name), u8::from(it == others.role))
+    });
+    to.metric("role", "gauge", "1 for what the node is to others.", roles);
+    let degraded = u8::from(others.role == Role::Leader && others.wanted != status.release);
+    to.gauge("degraded", "1 while replies mean less than they are to.", Some(degraded));
+    to.gauge("lag_commands", "Of the leader's, not here.", Some(others.lag));
+    let followers = || others.followers.iter();
+    let of = |it: &Follower| label("address", &it.address.to_string());
+    let lags = followers().map(|it| (of(it), it.lag));
+    to.metric("follower_lag_commands", "gauge", "Not in a follower's journal.", lags);
+    let behind = followers().map(|it| (of(it), seconds(it.behind_nanos)));
+    to.metric("follower_lag_seconds", "gauge", "The age of what it heard last.", behind);
+}
+
 fn label(name: &str, value: &str) -> String {
     format!("{{{name}=\"{value}\"}}")
 }
@@ -47,12 +67,13 @@ pub(super) fn text(status: &Status) -> String {
         status.version, status.logic.name, status.release
     );
     to.metric("info", "gauge", "The program, its logic, and what a reply means.", [(facts, 1)]);
-    let states = ["recovering", "serving", "draining"];
+    let states = ["recovering", "following", "serving", "draining"];
     let states = states.map(|it| (label("state", it), u8::from(it == status.state)));
     to.metric("state", "gauge", "1 for what the node is at.", states);
     to.gauge("uptime_seconds", "Since the start.", Some(seconds(status.uptime_nanos)));
     to.gauge("epoch", "The term of leadership.", status.epoch);
     to.gauge("logic_version", "The version of the logic that is active.", status.logic.active);
+    others(status, &mut to);
     positions(status, &mut to);
     stages(status, &mut to);
     clients(status, &mut to);

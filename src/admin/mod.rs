@@ -11,6 +11,7 @@
 //! | `POST /drain` | operate | ends the node in good order, with `?snapshot=true` saved |
 //! | `POST /command` | operate | an operator's command; answers with its released events |
 //! | `POST /activate` | operate | a newer version of the logic takes over, `?version=N` |
+//! | `POST /promote` | operate | a standby takes over, with `?force=true` also from a live leader |
 //!
 //! In here: `server` holds limits against whoever sends too much or too slowly, `access` knows who
 //! may do what, `routes` what is asked, `operations` does it, `audit` writes it down; `status`
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::embed::{AtEnd, Finished, Observer};
 use crate::release::ReleasePolicy;
+use crate::replication;
 use crate::stage::Fault;
 use crate::traffic::Traffic;
 use crate::types::{Nanos, Sequence};
@@ -70,6 +72,16 @@ pub struct Running {
     pub operations: Box<dyn Operations>,
     /// What the gateway counts.
     pub traffic: Option<Arc<Traffic>>,
+    /// What other nodes are to it.
+    pub others: Option<replication::Handle>,
+}
+
+/// What can be seen of a node that runs.
+#[derive(Clone)]
+struct Seen {
+    observer: Observer,
+    traffic: Option<Arc<Traffic>>,
+    others: Option<replication::Handle>,
 }
 
 /// How a node ended, for whoever asked for it.
@@ -96,7 +108,7 @@ struct Shared {
     address: SocketAddr,
     started: Nanos,
     life: Mutex<Life>,
-    seen: Mutex<Option<(Observer, Option<Arc<Traffic>>)>>,
+    seen: Mutex<Option<Seen>>,
     operations: Mutex<Option<Box<dyn Operations>>>,
     /// Somebody wants the node to end.
     drain: Mutex<Option<AtEnd>>,
@@ -167,8 +179,8 @@ impl Admin {
 
     /// The node runs.
     pub fn serving(&self, running: Running) {
-        let Running { observer, operations, traffic } = running;
-        *lock(&self.shared.seen) = Some((observer, traffic));
+        let Running { observer, operations, traffic, others } = running;
+        *lock(&self.shared.seen) = Some(Seen { observer, traffic, others });
         *lock(&self.shared.operations) = Some(operations);
         *lock(&self.shared.life) = Life::Serving;
     }

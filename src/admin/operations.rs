@@ -13,6 +13,7 @@ use super::routes::Answer;
 use super::{Life, Shared, lock};
 use crate::embed::{AtEnd, NotTaken, Observer, Outcome, Submitter};
 use crate::logic::Logic;
+use crate::replication::Promoted;
 use crate::snapshot::Info;
 use crate::types::{Nanos, Sequence};
 
@@ -148,6 +149,7 @@ pub(super) enum Call {
     Drain(AtEnd),
     Command(String),
     Activate(Option<u32>),
+    Promote { force: bool },
 }
 
 impl Call {
@@ -165,6 +167,9 @@ impl Call {
                 let version = query.strip_prefix("version=").and_then(|it| it.parse().ok());
                 version.map(|it| Self::Activate(Some(it))).ok_or_else(|| wrong("version=NUMBER"))
             }
+            ("/promote", None | Some("force=false")) => Ok(Self::Promote { force: false }),
+            ("/promote", Some("force=true")) => Ok(Self::Promote { force: true }),
+            ("/promote", _) => Err(wrong("force=true or force=false")),
             _ => Err(wrong("nothing is asked this way here")),
         }
     }
@@ -175,6 +180,7 @@ impl Call {
             Self::Drain(at_end) => drain(shared, at_end).await,
             Self::Command(text) => command(shared, &text).await,
             Self::Activate(version) => activate(shared, version).await,
+            Self::Promote { force } => promote(shared, force).await,
         }
     }
 }
@@ -192,7 +198,7 @@ pub(super) async fn received<T>(from: &Receiver<T>, look: Duration) -> Option<T>
 
 fn observer(shared: &Shared) -> Result<Observer, Answer> {
     let seen = lock(&shared.seen);
-    let observer = seen.as_ref().map(|(observer, _)| observer.clone());
+    let observer = seen.as_ref().map(|seen| seen.observer.clone());
     observer.filter(|_| shared.life() == Life::Serving).ok_or_else(|| not_serving(shared))
 }
 
@@ -252,7 +258,7 @@ async fn drain(shared: &Shared, at_end: AtEnd) -> Answer {
     }
     {
         let seen = lock(&shared.seen);
-        let nobody = seen.as_ref().is_none_or(|(observer, _)| observer.snapshots.is_none());
+        let nobody = seen.as_ref().is_none_or(|seen| seen.observer.snapshots.is_none());
         if at_end == AtEnd::Snapshot && nobody {
             let why = "nobody takes snapshots: snapshots.mode is off";
             return Answer::error(StatusCode::CONFLICT, why);
@@ -351,6 +357,29 @@ async fn activate(shared: &Shared, version: Option<u32>) -> Answer {
         Some(sequence) => {
             Answer::new(StatusCode::OK, &json!({ "sequence": sequence.0, "version": version }))
         }
+        None => stopped(),
+    }
+}
+
+async fn promote(shared: &Shared, force: bool) -> Answer {
+    if let Err(answer) = observer(shared) {
+        return answer;
+    }
+    let others = lock(&shared.seen).as_ref().and_then(|seen| seen.others.clone());
+    let Some(others) = others else {
+        let why = "this node leads alone: replication and standby_of are off";
+        return Answer::error(StatusCode::CONFLICT, why);
+    };
+    let Some(asked) = others.promote(force) else {
+        let why = "another one asks for it just now";
+        return Answer::error(StatusCode::SERVICE_UNAVAILABLE, why);
+    };
+    match received(&asked, LOOK).await {
+        Some(Ok(Promoted { epoch, first, lacks })) => {
+            let said = json!({ "epoch": epoch.0, "first": first.0, "lacks": lacks });
+            Answer::new(StatusCode::OK, &said)
+        }
+        Some(Err(why)) => Answer::error(StatusCode::CONFLICT, &why),
         None => stopped(),
     }
 }

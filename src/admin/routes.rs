@@ -19,6 +19,7 @@ use super::audit::Asked;
 use super::operations::Call;
 use super::server::PATIENCE;
 use super::{Life, Shared, lock, metrics, status};
+use crate::replication;
 
 /// The longest body of a call: a command is a line.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -56,6 +57,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/drain", post(operate))
         .route("/command", post(operate))
         .route("/activate", post(operate))
+        .route("/promote", post(operate))
         .fallback(unknown)
         .with_state(shared)
 }
@@ -63,7 +65,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 async fn unknown(uri: Uri) -> Answer {
     let why = format!(
         "there is no {}; GET /healthz /readyz /status /metrics, POST /snapshot /drain /command \
-         /activate",
+         /activate /promote",
         uri.path()
     );
     Answer::error(StatusCode::NOT_FOUND, &why)
@@ -71,10 +73,17 @@ async fn unknown(uri: Uri) -> Answer {
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
     match shared.life() {
+        Life::Serving if follows(&shared) => (StatusCode::SERVICE_UNAVAILABLE, "standing by\n"),
         Life::Serving => (StatusCode::OK, "ready\n"),
         Life::Recovering { .. } => (StatusCode::SERVICE_UNAVAILABLE, "recovering\n"),
         Life::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }
+}
+
+fn follows(shared: &Shared) -> bool {
+    let seen = lock(&shared.seen);
+    let others = seen.as_ref().and_then(|seen| seen.others.as_ref());
+    others.is_some_and(|others| others.facts().role == replication::Role::Follower)
 }
 
 async fn told(

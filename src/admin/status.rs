@@ -2,6 +2,7 @@
 //! is asked for: the processor answers at the end of a poll.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::{Life, Shared, lock};
 use crate::counters::Counters;
 use crate::embed::Observer;
 use crate::machine::Standing;
+use crate::replication::{Facts, FollowerFacts, Role};
 use crate::snapshot;
 use crate::streams::Day;
 use crate::traffic::{Count, Traffic};
@@ -33,12 +35,14 @@ pub(super) struct Status {
     pub(super) version: &'static str,
     pub(super) pid: u32,
     pub(super) uptime_nanos: u64,
-    /// recovering, serving, draining.
+    /// recovering, following, serving, draining.
     pub(super) state: &'static str,
     /// How far replay is, while it recovers.
     pub(super) recovery: Option<Recovery>,
     /// What a reply means.
     pub(super) release: String,
+    /// What other nodes are to it.
+    pub(super) replication: Option<Replication>,
     pub(super) logic: LogicFacts,
     /// The last applied command; it and what follows is null while the processor does not say.
     pub(super) sequence: Option<u64>,
@@ -56,6 +60,55 @@ pub(super) struct Status {
     pub(super) traffic: Vec<Counted>,
     pub(super) snapshots: Snapshots,
     pub(super) disk: Disk,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Replication {
+    pub(super) role: Role,
+    /// The term.
+    pub(super) epoch: u32,
+    /// What a reply is to mean, where a standby is there.
+    pub(super) wanted: String,
+    /// Whom it follows, while there is somebody …
+    pub(super) leader: Option<SocketAddr>,
+    /// … and how many of that one's commands it lacks.
+    pub(super) lag: u64,
+    pub(super) followers: Vec<Follower>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Follower {
+    pub(super) address: SocketAddr,
+    /// Whether replies wait for it.
+    pub(super) stands_by: bool,
+    pub(super) journaled: u64,
+    pub(super) synced: u64,
+    pub(super) applied: u64,
+    /// So many commands it lacks.
+    pub(super) lag: u64,
+    pub(super) behind_nanos: u64,
+}
+
+impl From<Facts> for Replication {
+    fn from(facts: Facts) -> Self {
+        let follower = |it: FollowerFacts| Follower {
+            address: it.address,
+            stands_by: it.stands_by,
+            journaled: it.journaled.0,
+            synced: it.synced.0,
+            applied: it.applied.0,
+            lag: it.lag,
+            behind_nanos: it.behind_nanos,
+        };
+        Self {
+            role: facts.role,
+            epoch: facts.epoch.0,
+            wanted: facts.wanted.to_string(),
+            leader: facts.leader,
+            lag: facts.lag,
+            followers: facts.followers.into_iter().map(follower).collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -161,7 +214,9 @@ pub(super) struct Disk {
 /// Collects it; an error where the data directory cannot be looked at.
 pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
     let seen = lock(&shared.seen).clone();
-    let (observer, traffic) = seen.map_or((None, None), |(seen, traffic)| (Some(seen), traffic));
+    let (observer, traffic, others) =
+        seen.map_or((None, None, None), |it| (Some(it.observer), it.traffic, it.others));
+    let others = others.map(|others| others.facts());
     let standing = match &observer {
         Some(observer) => standing(observer).await,
         None => None,
@@ -173,6 +228,9 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
         Life::Recovering { applied, last } => {
             ("recovering", Some(Recovery { applied: applied.0, last: last.0 }))
         }
+        Life::Serving if others.as_ref().is_some_and(|it| it.role == Role::Follower) => {
+            ("following", None)
+        }
         Life::Serving => ("serving", None),
         Life::Draining => ("draining", None),
     };
@@ -183,7 +241,11 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
         uptime_nanos,
         state,
         recovery,
-        release: shared.options.release.to_string(),
+        release: others
+            .as_ref()
+            .map_or(shared.options.release, |others| others.release)
+            .to_string(),
+        replication: others.map(Replication::from),
         logic: LogicFacts { name, active: applied.map(|it| it.version), newest },
         sequence: applied.map(|it| it.sequence.0),
         digest: standing.map(|standing| standing.digest.to_string()),

@@ -35,7 +35,7 @@ pub(crate) struct ApplyArgs {
 }
 
 pub(crate) fn run(args: &ApplyArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let mut node = Local::start(&args.node, &Talk::Program)?;
+    let mut node = Local::start(&args.node, &Talk::Program, None)?;
     let submitter = node.embedded.take_submitter().expect("nobody has taken it");
     let intake = Arc::new(Mutex::new(Some(submitter)));
     let to_intake = Arc::clone(&intake);

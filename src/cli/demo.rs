@@ -136,6 +136,7 @@ impl Node {
         let program = std::env::current_exe().map_err(fault("find this program"))?;
         let mut process = Command::new(program)
             .args(["serve", "--listen", listen, "--market-data", ANY, "--glimpse", ANY])
+            .args(["--replication", ANY])
             .args(["--admin", ANY, "--data"])
             .arg(data)
             .stdin(Stdio::null())

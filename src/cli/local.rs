@@ -19,12 +19,14 @@ use ringframe::node::{Node, NodeOptions, Start, Stores};
 use ringframe::pipeline::Waiting;
 use ringframe::record::Record;
 use ringframe::recovery::Cores;
+use ringframe::replication::Handle;
 use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 use ringframe_journal::{MappedStorage, Reader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
+use super::pair::Pair;
 use super::progress::Progress;
 use super::serve::NodeArgs;
 use super::served::{self, Served};
@@ -40,6 +42,8 @@ pub(super) struct Local {
     pub(super) embedded: Embedded<Exchange>,
     /// What clients talk to.
     pub(super) served: Option<Served>,
+    /// What other nodes talk to.
+    pub(super) others: Option<Handle>,
     config: Config,
     admin: Option<Admin>,
     /// Of the last snapshot, and of the last failure, that was reported.
@@ -77,7 +81,12 @@ fn recover(
 
 impl Local {
     /// Recovers, says so on standard error, and starts.
-    pub(super) fn start(args: &NodeArgs, talk: &Talk) -> Result<Self, Failure> {
+    /// After a fault that says so it goes on as another node's follower.
+    pub(super) fn start(
+        args: &NodeArgs,
+        talk: &Talk,
+        after: Option<&Fault>,
+    ) -> Result<Self, Failure> {
         ringframe::runner::install_panic_hook();
         let config = load(args)?;
         let host = Host::look().map_err(|error| Failure::Fault(format!("this host: {error}")))?;
@@ -89,19 +98,28 @@ impl Local {
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
         // What is wrong with settings is known before the data is touched.
-        let (prepared, admin) = match talk {
-            Talk::Program => (None, None),
+        let stores = Stores::mapped(&config.data);
+        let (prepared, admin, pair) = match talk {
+            Talk::Program => (None, None, None),
             Talk::Clients => {
                 let prepared = served::prepare(&config, clock.now())?;
-                (Some(prepared), operators::start(&config, clock)?)
+                let admin = operators::start(&config, clock)?;
+                (Some(prepared), admin, Some(Pair::prepare(&config, &stores, after)?))
             }
         };
-        let stores = Stores::mapped(&config.data);
-        let options =
+        let mut options =
             NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
-        let node = recover(&stores, &options, clock, admin.as_ref())?;
+        if let Some(pair) = &pair {
+            options = pair.options(&config, &options);
+        }
+        let mut node = recover(&stores, &options, clock, admin.as_ref())?;
         say(&config, &node.start);
-        let opening = if args.empty { Vec::new() } else { opening(&stores, &node.start)? };
+        let leads = !pair.as_ref().is_some_and(Pair::follows);
+        let opening =
+            if args.empty || !leads { Vec::new() } else { opening(&stores, &node.start)? };
+        let activate = options.activate;
+        let joined = pair.map(|pair| pair.join(&mut node, &stores, &config, activate, clock.now()));
+        let (replicator, others) = joined.transpose()?.flatten().unzip();
         let groups = |stages: Vec<Box<dyn Stage>>| {
             let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();
             let places = config.layout.resolve(&names, &host).map_err(Fault::Node)?;
@@ -118,26 +136,31 @@ impl Local {
                     Ok(stages)
                 };
                 let (idle, node) = (config.idle, node);
-                (Embedded::start_behind(front, node, saving, groups, idle, clock)?, served)
+                let start = Embedded::start_behind::<MappedStorage>;
+                (start(front, node, replicator, saving, groups, idle, clock)?, served)
             }
         };
         let opened = embedded.positions().published().0 + opening.len() as u64;
         for command in opening {
             embedded.submit(command);
         }
-        if let Talk::Clients = talk {
+        if let Talk::Clients = talk
+            && leads
+        {
             // Who logs in now finds the session that he knows.
             while embedded.positions().published().0 < opened || !embedded.is_quiet() {
                 embedded.next(LOOK)?;
+                tell_notes(others.as_ref());
             }
         }
         if let Some(admin) = &admin {
             let traffic = served.as_ref().map(Served::traffic);
-            admin.serving(operators::running(&embedded, stores.events, traffic));
+            admin.serving(operators::running(&embedded, stores.events, traffic, others.clone()));
         }
         Ok(Self {
             embedded,
             served,
+            others,
             config,
             admin,
             reported: Default::default(),
@@ -189,12 +212,18 @@ impl Local {
             }
             (*of, *told) = (second, 0);
         }
+        tell_notes(self.others.as_ref());
         for note in self.served.iter().flat_map(|served| served.notes.try_iter()) {
             *told += 1;
             if *told <= NOTES_PER_SECOND {
                 say!("{note}");
             }
         }
+    }
+
+    /// Whether this node can follow another one.
+    pub(super) fn has_other(&self) -> bool {
+        self.config.other().is_some()
     }
 
     /// Where operators ask.
@@ -274,6 +303,11 @@ fn saving(
         SnapshotMode::Inline => Saving::Inline(Box::new(taker()?)),
         SnapshotMode::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?)?)),
     })
+}
+
+/// Says what there is to say about other nodes: few lines, and none of them may be missing.
+fn tell_notes(others: Option<&Handle>) {
+    others.iter().flat_map(|others| others.notes.try_iter()).for_each(|note| say!("{note}"));
 }
 
 /// The commands of the demo exchange that the journal does not have yet, if it holds nothing else:

@@ -27,6 +27,7 @@ mod journal;
 mod local;
 mod operate;
 mod operators;
+mod pair;
 mod progress;
 mod replay;
 mod serve;
@@ -58,6 +59,7 @@ enum Command {
     #[expect(clippy::enum_variant_names, reason = "it is what operators type")]
     Command(operate::CommandArgs),
     Activate(operate::ActivateArgs),
+    Promote(operate::PromoteArgs),
     Demo(demo::DemoArgs),
     Client(client::ClientArgs),
     Watch(watch::WatchArgs),
@@ -173,6 +175,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Drain(args) => operate::drain(&args, &mut out),
         Command::Command(args) => operate::command(&args, &mut out),
         Command::Activate(args) => operate::activate(&args, &mut out),
+        Command::Promote(args) => operate::promote(&args, &mut out),
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Client(args) => client::run(&args, &mut out),
         Command::Watch(args) => watch::run(&args, &mut out),

@@ -10,6 +10,7 @@ use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
 use ringframe::exchange_json::parse_command;
 use ringframe::logic::Logic;
+use ringframe::replication::Handle;
 use ringframe::traffic::Traffic;
 use ringframe_journal::MappedStorage;
 
@@ -46,6 +47,7 @@ pub(super) fn running(
     embedded: &Embedded<Exchange>,
     log: MappedStorage,
     traffic: Option<Arc<Traffic>>,
+    others: Option<Handle>,
 ) -> Running {
     let submitter = embedded.submitter().expect("nobody has taken it");
     let language = Language { read: operators_command, write: line };
@@ -53,6 +55,7 @@ pub(super) fn running(
         observer: embedded.observer(),
         operations: Box::new(Commands::new(submitter, log, language)),
         traffic,
+        others,
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use ringframe::log;
+use ringframe::replication::Role;
+use ringframe::stage::Fault;
 
 use super::local::{Local, Signals, Talk};
 use super::settings::Settings;
@@ -55,13 +57,43 @@ pub(crate) struct NodeArgs {
 
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let signals = Signals::note()?;
-    let mut node = Local::start(&args.node, &Talk::Clients)?;
+    let mut node = Local::start(&args.node, &Talk::Clients, None)?;
     signals.note_ends()?;
-    if let Some(served) = &node.served {
-        let admin = node.admin().map_or_else(String::new, |at| format!(", operators at {at}"));
-        tell(out, &format!("{}{admin}", served.places()))?;
+    loop {
+        match serve(&mut node, &signals, out) {
+            Ok(()) => break,
+            // Another one leads: this one follows it, from what both have.
+            Err(Failure::Node(fault @ (Fault::Fenced { .. } | Fault::Surplus { .. })))
+                if node.has_other() =>
+            {
+                node.report_notes();
+                say!("{fault}");
+                drop(node);
+                node = Local::start(&args.node, &Talk::Clients, Some(&fault))?;
+            }
+            Err(failure) => {
+                node.report_notes();
+                return Err(failure);
+            }
+        }
     }
-    tell(out, "ready")?;
+    say!("draining; a second signal ends it at once");
+    node.report_stages();
+    let answer = node.finish(|_| ())?;
+    tell(out, "drained")?;
+    Ok(answer)
+}
+
+/// Runs the node until it is to end.
+fn serve(node: &mut Local, signals: &Signals, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(served) = &node.served {
+        let followers = node.others.as_ref().and_then(|others| others.address);
+        let followers = followers.map_or_else(String::new, |at| format!(", other nodes at {at}"));
+        let admin = node.admin().map_or_else(String::new, |at| format!(", operators at {at}"));
+        tell(out, &format!("{}{followers}{admin}", served.places()))?;
+    }
+    let leads = node.others.as_ref().is_none_or(|others| others.facts().role == Role::Leader);
+    tell(out, if leads { "ready" } else { "standing by" })?;
     loop {
         node.embedded.next(LOOK)?;
         node.report_notes();
@@ -72,15 +104,10 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
             node.reload();
         }
         if signals.is_ending() || node.is_asked_to_end() {
-            break;
+            return Ok(());
         }
         node.report();
     }
-    say!("draining; a second signal ends it at once");
-    node.report_stages();
-    let answer = node.finish(|_| ())?;
-    tell(out, "drained")?;
-    Ok(answer)
 }
 
 /// Where nobody reads, the node goes on, and comes to its end, all the same.

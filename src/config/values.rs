@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use ringframe_journal::Options;
 
-use super::{Activate, PerAddress, SecondLogin, SnapshotMode};
+use super::{Activate, NodeNumber, PerAddress, SecondLogin, SnapshotMode};
+use crate::replication::OnStandbyLoss;
 use crate::runner::Idle;
 use crate::snapshot::schedule::TimeOfDay;
 
@@ -62,6 +63,48 @@ pub(super) fn within(text: &str, least: u64, most: u64) -> Result<u64, String> {
 
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
     within(text, 1, 3_600)
+}
+
+impl FromStr for NodeNumber {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let number = within(text, 1, 255).map_err(|why| format!("{why}: or use auto"))?;
+        Ok(Self::Is(number as u8))
+    }
+}
+
+impl fmt::Display for NodeNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Is(number) => number.fmt(f),
+        }
+    }
+}
+
+impl FromStr for OnStandbyLoss {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "degrade" => Ok(Self::Degrade),
+            "halt" => Ok(Self::Halt),
+            _ => Err(format!("'{text}' is no answer to a standby's loss: use degrade or halt")),
+        }
+    }
+}
+
+impl fmt::Display for OnStandbyLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Degrade => "degrade",
+            Self::Halt => "halt",
+        })
+    }
 }
 
 pub(super) fn connections(text: &str) -> Result<u64, String> {

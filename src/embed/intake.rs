@@ -33,10 +33,17 @@ pub enum Input<L: Logic> {
     },
 }
 
+/// Who orders.
+enum Order<L: Logic> {
+    Here(Sequencer<L>),
+    /// Another node; what comes here when this one is to take over.
+    Elsewhere(Receiver<Sequencer<L>>),
+}
+
 /// The stage that takes commands from a queue.
 pub struct Intake<L: Logic> {
     queue: Receiver<Input<L>>,
-    sequencer: Sequencer<L>,
+    order: Order<L>,
     /// One that had no room in the ring yet.
     waiting: Option<Input<L>>,
     /// Nobody can submit any more, and everything that was submitted is published.
@@ -46,12 +53,42 @@ pub struct Intake<L: Logic> {
 impl<L: Logic> Intake<L> {
     /// Publishes what comes from the queue; `ended` is set once all is published that ever will be.
     pub fn new(queue: Receiver<Input<L>>, sequencer: Sequencer<L>, ended: Arc<AtomicBool>) -> Self {
-        Self { queue, sequencer, waiting: None, ended }
+        Self { queue, order: Order::Here(sequencer), waiting: None, ended }
     }
 
-    /// For who publishes commands of his own beside the queue's.
+    /// The same for a node that follows another one: what is submitted waits until the sequencer
+    /// comes.
+    pub fn following(
+        queue: Receiver<Input<L>>,
+        sequencer: Receiver<Sequencer<L>>,
+        ended: Arc<AtomicBool>,
+    ) -> Self {
+        Self { queue, order: Order::Elsewhere(sequencer), waiting: None, ended }
+    }
+
+    /// Whether this node orders.
+    pub fn leads(&self) -> bool {
+        matches!(self.order, Order::Here(_))
+    }
+
+    /// For who publishes commands of his own beside the queue's, on a node that leads.
     pub fn sequencer(&mut self) -> &mut Sequencer<L> {
-        &mut self.sequencer
+        match &mut self.order {
+            Order::Here(sequencer) => sequencer,
+            Order::Elsewhere(_) => panic!("another node orders"),
+        }
+    }
+
+    /// A node that follows looks whether it is to lead, and whether it is to end.
+    #[cold]
+    fn wait(&mut self) {
+        if let Order::Elsewhere(coming) = &self.order
+            && let Ok(sequencer) = coming.try_recv()
+        {
+            self.order = Order::Here(sequencer);
+        } else if self.waiting.is_none() {
+            self.waiting = self.next();
+        }
     }
 
     /// Whether nobody can submit any more: what comes from elsewhere is to end, too.
@@ -79,7 +116,7 @@ impl<L: Logic> Intake<L> {
     fn publish(&mut self, input: &Input<L>, now: Nanos) -> Option<Sequence> {
         match input {
             Input::Command { command, tell } => {
-                let sequence = self.sequencer.offer(command, now)?;
+                let sequence = self.sequencer().offer(command, now)?;
                 if let Some(tell) = tell {
                     // Who asked may have gone away.
                     let _ = tell.try_send(sequence);
@@ -88,7 +125,7 @@ impl<L: Logic> Intake<L> {
             }
             Input::Activate { version, tell } => {
                 let activate = Control::Activate { version: *version };
-                let sequence = self.sequencer.control(&activate, now)?;
+                let sequence = self.sequencer().control(&activate, now)?;
                 let _ = tell.try_send(sequence);
                 Some(sequence)
             }
@@ -102,7 +139,11 @@ impl<L: Logic> Stage for Intake<L> {
     }
 
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
-        let mut work = self.sequencer.poll(now);
+        if !self.leads() {
+            self.wait();
+            return Ok(usize::from(self.leads()));
+        }
+        let mut work = self.sequencer().poll(now);
         for _ in 0..BATCH {
             let Some(input) = self.next() else { break };
             if self.publish(&input, now).is_none() {

@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::poller::Interest;
 use super::socket::Socket;
+use crate::poller::Interest;
 use crate::streams::{Snapshot, Stream, Window};
 use crate::types::Nanos;
 use crate::wire::soup::{FromServer, LoginRequest};

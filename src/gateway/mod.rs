@@ -15,6 +15,7 @@ use crate::exchange::Exchange;
 use crate::exchange::command::{Command, Disconnected};
 use crate::history::{Answer, Ask, Remark};
 use crate::pipeline::{Positions, SlotReader};
+use crate::poller::{Interest, Poller};
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Stream, Tally, Window};
 use crate::traffic::{Count, Traffic};
@@ -27,7 +28,6 @@ use crowds::Crowds;
 pub use doors::Doors;
 pub use mold::MoldOptions;
 pub use options::GatewayOptions;
-use poller::{Interest, Poller};
 use rooms::{Ended, Rooms};
 use slab::Slab;
 use socket::Socket;
@@ -38,7 +38,6 @@ mod doors;
 mod inbound;
 mod mold;
 mod options;
-mod poller;
 mod rooms;
 mod slab;
 mod socket;
@@ -117,31 +116,25 @@ pub struct Gateway {
     tallied: (Nanos, u64),
     /// When sessions whose clients did not come back lose their orders.
     grace_ends: Option<Nanos>,
+    /// Whether clients are let in: once this node leads.
+    is_open: bool,
 }
 
 impl Gateway {
-    /// Opens the doors; nothing is taken before the first poll. `tally` has counted all events
-    /// there are.
+    /// Opens the doors of a node that leads; nothing is taken before the first poll. One that
+    /// follows counts what is said, and opens them when it is to lead. `tally` has counted all
+    /// events there are.
     pub fn new(
         options: GatewayOptions,
-        mut doors: Doors,
+        doors: Doors,
         front: Front<Exchange>,
         tally: Tally,
         helpers: Helpers,
     ) -> Result<Self, Fault> {
-        let broken = |error: io::Error| Fault::Node(format!("cannot watch sockets: {error}"));
-        let poller = Poller::new().map_err(broken)?;
-        doors.open()?;
-        for (index, (listener, _)) in doors.listeners.iter().enumerate() {
-            poller.add(listener, DOORS - index as u64, Interest::READ).map_err(broken)?;
-        }
-        if let Some(mold) = &mut doors.mold {
-            mold.go_on_from(tally.next(Stream::Feed));
-            poller.add(mold.requests(), MOLD, Interest::READ).map_err(broken)?;
-        }
+        let poller = Poller::new().map_err(|error| unwatched(&error))?;
         let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
         let Front { intake, events, positions } = front;
-        Ok(Self {
+        let mut gateway = Self {
             rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
             tallied: (Nanos::default(), tally.event()),
             options,
@@ -168,7 +161,28 @@ impl Gateway {
             swept: Nanos::default(),
             doors_are_shut: false,
             grace_ends: None,
-        })
+            is_open: false,
+        };
+        if gateway.intake.leads() {
+            gateway.open()?;
+        }
+        Ok(gateway)
+    }
+
+    /// From here on clients are let in.
+    fn open(&mut self) -> Result<(), Fault> {
+        self.doors.open()?;
+        for (index, (listener, _)) in self.doors.listeners.iter().enumerate() {
+            let added = self.poller.add(listener, DOORS - index as u64, Interest::READ);
+            added.map_err(|error| unwatched(&error))?;
+        }
+        if let Some(mold) = &mut self.doors.mold {
+            mold.go_on_from(self.tally.next(Stream::Feed));
+            let added = self.poller.add(mold.requests(), MOLD, Interest::READ);
+            added.map_err(|error| unwatched(&error))?;
+        }
+        self.is_open = true;
+        Ok(())
     }
 
     /// The counters, for whoever wants to know.
@@ -223,7 +237,9 @@ impl Gateway {
             if stream == Stream::Feed {
                 self.end_late();
             }
-            if let (Stream::Feed, Some(mold)) = (stream, &mut self.doors.mold) {
+            if let (Stream::Feed, Some(mold)) = (stream, &mut self.doors.mold)
+                && self.is_open
+            {
                 mold.new_day(&window, next.name(), now);
                 self.mold_asks.clear();
             }
@@ -353,7 +369,7 @@ impl Gateway {
 
     fn look(&mut self, now: Nanos) -> Result<usize, Fault> {
         let found = self.poller.look();
-        let found = found.map_err(|error| Fault::Node(format!("cannot watch sockets: {error}")))?;
+        let found = found.map_err(|error| unwatched(&error))?;
         let mut work = 0;
         self.handshakes = 0;
         for index in 0..found {
@@ -499,6 +515,13 @@ impl Stage for Gateway {
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
         let mut work = self.hear(now)?;
         work += self.publish_own(now)?;
+        if !self.is_open {
+            self.keep_tally(now);
+            if !self.intake.leads() {
+                return Ok(work);
+            }
+            self.open()?;
+        }
         work += self.look(now)?;
         work += self.go_on(now);
         work += self.send_datagrams(now);
@@ -517,6 +540,10 @@ impl Stage for Gateway {
         self.hand_over_remarks();
         Ok(())
     }
+}
+
+fn unwatched(error: &io::Error) -> Fault {
+    Fault::Node(format!("cannot watch sockets: {error}"))
 }
 
 /// The tokens of listeners go down from here.

@@ -1,9 +1,9 @@
 //! What is looked after now and then: heartbeats, silences, and who takes too long.
 
 use super::connection::{End, Phase, SNAPSHOT_NANOS, Source};
-use super::poller::Interest;
 use super::{Gateway, GatewayOptions};
 use crate::history::Remark;
+use crate::poller::Interest;
 use crate::streams::Stream;
 use crate::traffic::Clients;
 use crate::types::Nanos;
@@ -68,6 +68,11 @@ impl Gateway {
         clients.connections = self.connections.len() as u64;
         self.traffic.set_clients(clients);
         self.cancel_orphans(now);
+        self.keep_tally(now);
+    }
+
+    /// Puts the counts on disk, when it is time to.
+    pub(super) fn keep_tally(&mut self, now: Nanos) {
         let (at, event) = self.tallied;
         let events = self.tally.event() - event;
         if events > 0 && (now >= at.after(TALLY_EVERY) || events >= TALLY_EVENTS) {

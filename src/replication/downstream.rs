@@ -10,6 +10,7 @@ use super::epochs::{Term, agreed};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
 use crate::pipeline::Positions;
+use crate::poller::Interest;
 use crate::stage::Fault;
 use crate::types::{Epoch, Nanos, Sequence};
 
@@ -27,6 +28,8 @@ pub struct Leading {
     pub logic: &'static str,
     /// How segments are cut: a follower's are the same.
     pub segment_bytes: u64,
+    /// Why nobody can follow this node now, where that is so.
+    pub refuses: Option<String>,
 }
 
 /// How far a follower is, by its own word.
@@ -51,6 +54,7 @@ pub struct Downstream<S: Storage, K: Link> {
     /// None before the follower has said what it lacks.
     reader: Option<Reader<S>>,
     have: Have,
+    stands_by: bool,
 }
 
 impl<S: Storage, K: Link> Downstream<S, K> {
@@ -63,7 +67,22 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         now: Nanos,
     ) -> Self {
         let (line, have) = (Line::new(link, now), Have::default());
-        Self { line, leading, journal, positions, reader: None, have }
+        Self { line, leading, journal, positions, reader: None, have, stands_by: false }
+    }
+
+    /// Whether replies may wait for it; not before it was welcomed.
+    pub fn stands_by(&self) -> bool {
+        self.stands_by && self.reader.is_some()
+    }
+
+    /// The way to it …
+    pub fn link(&self) -> &K {
+        self.line.link()
+    }
+
+    /// … and what is to be waited for there.
+    pub(super) fn interest(&self) -> Interest {
+        self.line.interest()
     }
 
     /// How far it is; nothing before it was welcomed.
@@ -104,7 +123,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             return Err(Parted::Fenced { by: word.epoch });
         }
         match word.says {
-            Says::Hello { logic, last, terms } if self.reader.is_none() => {
+            Says::Hello { stands_by, logic, last, terms } if self.reader.is_none() => {
+                self.stands_by = stands_by;
                 self.welcome(&logic, last, &terms, now)
             }
             Says::Have { journaled, synced, applied, heard } if self.reader.is_some() => {
@@ -125,6 +145,9 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         now: Nanos,
     ) -> Result<(), Parted> {
         let Leading { terms: own, logic: ours, segment_bytes, .. } = &*Arc::clone(&self.leading);
+        if let Some(why) = &self.leading.refuses {
+            return self.refuse(why.clone(), now);
+        }
         if logic != *ours {
             return self.refuse(format!("the journal here is of '{ours}', not of '{logic}'"), now);
         }
@@ -145,7 +168,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     }
 
     fn refuse(&mut self, why: String, now: Nanos) -> Result<(), Parted> {
-        self.say(Says::Refused { why: why.clone() }, now);
+        let last = self.positions.journaled();
+        self.say(Says::Refused { last, why: why.clone() }, now);
         self.line.flush(now)?;
         Err(Parted::Refused(why))
     }

@@ -16,8 +16,11 @@ use crate::types::{Epoch, Sequence};
 
 const FILE: &str = "epochs";
 const SCHEMA: u16 = 1;
-/// The last bits of an epoch are its leader's number.
+/// The last bits of an epoch are its leader's number, …
 const NODE_BITS: u32 = u8::BITS;
+/// … those before count its leader's starts, and the first ones promotions: however often a leader
+/// starts that was replaced and does not know it, its terms stay below its successor's.
+const START_BITS: u32 = u8::BITS;
 const TERM_BYTES: usize = 16;
 
 /// A term of leadership.
@@ -76,10 +79,30 @@ impl<S: Storage> Epochs<S> {
         self.write(epoch, terms)
     }
 
-    /// This node begins to lead, and this command is the first that it orders: in a term that no
-    /// node has heard of. Durable when this returns.
-    pub fn lead(&mut self, first: Sequence) -> Result<Epoch, Fault> {
-        let later = (self.highest.0 >> NODE_BITS) + 1;
+    /// Whether the term is one that this node leads, or led.
+    pub fn is_own(&self, epoch: Epoch) -> bool {
+        epoch.0 & ((1 << NODE_BITS) - 1) == u32::from(self.node)
+    }
+
+    /// Whether this node led last, as far as it knows.
+    pub fn led_last(&self) -> bool {
+        let last = self.terms.last();
+        last.is_some_and(|last| self.is_own(last.epoch) && last.epoch >= self.highest)
+    }
+
+    /// This node leads again after a start, and this command is the first that it orders. Durable
+    /// when this returns.
+    pub fn resume(&mut self, first: Sequence) -> Result<Epoch, Fault> {
+        self.lead((self.highest.0 >> NODE_BITS) + 1, first)
+    }
+
+    /// This node takes over from whoever led, likewise: in a term above all that a former leader
+    /// can reach by itself.
+    pub fn promote(&mut self, first: Sequence) -> Result<Epoch, Fault> {
+        self.lead(((self.highest.0 >> (START_BITS + NODE_BITS)) + 1) << START_BITS, first)
+    }
+
+    fn lead(&mut self, later: u32, first: Sequence) -> Result<Epoch, Fault> {
         let epoch = Epoch(later << NODE_BITS | u32::from(self.node));
         self.begin(Term { epoch, first })?;
         Ok(epoch)
@@ -233,7 +256,7 @@ mod tests {
             epochs.begin(Term { epoch: Epoch(1), first: Sequence(1) }).unwrap();
             epochs.heard(Epoch(4)).unwrap();
             disk.crash_at(disk.steps() + steps);
-            let second = epochs.lead(Sequence(9));
+            let second = epochs.resume(Sequence(9));
             for survival in [Survival::Everything, Survival::Nothing, Survival::Even] {
                 let found = Epochs::open(disk.after_crash(survival), 1).unwrap();
                 let is_new = found.terms() == terms(&[(1, 1), (0x101, 9)]);
@@ -266,11 +289,28 @@ mod tests {
         let lead = |node| {
             let mut epochs = Epochs::open(SimulatedStorage::new(), node).unwrap();
             epochs.begin(Term { epoch: Epoch(0x100), first: Sequence(1) }).unwrap();
-            (epochs.lead(Sequence(81)).unwrap(), epochs.terms().to_vec())
+            (epochs.promote(Sequence(81)).unwrap(), epochs.terms().to_vec())
         };
         let ((one, ones), (other, others)) = (lead(1), lead(2));
         assert!(one != other && one > Epoch(0x100) && other > Epoch(0x100));
         assert_eq!(agreed((&ones, Sequence(99)), (&others, Sequence(99))), Sequence(80));
+    }
+
+    #[test]
+    fn who_was_replaced_stays_below_however_often_it_starts() {
+        let mut former = Epochs::open(SimulatedStorage::new(), 1).unwrap();
+        former.resume(Sequence(1)).unwrap();
+        let mut next = Epochs::open(SimulatedStorage::new(), 2).unwrap();
+        next.begin(*former.terms().last().unwrap()).unwrap();
+        assert!(former.led_last() && !next.led_last());
+        let promoted = next.promote(Sequence(40)).unwrap();
+        assert!(next.led_last());
+        for _ in 0..200 {
+            assert!(former.resume(Sequence(50)).unwrap() < promoted);
+        }
+        assert!(next.resume(Sequence(60)).unwrap() > promoted);
+        former.heard(promoted).unwrap();
+        assert!(!former.led_last());
     }
 
     #[test]

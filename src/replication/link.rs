@@ -8,6 +8,7 @@ use ringframe_journal::FrameRef;
 use ringframe_journal::frame::{Decoded, FRAME_BYTES_MAX, decode};
 
 use super::Parted;
+use crate::poller::Interest;
 use crate::types::Nanos;
 
 /// Who has nothing else to say says so often that he is there.
@@ -83,6 +84,17 @@ impl<K: Link> Line<K> {
     /// Whether all that was put there has left.
     pub(super) fn is_empty(&self) -> bool {
         self.outbox.is_empty()
+    }
+
+    /// The way itself.
+    pub(super) fn link(&self) -> &K {
+        &self.link
+    }
+
+    /// What is to be waited for: what came, where there is room for it, and room for what waits.
+    pub(super) fn interest(&self) -> Interest {
+        let read = self.from > 0 || self.to < self.inbox.len();
+        Interest { read, write: !self.outbox.is_empty() }
     }
 
     /// Where frames are put that are to leave.

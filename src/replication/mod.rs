@@ -12,7 +12,9 @@
 //! to its ring what comes, in the place of a sequencer's own commands; behind the ring everything
 //! is as on the leader. Both ends are polled and never wait.
 //!
-//! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`.
+//! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`; then the
+//! stage that has both ends, `replicator`, what is seen of it, `handle`, and how a node begins,
+//! `start`.
 
 use std::fmt;
 use std::io;
@@ -20,7 +22,10 @@ use std::io;
 pub use cut::{Cut, cut};
 pub use downstream::{Downstream, Have, Leading};
 pub use epochs::{Epochs, Term};
+pub use handle::{Facts, FollowerFacts, Handle, Promoted, Role};
 pub use link::Link;
+pub use replicator::{OnStandbyLoss, Replicator, ReplicatorOptions};
+pub use start::{Beginning, beginning};
 pub use upstream::Upstream;
 
 use crate::types::{Epoch, Nanos, Sequence};
@@ -28,7 +33,11 @@ use crate::types::{Epoch, Nanos, Sequence};
 mod cut;
 pub mod downstream;
 pub mod epochs;
+mod handle;
 mod link;
+mod replicator;
+mod sockets;
+mod start;
 pub mod upstream;
 mod word;
 

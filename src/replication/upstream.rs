@@ -12,6 +12,7 @@ use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
 use crate::logic::Logic;
 use crate::pipeline::Positions;
+use crate::poller::Interest;
 use crate::sequencer::Sequencer;
 use crate::slot::SLOT_PAYLOAD_BYTES;
 use crate::types::{Epoch, Nanos, Sequence};
@@ -30,9 +31,10 @@ pub struct Upstream<K: Link> {
 }
 
 impl<K: Link> Upstream<K> {
-    /// Says hello to whoever is at the other end.
+    /// Says hello to whoever is at the other end; `stands_by` where replies may wait for this node.
     pub fn new<L: Logic, S: Storage>(
         link: K,
+        stands_by: bool,
         sequencer: &Sequencer<L>,
         epochs: &Epochs<S>,
         positions: Arc<Positions>,
@@ -40,6 +42,7 @@ impl<K: Link> Upstream<K> {
     ) -> Self {
         let mut line = Line::new(link, now);
         let says = Says::Hello {
+            stands_by,
             logic: L::NAME.into(),
             last: sequencer.last(),
             terms: epochs.terms().to_vec(),
@@ -58,6 +61,16 @@ impl<K: Link> Upstream<K> {
     /// The leader's term, once this node follows it.
     pub fn follows(&self) -> Option<Epoch> {
         self.leader
+    }
+
+    /// What is to be waited for at the link.
+    pub(super) fn interest(&self) -> Interest {
+        self.line.interest()
+    }
+
+    /// The way to the leader.
+    pub fn link(&self) -> &K {
+        self.line.link()
     }
 
     /// How many commands the leader has that are not in this node's journal, by its last word.
@@ -120,7 +133,11 @@ impl<K: Link> Upstream<K> {
         }
         self.heard = word.at;
         match word.says {
-            Says::Refused { why } => Err(Parted::Refused(why)),
+            Says::Refused { why, .. } => Err(Parted::Refused(why)),
+            Says::Welcome { .. } if epochs.is_own(word.epoch) => Err(Parted::Refused(format!(
+                "the leader's number is {}, and so is ours: give one of them another `node`",
+                word.epoch.0 & 0xFF
+            ))),
             Says::Welcome { agreed, .. } if self.leader.is_none() => {
                 epochs.heard(word.epoch).map_err(Parted::Fault)?;
                 if agreed < sequencer.last() {

@@ -30,12 +30,13 @@ pub(super) struct Word {
 /// What is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Says {
-    /// The follower's first word: whose journal it has, and how much of it.
-    Hello { logic: String, last: Sequence, terms: Vec<Term> },
+    /// The follower's first word: whose journal it has, and how much of it; and whether replies may
+    /// wait for it.
+    Hello { stands_by: bool, logic: String, last: Sequence, terms: Vec<Term> },
     /// The leader's answer: what both have, and how segments are cut.
     Welcome { agreed: Sequence, segment_bytes: u64, terms: Vec<Term> },
-    /// The other answer, and the last word.
-    Refused { why: String },
+    /// The other answer, and the last word: why, and how much the one has that refuses.
+    Refused { last: Sequence, why: String },
     /// The leader is there, and has journaled so much.
     Beat { journaled: Sequence },
     /// The follower has so much; and the leader's time that it heard last, for who measures.
@@ -51,8 +52,8 @@ impl Word {
     pub(super) fn put(&self, into: &mut Vec<u8>) {
         let mut payload = Vec::new();
         let (kind, sequence) = match &self.says {
-            Says::Hello { logic, last, terms } => {
-                payload.push(logic.len() as u8);
+            Says::Hello { stands_by, logic, last, terms } => {
+                payload.extend([u8::from(*stands_by), logic.len() as u8]);
                 payload.extend(logic.as_bytes());
                 put_terms(&mut payload, terms);
                 (HELLO, *last)
@@ -62,10 +63,10 @@ impl Word {
                 put_terms(&mut payload, terms);
                 (WELCOME, *agreed)
             }
-            Says::Refused { why } => {
+            Says::Refused { last, why } => {
                 let end = why.floor_char_boundary(TEXT_BYTES_MAX);
                 payload.extend(&why.as_bytes()[..end]);
-                (REFUSED, Sequence(0))
+                (REFUSED, *last)
             }
             Says::Beat { journaled } => (BEAT, *journaled),
             Says::Have { journaled, synced, applied, heard } => {
@@ -104,10 +105,13 @@ impl Word {
 fn says(kind: u16, sequence: Sequence, payload: &[u8]) -> Option<Says> {
     Some(match kind {
         HELLO => {
-            let (&length, rest) = payload.split_first()?;
+            let (&[stands_by @ 0..=1, length], rest) = payload.split_first_chunk()? else {
+                return None;
+            };
             let (logic, terms) = rest.split_at_checked(length.into())?;
             let logic = String::from_utf8(logic.to_vec()).ok()?;
-            Says::Hello { logic, last: sequence, terms: parse_terms(terms)? }
+            let stands_by = stands_by == 1;
+            Says::Hello { stands_by, logic, last: sequence, terms: parse_terms(terms)? }
         }
         WELCOME => {
             let (segment_bytes, terms) = payload.split_first_chunk()?;
@@ -117,7 +121,9 @@ fn says(kind: u16, sequence: Sequence, payload: &[u8]) -> Option<Says> {
                 terms: parse_terms(terms)?,
             }
         }
-        REFUSED => Says::Refused { why: String::from_utf8_lossy(payload).into_owned() },
+        REFUSED => {
+            Says::Refused { last: sequence, why: String::from_utf8_lossy(payload).into_owned() }
+        }
         BEAT if payload.is_empty() => Says::Beat { journaled: sequence },
         HAVE => {
             let ([synced, applied, heard], []) = payload.as_chunks::<8>() else { return None };
@@ -142,9 +148,14 @@ mod tests {
     fn every_word_comes_back_and_none_cut_short_does() {
         let terms = vec![Term { epoch: Epoch(1), first: Sequence(1) }];
         let words = [
-            Says::Hello { logic: "exchange".into(), last: Sequence(9), terms: terms.clone() },
+            Says::Hello {
+                stands_by: true,
+                logic: "exchange".into(),
+                last: Sequence(9),
+                terms: terms.clone(),
+            },
             Says::Welcome { agreed: Sequence(7), segment_bytes: 1 << 20, terms },
-            Says::Refused { why: "läuft nicht".into() },
+            Says::Refused { last: Sequence(3), why: "läuft nicht".into() },
             Says::Beat { journaled: Sequence(5) },
             Says::Have {
                 journaled: Sequence(4),

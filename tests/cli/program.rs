@@ -26,6 +26,7 @@ pub(crate) fn ringframe(arguments: &[&str], data: &Path) -> Command {
         // Several run at a time: see `Serving::addresses`.
         let any = "127.0.0.1:0";
         command.args(["--listen", any, "--market-data", any, "--glimpse", any]);
+        command.args(["--replication", any]);
     }
     if arguments.first() == Some(&"serve") && !arguments.contains(&"--admin") {
         command.args(["--admin", "127.0.0.1:0"]);

@@ -8,7 +8,7 @@ use ringframe::codec::state_digest;
 use ringframe::digest::Digest;
 use ringframe::journal::segment::BLOCK_BYTES;
 use ringframe::journal::{Options, SegmentInfo, Survival, SyncPolicy, survey};
-use ringframe::node::{Node, NodeOptions, Stores};
+use ringframe::node::{Node, NodeOptions, Order, Stores};
 use ringframe::recovery::Cores;
 use ringframe::release::ReleasePolicy;
 use ringframe::replication::{Downstream, Epochs, Leading, Parted, Upstream, cut};
@@ -47,10 +47,10 @@ impl Peer {
         now: Nanos,
     ) -> Self {
         let mut epochs = Epochs::open(disks.journal.clone(), number).unwrap();
-        let options = |leads| NodeOptions {
+        let options = |order| NodeOptions {
             // What a follower's processor lets out, nobody hears.
             release: if leads { policy } else { ReleasePolicy::Journaled },
-            leads: None,
+            order,
             ring_slots: 32,
             segment_bytes: Options::SEGMENT_BYTES_MIN,
             event_segment_bytes: Options::SEGMENT_BYTES_MIN,
@@ -64,16 +64,18 @@ impl Peer {
             terms: Vec::new(),
             logic: "sums",
             segment_bytes: Options::SEGMENT_BYTES_MIN,
+            refuses: None,
         });
         if !leads {
-            let node = Node::open(&disks, &options(false), now, &mut |_, _| ()).unwrap();
+            let node = Node::open(&disks, &options(Order::Elsewhere), now, &mut |_, _| ()).unwrap();
             let (role, told) = (Role::Follows(None), frames(&disks.events));
             return Self { disks, role, node, epochs, leading, policy, told };
         }
         // Before there is a journal its first command is known.
-        let epoch = epochs.lead(Sequence(1)).unwrap();
-        let options = NodeOptions { leads: Some(epoch), ..options(true) };
-        let node = Node::open(&disks, &options, now, &mut |_, _| ()).unwrap();
+        let epoch = epochs.resume(Sequence(1)).unwrap();
+        let options = options(Order::Later);
+        let mut node = Node::open(&disks, &options, now, &mut |_, _| ()).unwrap();
+        node.lead(epoch, false, now);
         let leading =
             Arc::new(Leading { epoch, terms: epochs.terms().to_vec(), ..(*leading).clone() });
         let (role, told) = (Role::Leads(None), frames(&disks.events));
@@ -98,7 +100,7 @@ impl Peer {
     /// A follower begins to lead.
     pub(crate) fn promote(&mut self, now: Nanos) {
         let first = self.node.sequencer.last().next();
-        let epoch = self.epochs.lead(first).unwrap();
+        let epoch = self.epochs.promote(first).unwrap();
         self.node.sequencer.lead(epoch, now);
         let terms = self.epochs.terms().to_vec();
         self.leading = Arc::new(Leading { epoch, terms, ..(*self.leading).clone() });
@@ -123,7 +125,14 @@ impl Peer {
             }
             Role::Follows(up) => {
                 let sequencer = &self.node.sequencer;
-                *up = Some(Box::new(Upstream::new(end, sequencer, &self.epochs, positions, now)));
+                *up = Some(Box::new(Upstream::new(
+                    end,
+                    true,
+                    sequencer,
+                    &self.epochs,
+                    positions,
+                    now,
+                )));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `ringframe status`, `snapshot`, `drain`, `command` and `activate`: what an operator asks a
+//! `ringframe status`, `snapshot`, `drain`, `command`, `activate` and `promote`: what an operator asks a
 //! running node, by its admin address.
 
 use std::io::{self, Read, Write};
@@ -96,6 +96,26 @@ pub(crate) struct ActivateArgs {
     node: Node,
 }
 
+/// Let a standby take over from its leader, and wait until it leads
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ringframe promote --admin 127.0.0.1:9100
+
+It takes over what it has. With the policies replicated and replicated+synced that is everything
+that any client was told while the standby was there; with the others, and while the leader's policy
+was degraded, what the former leader told its clients last may be missing, and is cut off its
+journal and listed when it comes back as a follower.
+
+A standby whose leader is alive refuses; with --force it takes over all the same, and the leader,
+as soon as it hears of it, leads no more.")]
+pub(crate) struct PromoteArgs {
+    /// Also while the leader is alive
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
 pub(crate) fn status(args: &StatusArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let text = args.node.ask("GET", "/status", "", Some(PATIENCE))?;
     if args.json {
@@ -157,6 +177,16 @@ pub(crate) fn activate(args: &ActivateArgs, out: &mut dyn Write) -> Result<Answe
     let said = args.node.ask("POST", &format!("/activate{version}"), "", Some(PATIENCE))?;
     let said = parsed(&said)?;
     writeln!(out, "version {} from command {} on", said["version"], said["sequence"])?;
+    Ok(Answer::Yes)
+}
+
+pub(crate) fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let path = if args.force { "/promote?force=true" } else { "/promote" };
+    let said = parsed(&args.node.ask("POST", path, "", Some(PATIENCE))?)?;
+    writeln!(out, "leads term {} from command {} on", said["epoch"], said["first"])?;
+    if let Some(lacks) = said["lacks"].as_u64().filter(|&lacks| lacks > 0) {
+        writeln!(out, "{lacks} commands of the former leader are not here")?;
+    }
     Ok(Answer::Yes)
 }
 

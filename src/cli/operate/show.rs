@@ -33,6 +33,7 @@ pub(super) fn status(said: &Value, out: &mut dyn Write) -> io::Result<()> {
         said["epoch"],
         text(&said["digest"])
     )?;
+    others(said, out)?;
     numbers(out, "positions", &said["positions"], &POSITIONS)?;
     let rings = &said["rings"];
     writeln!(
@@ -68,6 +69,38 @@ pub(super) fn status(said: &Value, out: &mut dyn Write) -> io::Result<()> {
         mebibytes(&disk["free_bytes"])
     )?;
     work(said, out)
+}
+
+/// What the node is to others.
+fn others(said: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let others = &said["replication"];
+    if others.is_null() {
+        return Ok(());
+    }
+    match (text(&others["role"]).as_str(), others["leader"].as_str()) {
+        ("follower", Some(leader)) => {
+            writeln!(out, "follows     {leader}, {} commands behind it", others["lag"])?;
+        }
+        ("follower", None) => writeln!(out, "follows     nobody: its leader is not there")?,
+        _ => {}
+    }
+    for follower in others["followers"].as_array().into_iter().flatten() {
+        let kind = if follower["stands_by"] == true { "standby" } else { "follower" };
+        writeln!(
+            out,
+            "{kind:<12}{}, journaled {}, synced {}, {} commands and {} us behind",
+            text(&follower["address"]),
+            follower["journaled"],
+            follower["synced"],
+            follower["lag"],
+            follower["behind_nanos"].as_u64().unwrap_or_default() / 1_000
+        )?;
+    }
+    if others["role"] == "leader" && others["wanted"] != said["release"] {
+        let wanted = text(&others["wanted"]);
+        writeln!(out, "WARNING     no standby: replies do not mean {wanted} now")?;
+    }
+    Ok(())
 }
 
 /// What stages did, and what the gateway counted.

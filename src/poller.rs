@@ -18,13 +18,13 @@ const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// What a socket is watched for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Interest {
-    pub(super) read: bool,
-    pub(super) write: bool,
+pub(crate) struct Interest {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
 }
 
 impl Interest {
-    pub(super) const READ: Self = Self { read: true, write: false };
+    pub(crate) const READ: Self = Self { read: true, write: false };
 
     fn flags(self) -> EventFlags {
         let mut flags = EventFlags::empty();
@@ -36,38 +36,38 @@ impl Interest {
 
 /// What a socket has. One that is broken is said to have everything: using it tells why.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ready {
-    pub(super) token: u64,
-    pub(super) read: bool,
-    pub(super) write: bool,
+pub(crate) struct Ready {
+    pub(crate) token: u64,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
 }
 
 /// The sockets of one thread.
-pub(super) struct Poller {
+pub(crate) struct Poller {
     epoll: Arc<OwnedFd>,
     ready: Vec<Ready>,
 }
 
 impl Poller {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         Ok(Self { epoll: Arc::new(epoll), ready: Vec::with_capacity(EVENTS) })
     }
 
-    pub(super) fn add(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
+    pub(crate) fn add(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
         Ok(epoll::add(&*self.epoll, socket, EventData::new_u64(token), what.flags())?)
     }
 
-    pub(super) fn change(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
+    pub(crate) fn change(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
         Ok(epoll::modify(&*self.epoll, socket, EventData::new_u64(token), what.flags())?)
     }
 
-    pub(super) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+    pub(crate) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&*self.epoll, socket)?)
     }
 
     /// Looks, without waiting, and says how many there are: see [`Self::ready`].
-    pub(super) fn look(&mut self) -> io::Result<usize> {
+    pub(crate) fn look(&mut self) -> io::Result<usize> {
         self.ready.clear();
         let mut buffer = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
         let (found, _) = match epoll::wait(&*self.epoll, &mut buffer, Some(&AT_ONCE)) {
@@ -88,12 +88,12 @@ impl Poller {
     }
 
     /// One of those that [`Self::look`] found.
-    pub(super) fn ready(&self, index: usize) -> Ready {
+    pub(crate) fn ready(&self, index: usize) -> Ready {
         self.ready[index]
     }
 
     /// Where the thread that owns the sockets sleeps.
-    pub(super) fn sleeper(&self) -> io::Result<Box<dyn Sleeper>> {
+    pub(crate) fn sleeper(&self) -> io::Result<Box<dyn Sleeper>> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Box::new(Bed { epoll: Arc::clone(&self.epoll), bell: Arc::new(bell) }))
     }

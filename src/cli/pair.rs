@@ -1,0 +1,188 @@
+//! The part of a served node that knows of another one: whether it leads, what it has to cut before
+//! it follows, and the stage that others talk to.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use ringframe::config::Config;
+use ringframe::control;
+use ringframe::exchange::Exchange;
+use ringframe::exchange::command::Command;
+use ringframe::exchange_json::write_command;
+use ringframe::logic::Logic;
+use ringframe::node::{Node, NodeOptions, Order, Stores};
+use ringframe::record::Record;
+use ringframe::release::ReleasePolicy;
+use ringframe::replication::{
+    Beginning, Epochs, Handle, OnStandbyLoss, Replicator, ReplicatorOptions, Term, beginning, cut,
+};
+use ringframe::stage::Fault;
+use ringframe::types::{Epoch, Nanos, Sequence};
+use ringframe_journal::{MappedStorage, Reader};
+
+use super::Failure;
+
+/// The stage, and what others see of it.
+type Joined = (Replicator<Exchange, MappedStorage>, Handle);
+
+/// What is known before there is a node.
+pub(super) struct Pair {
+    listener: Option<TcpListener>,
+    epochs: Epochs<MappedStorage>,
+    beginning: Beginning,
+    other: Option<SocketAddr>,
+}
+
+impl Pair {
+    /// Takes the address, and finds out what this node is; after a fault that says so, it follows,
+    /// without what only it has.
+    pub(super) fn prepare(
+        config: &Config,
+        stores: &Stores<MappedStorage>,
+        after: Option<&Fault>,
+    ) -> Result<Self, Failure> {
+        let listener = config.replication.map(listen).transpose()?;
+        let journal = config.data.join("journal");
+        fs::create_dir_all(&journal).map_err(|error| {
+            Failure::Fault(format!("cannot create {}: {error}", journal.display()))
+        })?;
+        let mut epochs = Epochs::open(stores.journal.clone(), config.number())?;
+        if let Some(Fault::Surplus { agreed }) = after {
+            take_off(stores, &mut epochs, *agreed, &config.data)?;
+        }
+        let other = config.other();
+        let beginning = match after {
+            Some(_) => Beginning::Follows,
+            None => beginning(&epochs, Exchange::NAME, other, config.standby_of.is_some()),
+        };
+        if config.release.is_replicated() && listener.is_none() {
+            return Err(Failure::Usage(format!(
+                "release is {} and replication is off: nobody could follow",
+                config.release
+            )));
+        }
+        Ok(Self { listener, epochs, beginning, other })
+    }
+
+    /// Whether another node orders.
+    pub(super) fn follows(&self) -> bool {
+        self.beginning == Beginning::Follows
+    }
+
+    /// How the node is opened.
+    pub(super) fn options(&self, config: &Config, options: &NodeOptions) -> NodeOptions {
+        let order = if self.follows() { Order::Elsewhere } else { Order::Later };
+        NodeOptions { order, release: self.release(config), ..options.clone() }
+    }
+
+    /// What leaves at first: a follower's events go to its log alone, and to clients when it leads.
+    fn release(&self, config: &Config) -> ReleasePolicy {
+        match config.on_standby_loss {
+            OnStandbyLoss::Halt if !self.follows() => config.release,
+            _ => config.release.alone(),
+        }
+    }
+
+    /// Begins a term, where this node leads, and builds the stage.
+    pub(super) fn join(
+        mut self,
+        node: &mut Node<Exchange, MappedStorage>,
+        stores: &Stores<MappedStorage>,
+        config: &Config,
+        activate: bool,
+        now: Nanos,
+    ) -> Result<Option<Joined>, Fault> {
+        let applied = node.start.applied;
+        if self.epochs.terms().is_empty() && applied.sequence > Sequence(0) {
+            // From a build that knew of no terms.
+            self.epochs.begin(Term { epoch: Epoch(0), first: Sequence(1) })?;
+        }
+        let first = applied.sequence.next();
+        let epoch = match self.beginning {
+            Beginning::Follows => None,
+            Beginning::Leads => Some(self.epochs.resume(first)?),
+            Beginning::TakesOver => Some(self.epochs.promote(first)?),
+        };
+        if let Some(epoch) = epoch {
+            node.lead(epoch, activate, now);
+        }
+        if self.listener.is_none() && self.other.is_none() {
+            return Ok(None);
+        }
+        let options = ReplicatorOptions {
+            peer: self.other,
+            stands_by: true,
+            release: config.release,
+            on_standby_loss: config.on_standby_loss,
+            segment_bytes: config.segment_bytes,
+            ring_slots: config.ring_slots,
+        };
+        let (journal, positions) = (stores.journal.clone(), node.positions.clone());
+        let release = node.release.clone();
+        Replicator::new(options, self.listener, self.epochs, journal, positions, release).map(Some)
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        Failure::Fault(format!(
+            "cannot listen on {address} for other nodes: {error}; is another node running? \
+             --replication chooses another address, and off does without"
+        ))
+    })
+}
+
+/// Cuts what the leader does not have, and keeps a list of it.
+fn take_off(
+    stores: &Stores<MappedStorage>,
+    epochs: &mut Epochs<MappedStorage>,
+    agreed: Sequence,
+    data: &Path,
+) -> Result<(), Failure> {
+    let list = data.join(format!("cut-after-{}.jsonl", agreed.0));
+    let listed = list_after(stores, agreed, &list)
+        .map_err(|error| Failure::Fault(format!("cannot write {}: {error}", list.display())))?;
+    let cut = cut::<Exchange, _>(stores, epochs, agreed)?;
+    let Some(commands) = cut.commands else { return Ok(()) };
+    let kept: Vec<String> =
+        commands.kept_in.iter().map(|path| path.display().to_string()).collect();
+    say!(
+        "WARNING: the commands {} to {} were ordered here and no other node has them: they were \
+         cut. {listed} of them are clients' and stand in {} with their sessions and tokens; the \
+         bytes are kept in {}",
+        agreed.0 + 1,
+        commands.last,
+        list.display(),
+        kept.join(", ")
+    );
+    Ok(())
+}
+
+/// Each command behind `agreed` as a line: its sequence and what it says. How many there are.
+fn list_after(
+    stores: &Stores<MappedStorage>,
+    agreed: Sequence,
+    list: &Path,
+) -> std::io::Result<u64> {
+    let mut listed = 0;
+    let mut out = BufWriter::new(File::create(list)?);
+    let Ok(mut reader) = Reader::open(stores.journal.clone(), agreed.0 + 1) else { return Ok(0) };
+    // What cannot be read is kept as bytes all the same.
+    while let Ok(Some(frame)) = reader.next_frame() {
+        if control::is_control(frame.kind()) {
+            continue;
+        }
+        let command = Command::decode(frame.kind(), frame.schema(), frame.payload());
+        let mut line = format!("{{\"sequence\":{},\"command\":", frame.sequence());
+        match command {
+            Ok(command) => write_command(&mut line, &command),
+            Err(_) => line.push_str("null"),
+        }
+        writeln!(out, "{line}}}")?;
+        listed += 1;
+    }
+    out.into_inner()?.sync_all()?;
+    Ok(listed)
+}

@@ -1,0 +1,127 @@
+//! What other threads see of the replicator, and ask it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::Serialize;
+
+use crate::release::ReleasePolicy;
+use crate::types::{Epoch, Sequence};
+
+/// Lines for the log that may wait.
+const NOTES: usize = 256;
+
+/// What a node is to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It orders.
+    #[default]
+    Leader,
+    /// It does what the leader did.
+    Follower,
+}
+
+/// How it is.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// What this node is.
+    pub role: Role,
+    /// The term.
+    pub epoch: Epoch,
+    /// What a reply means now …
+    pub release: ReleasePolicy,
+    /// … and what it is to mean, with a standby.
+    pub wanted: ReleasePolicy,
+    /// Whom this node follows, while there is somebody.
+    pub leader: Option<SocketAddr>,
+    /// So many commands the leader has that this node does not have.
+    pub lag: u64,
+    /// Who follows this node.
+    pub followers: Vec<FollowerFacts>,
+}
+
+/// One that follows.
+#[derive(Clone, Debug)]
+pub struct FollowerFacts {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether replies may wait for it.
+    pub stands_by: bool,
+    /// In its journal.
+    pub journaled: Sequence,
+    /// On its device.
+    pub synced: Sequence,
+    /// Applied by its logic.
+    pub applied: Sequence,
+    /// So many commands it lacks.
+    pub lag: u64,
+    /// How old our last word was that it had heard.
+    pub behind_nanos: u64,
+}
+
+/// What became of a promotion.
+#[derive(Clone, Copy, Debug)]
+pub struct Promoted {
+    /// The new term.
+    pub epoch: Epoch,
+    /// The first command of it.
+    pub first: Sequence,
+    /// Where the former leader was still heard: so many of its commands are not here.
+    pub lacks: Option<u64>,
+}
+
+pub(super) struct Asked {
+    pub(super) force: bool,
+    pub(super) tell: Sender<Result<Promoted, String>>,
+}
+
+pub(super) struct Shared {
+    facts: Mutex<Facts>,
+    notes: Sender<String>,
+}
+
+impl Shared {
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A line for the log; lost where nobody takes them.
+    pub(super) fn note(&self, line: String) {
+        let _ = self.notes.try_send(line);
+    }
+}
+
+/// The replicator, for other threads.
+#[derive(Clone)]
+pub struct Handle {
+    /// Where followers come, if they can.
+    pub address: Option<SocketAddr>,
+    /// Lines for the log.
+    pub notes: Receiver<String>,
+    asks: Sender<Asked>,
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    pub(super) fn new(address: Option<SocketAddr>) -> (Self, Receiver<Asked>, Arc<Shared>) {
+        let (asks, asked) = bounded(1);
+        let (noted, notes) = bounded(NOTES);
+        let shared = Arc::new(Shared { facts: Mutex::default(), notes: noted });
+        (Self { address, notes, asks, shared: Arc::clone(&shared) }, asked, shared)
+    }
+
+    /// How it is, or was some milliseconds ago.
+    pub fn facts(&self) -> Facts {
+        self.shared.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the node to lead, with `force` also while its leader is alive. The answer comes once;
+    /// none where the node stops, or another one asks just now.
+    pub fn promote(&self, force: bool) -> Option<Receiver<Result<Promoted, String>>> {
+        let (tell, told) = bounded(1);
+        self.asks.try_send(Asked { force, tell }).ok()?;
+        Some(told)
+    }
+}

@@ -1,0 +1,544 @@
+//! The stage that other nodes talk to. While this node leads, it sends the journal to those who
+//! follow, and says how far they are; while it follows, it takes the leader's commands in and
+//! publishes them. It has the one word about who may lead.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use ringframe_journal::storage::Storage;
+
+use super::epochs::Epochs;
+use super::handle::{Asked, FollowerFacts, Handle, Promoted, Role, Shared};
+use super::link::{Line, SILENCE_NANOS};
+use super::sockets;
+use super::word::{Says, Word};
+use super::{Downstream, Leading, Parted, Upstream};
+use crate::logic::Logic;
+use crate::pipeline::Positions;
+use crate::poller::{Interest, Poller};
+use crate::release::{Release, ReleasePolicy};
+use crate::sequencer::Sequencer;
+use crate::stage::{Fault, Sleeper, Stage};
+use crate::types::{Nanos, Sequence};
+
+/// Whoever was lost is looked for so often.
+const RETRY_NANOS: u64 = Nanos::SECOND / 5;
+/// What is seen from outside is as old as this at most.
+const TELL_NANOS: u64 = Nanos::SECOND / 20;
+/// More followers are turned away.
+const FOLLOWERS_MAX: usize = 16;
+const LISTENER: u64 = 0;
+
+/// What becomes of replies that wait for a standby when there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStandbyLoss {
+    /// They leave once they survive a loss of power here.
+    #[default]
+    Degrade,
+    /// They wait until one is back.
+    Halt,
+}
+
+/// What a replicator is told.
+#[derive(Clone, Debug)]
+pub struct ReplicatorOptions {
+    /// The other node, if it is known.
+    pub peer: Option<SocketAddr>,
+    /// Whether replies of the leader may wait for this node, while it follows.
+    pub stands_by: bool,
+    /// What a reply means, while this node leads.
+    pub release: ReleasePolicy,
+    /// When there is no standby.
+    pub on_standby_loss: OnStandbyLoss,
+    /// How segments are cut.
+    pub segment_bytes: u64,
+    /// A follower that lacks no more than this has caught up.
+    pub ring_slots: usize,
+}
+
+/// The stage.
+pub struct Replicator<L: Logic, S: Storage> {
+    options: ReplicatorOptions,
+    listener: Option<TcpListener>,
+    poller: Poller,
+    epochs: Epochs<S>,
+    journal: S,
+    positions: Arc<Positions>,
+    release: Arc<Release>,
+    leading: Arc<Leading>,
+    turn: Turn<L>,
+    followers: Vec<Follower<S>>,
+    /// Of the last socket.
+    token: u64,
+    asked: Receiver<Asked>,
+    shared: Arc<Shared>,
+    /// Whether anybody is to wake this stage's thread: somebody waits for what it does.
+    is_wanted: Arc<AtomicBool>,
+    told: Nanos,
+}
+
+/// Whose turn it is to order.
+enum Turn<L: Logic> {
+    Ours {
+        /// Another node that may believe that it leads, while it does not follow.
+        herald: Option<Line<TcpStream>>,
+        herald_at: Nanos,
+        /// Whether a standby is there; none before that was found out.
+        has_standby: Option<bool>,
+    },
+    Theirs {
+        upstream: Option<Box<Upstream<TcpStream>>>,
+        watched: Interest,
+        retry_at: Nanos,
+        /// Where the sequencer goes when it is our turn.
+        sequencer: Option<(Sequencer<L>, Sender<Sequencer<L>>)>,
+        /// Why the last link ended: told once.
+        why: String,
+        /// The node is to end: nothing more is taken.
+        ending: Arc<AtomicBool>,
+    },
+}
+
+struct Follower<S: Storage> {
+    from: SocketAddr,
+    link: Downstream<S, TcpStream>,
+    token: u64,
+    watched: Interest,
+    is_told: bool,
+}
+
+impl<L: Logic, S: Storage> Replicator<L, S> {
+    /// Of a node that leads, in the last of `epochs`, unless it is told to [`Self::follow`].
+    pub fn new(
+        options: ReplicatorOptions,
+        listener: Option<TcpListener>,
+        epochs: Epochs<S>,
+        journal: S,
+        positions: Arc<Positions>,
+        release: Arc<Release>,
+    ) -> Result<(Self, Handle), Fault> {
+        let broken = |error: std::io::Error| Fault::Node(format!("cannot watch sockets: {error}"));
+        let poller = Poller::new().map_err(broken)?;
+        let mut address = None;
+        if let Some(listener) = &listener {
+            listener.set_nonblocking(true).map_err(broken)?;
+            poller.add(listener, LISTENER, Interest::READ).map_err(broken)?;
+            address = Some(listener.local_addr().map_err(broken)?);
+        }
+        let (handle, asked, shared) = Handle::new(address);
+        let mut replicator = Self {
+            leading: Arc::new(Leading {
+                epoch: epochs.highest(),
+                terms: epochs.terms().to_vec(),
+                logic: L::NAME,
+                segment_bytes: options.segment_bytes,
+                refuses: None,
+            }),
+            options,
+            listener,
+            poller,
+            epochs,
+            journal,
+            positions,
+            release,
+            turn: Turn::Ours { herald: None, herald_at: Nanos::default(), has_standby: None },
+            followers: Vec::new(),
+            token: LISTENER,
+            asked,
+            shared,
+            is_wanted: Arc::default(),
+            told: Nanos::default(),
+        };
+        replicator.tell(Nanos::default());
+        Ok((replicator, handle))
+    }
+
+    /// Another node orders: this one publishes what it says. The sequencer comes out at the other
+    /// end when this node is to lead. Nothing more is taken once `ending` is set.
+    pub fn follow(
+        &mut self,
+        sequencer: Sequencer<L>,
+        ending: Arc<AtomicBool>,
+    ) -> Receiver<Sequencer<L>> {
+        let (to, coming) = bounded(1);
+        self.turn = Turn::Theirs {
+            upstream: None,
+            watched: Interest::default(),
+            retry_at: Nanos::default(),
+            sequencer: Some((sequencer, to)),
+            why: String::new(),
+            ending,
+        };
+        self.is_wanted.store(true, Ordering::Relaxed);
+        self.tell(Nanos::default());
+        coming
+    }
+
+    /// Whether another node orders.
+    fn follows(&self) -> bool {
+        matches!(self.turn, Turn::Theirs { .. })
+    }
+
+    fn note(&self, line: String) {
+        self.shared.note(line);
+    }
+
+    fn accept(&mut self, now: Nanos) -> usize {
+        let mut work = 0;
+        let Some(listener) = &self.listener else { return 0 };
+        while let Ok((socket, from)) = listener.accept() {
+            work += 1;
+            let ready = sockets::prepare(&socket);
+            if ready.is_err() || self.followers.len() >= FOLLOWERS_MAX {
+                let line = format!("replication: {from} was turned away: {FOLLOWERS_MAX} follow");
+                self.shared.note(line);
+                continue;
+            }
+            self.token += 1;
+            if self.poller.add(&socket, self.token, Interest::READ).is_err() {
+                continue;
+            }
+            let leading = Arc::clone(&self.leading);
+            let (journal, positions) = (self.journal.clone(), Arc::clone(&self.positions));
+            let link = Downstream::new(socket, leading, journal, positions, now);
+            let (token, watched) = (self.token, Interest::READ);
+            self.followers.push(Follower { from, link, token, watched, is_told: false });
+        }
+        work
+    }
+
+    /// Serves all who follow.
+    fn serve(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let (mut work, mut fenced) = (0, None);
+        let (poller, shared) = (&self.poller, &self.shared);
+        self.followers.retain_mut(|follower| {
+            let parted = match follower.link.poll(now) {
+                Ok(done) => {
+                    work += done;
+                    follower.watch(poller);
+                    // Who only asked has nothing.
+                    let has = follower.link.have().is_some_and(|have| have.heard.0 > 0);
+                    if !follower.is_told && has {
+                        follower.is_told = true;
+                        shared.note(format!("replication: {} follows", follower.from));
+                    }
+                    return true;
+                }
+                Err(parted) => parted,
+            };
+            work += 1;
+            match parted {
+                Parted::Fenced { by } => fenced = Some(by),
+                Parted::Refused(why) => {
+                    shared.note(format!("replication: {} was refused: {why}", follower.from));
+                }
+                // Who only asked goes without a word.
+                parted if follower.is_told => {
+                    shared.note(format!("replication: {} is gone: {parted}", follower.from));
+                }
+                _ => {}
+            }
+            false
+        });
+        let Some(by) = fenced else { return Ok(work) };
+        self.epochs.heard(by)?;
+        if self.follows() {
+            return Ok(work);
+        }
+        // What has not left does not leave.
+        self.positions.set_replicated(Sequence(0), Sequence(0));
+        self.release.set(ReleasePolicy::Replicated);
+        Err(Fault::Fenced { by })
+    }
+
+    /// How far the standbys are, and what a reply means with or without one.
+    fn lead(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let work = self.serve(now)?;
+        let caught_up = self.options.ring_slots as u64;
+        let journaled = self.positions.journaled().0;
+        let standbys = self.followers.iter().filter(|follower| follower.link.stands_by());
+        let haves = standbys.filter_map(|standby| standby.link.have());
+        let is_near = |have: &super::Have| journaled.saturating_sub(have.journaled.0) <= caught_up;
+        let halts = self.options.on_standby_loss == OnStandbyLoss::Halt;
+        let haves = haves.filter(|have| halts || is_near(have));
+        let least = haves.map(|have| (have.journaled, have.synced));
+        let least = least.reduce(|one, other| (one.0.min(other.0), one.1.min(other.1)));
+        if let Some((journaled, synced)) = least {
+            self.positions.set_replicated(journaled, synced);
+        }
+        self.promise(least.is_some());
+        self.is_wanted.store(!self.followers.is_empty(), Ordering::Relaxed);
+        self.herald(now);
+        Ok(work)
+    }
+
+    /// A reply means what it can mean.
+    fn promise(&mut self, found: bool) {
+        let Turn::Ours { has_standby, .. } = &mut self.turn else { return };
+        if *has_standby == Some(found) || !self.options.release.is_replicated() {
+            return;
+        }
+        let before = has_standby.replace(found);
+        let (wanted, alone) = (self.options.release, self.options.release.alone());
+        match (found, self.options.on_standby_loss) {
+            (true, _) => {
+                self.release.set(wanted);
+                self.note(format!("replication: a standby is there; a reply means: {wanted}"));
+            }
+            (false, OnStandbyLoss::Degrade) => {
+                self.release.set(alone);
+                self.note(format!(
+                    "WARNING: replication: no standby has what is acknowledged from now on; a \
+                     reply means: {alone}"
+                ));
+            }
+            (false, OnStandbyLoss::Halt) => {
+                let lost = if before.is_some() { "the standby is gone" } else { "no standby yet" };
+                self.note(format!(
+                    "WARNING: replication: {lost}: nothing is acknowledged until one is there \
+                     (on_standby_loss = halt)"
+                ));
+            }
+        }
+    }
+
+    /// Whoever led before may not know that he does no more. While the other node does not follow,
+    /// it is told.
+    fn herald(&mut self, now: Nanos) {
+        let Some(peer) = self.options.peer else { return };
+        let Turn::Ours { herald, herald_at, .. } = &mut self.turn else { return };
+        if let Some(line) = herald {
+            let spoken = line.flush(now).and_then(|()| Ok(line.fill(now)?));
+            if spoken.is_err() {
+                *herald = None;
+            }
+        } else if now >= *herald_at && self.followers.is_empty() {
+            *herald_at = now.after(SILENCE_NANOS);
+            let Ok(socket) = sockets::connect(peer) else { return };
+            let mut line = Line::new(socket, now);
+            let says = Says::Beat { journaled: self.positions.journaled() };
+            Word { epoch: self.leading.epoch, at: now, says }.put(line.outbox());
+            *herald = Some(line);
+        }
+    }
+
+    /// Takes in what the leader orders.
+    fn hear(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let Turn::Theirs { upstream, watched, retry_at, sequencer, why, ending } = &mut self.turn
+        else {
+            return Ok(0);
+        };
+        let Some((sequencer, _)) = sequencer else { return Ok(0) };
+        if ending.load(Ordering::Relaxed) {
+            *upstream = None;
+            return Ok(0);
+        }
+        let Some(link) = upstream else {
+            let Some(peer) = self.options.peer.filter(|_| now >= *retry_at) else { return Ok(0) };
+            *retry_at = now.after(RETRY_NANOS);
+            let Ok(socket) = sockets::connect(peer) else { return Ok(0) };
+            self.token += 1;
+            *watched = Interest { read: true, write: true };
+            if self.poller.add(&socket, self.token, *watched).is_ok() {
+                let (stands_by, positions) = (self.options.stands_by, Arc::clone(&self.positions));
+                let link =
+                    Upstream::new(socket, stands_by, sequencer, &self.epochs, positions, now);
+                *upstream = Some(Box::new(link));
+            }
+            return Ok(1);
+        };
+        let was_followed = link.follows();
+        let from = sequencer.last().next().0;
+        let parted = match link.poll(sequencer, &mut self.epochs, now) {
+            Ok(work) => {
+                if link.interest() != *watched {
+                    *watched = link.interest();
+                    // A link that cannot be watched is looked at less often.
+                    let _ = self.poller.change(link.link(), self.token, *watched);
+                }
+                if let (None, Some(epoch)) = (was_followed, link.follows()) {
+                    why.clear();
+                    self.shared.note(format!(
+                        "replication: follows the leader of term {}, from command {from} on",
+                        epoch.0
+                    ));
+                }
+                return Ok(work);
+            }
+            Err(parted) => parted,
+        };
+        *upstream = None;
+        match parted {
+            Parted::Fault(fault) => return Err(fault),
+            Parted::Surplus { agreed } => return Err(Fault::Surplus { agreed }),
+            parted => {
+                let told = parted.to_string();
+                if *why != told {
+                    self.shared.note(format!("replication: no leader: {told}; looks for one"));
+                    *why = told;
+                }
+            }
+        }
+        self.followers.clear();
+        Ok(1)
+    }
+
+    /// Who follows a follower gets what it gets.
+    fn hand_down(&mut self) {
+        let Turn::Theirs { upstream, .. } = &self.turn else { return };
+        let epoch = upstream.as_ref().and_then(|upstream| upstream.follows());
+        let refuses = epoch.is_none().then(|| "this node has no leader itself".to_owned());
+        let epoch = epoch.unwrap_or_default().max(self.epochs.highest());
+        let known = &self.leading;
+        if known.epoch != epoch
+            || known.refuses.is_some() != refuses.is_some()
+            || known.terms.len() != self.epochs.terms().len()
+        {
+            let terms = self.epochs.terms().to_vec();
+            self.leading = Arc::new(Leading { epoch, terms, refuses, ..(**known).clone() });
+        }
+    }
+
+    fn answer(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let Ok(Asked { force, tell }) = self.asked.try_recv() else { return Ok(0) };
+        let answer = self.promote(force, now)?;
+        // Who asked may have gone away.
+        let _ = tell.try_send(answer);
+        self.tell(now);
+        Ok(1)
+    }
+
+    /// This node takes over, if it may.
+    fn promote(&mut self, force: bool, now: Nanos) -> Result<Result<Promoted, String>, Fault> {
+        let Turn::Theirs { upstream, sequencer, ending, .. } = &mut self.turn else {
+            return Ok(Err("this node leads already".into()));
+        };
+        let leader = upstream.as_ref().and_then(|upstream| upstream.follows());
+        let lacks = upstream.as_ref().map(|upstream| upstream.lag());
+        if let (Some(epoch), false) = (leader, force) {
+            return Ok(Err(format!(
+                "the leader of term {} is alive, and says so: hand over there, or take over all \
+                 the same with --force",
+                epoch.0
+            )));
+        }
+        if ending.load(Ordering::Relaxed) {
+            return Ok(Err("this node is ending".into()));
+        }
+        let Some((mut orders, to)) = sequencer.take() else {
+            return Ok(Err("this node takes over already".into()));
+        };
+        let first = orders.last().next();
+        let epoch = self.epochs.promote(first)?;
+        orders.lead(epoch, now);
+        let terms = self.epochs.terms().to_vec();
+        let known = &self.leading;
+        self.leading = Arc::new(Leading { epoch, terms, refuses: None, ..(**known).clone() });
+        self.positions.set_replicated(Sequence(0), Sequence(0));
+        self.release.set(match self.options.on_standby_loss {
+            OnStandbyLoss::Degrade => self.options.release.alone(),
+            OnStandbyLoss::Halt => self.options.release,
+        });
+        self.followers.clear();
+        self.turn = Turn::Ours { herald: None, herald_at: now, has_standby: None };
+        // The other end is there as long as the node runs.
+        let _ = to.try_send(orders);
+        self.note(format!("replication: leads term {}, from command {} on", epoch.0, first.0));
+        Ok(Ok(Promoted { epoch, first, lacks }))
+    }
+
+    /// Says how it is, for who looks on.
+    fn tell(&mut self, now: Nanos) {
+        self.told = now;
+        let release = self.release.policy();
+        self.shared.tell(|seen| {
+            seen.release = release;
+            seen.wanted = self.options.release;
+            seen.epoch = self.leading.epoch;
+            seen.leader = None;
+            seen.lag = 0;
+            seen.role = match &self.turn {
+                Turn::Ours { .. } => Role::Leader,
+                Turn::Theirs { upstream, .. } => {
+                    let upstream = upstream.as_ref().filter(|it| it.follows().is_some());
+                    seen.leader = upstream.and(self.options.peer);
+                    seen.lag = upstream.map_or(0, |upstream| upstream.lag());
+                    Role::Follower
+                }
+            };
+            seen.followers.clear();
+            let journaled = self.positions.journaled().0;
+            seen.followers.extend(self.followers.iter().filter_map(|follower| {
+                let have = follower.link.have()?;
+                Some(FollowerFacts {
+                    address: follower.from,
+                    stands_by: follower.link.stands_by(),
+                    journaled: have.journaled,
+                    synced: have.synced,
+                    applied: have.applied,
+                    lag: journaled.saturating_sub(have.journaled.0),
+                    behind_nanos: now.0.saturating_sub(have.heard.0),
+                })
+            }));
+        });
+    }
+}
+
+impl<S: Storage> Follower<S> {
+    fn watch(&mut self, poller: &Poller) {
+        let wanted = self.link.interest();
+        if wanted != self.watched && poller.change(self.link.link(), self.token, wanted).is_ok() {
+            self.watched = wanted;
+        }
+    }
+}
+
+impl<L: Logic, S: Storage> Stage for Replicator<L, S> {
+    fn name(&self) -> &'static str {
+        "replicator"
+    }
+
+    fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let mut work = self.accept(now) + self.answer(now)?;
+        work += if self.follows() {
+            let heard = self.hear(now)?;
+            self.hand_down();
+            heard + self.serve(now)?
+        } else {
+            self.lead(now)?
+        };
+        if now >= self.told.after(TELL_NANOS) {
+            self.tell(now);
+        }
+        Ok(work)
+    }
+
+    fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
+        let inner = self.poller.sleeper().ok()?;
+        Some(Box::new(Bed { inner, is_wanted: Arc::clone(&self.is_wanted) }))
+    }
+}
+
+/// Nobody rings where nobody waits for what this stage does: an order of a node without a standby
+/// costs no wake-up.
+struct Bed {
+    inner: Box<dyn Sleeper>,
+    is_wanted: Arc<AtomicBool>,
+}
+
+impl Sleeper for Bed {
+    fn sleep(&mut self, longest: std::time::Duration) {
+        self.inner.sleep(longest);
+    }
+
+    fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
+        let (inner, is_wanted) = (self.inner.waker(), Arc::clone(&self.is_wanted));
+        Box::new(move || {
+            if is_wanted.load(Ordering::Relaxed) {
+                inner();
+            }
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! Whether a node that starts leads or follows: what it did last, and what the other node says.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use ringframe_journal::frame::{Decoded, decode};
+use ringframe_journal::storage::Storage;
+
+use super::epochs::{Epochs, Term};
+use super::word::{Says, Word, is_word};
+use crate::types::{Epoch, Nanos, Sequence};
+
+/// The other node answers in this time, or is not there.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// What a node begins as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// It leads on, or for the first time.
+    Leads,
+    /// It takes over from whoever led its journal.
+    TakesOver,
+    /// It follows.
+    Follows,
+}
+
+/// What the other node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Other {
+    highest: Epoch,
+    leads: bool,
+}
+
+/// Decides it. `peer` is the other node, `stands_by` says that a node which never did anything
+/// begins as its standby.
+pub fn beginning<S: Storage>(
+    epochs: &Epochs<S>,
+    logic: &str,
+    peer: Option<SocketAddr>,
+    stands_by: bool,
+) -> Beginning {
+    let other = peer.and_then(|peer| ask(peer, epochs, logic).ok());
+    decide(epochs.terms(), epochs.led_last(), epochs.highest(), other, (peer.is_some(), stands_by))
+}
+
+fn decide(
+    terms: &[Term],
+    led_last: bool,
+    highest: Epoch,
+    other: Option<Other>,
+    (has_peer, stands_by): (bool, bool),
+) -> Beginning {
+    match other {
+        // It leads, or knows of a later term than ours: our journal is not the one that counts.
+        Some(other) if other.highest > highest => Beginning::Follows,
+        Some(Other { leads: true, .. }) if !led_last => Beginning::Follows,
+        _ if led_last => Beginning::Leads,
+        _ if stands_by => Beginning::Follows,
+        _ if terms.is_empty() => Beginning::Leads,
+        _ if has_peer => Beginning::Follows,
+        _ => Beginning::TakesOver,
+    }
+}
+
+/// Asks the other node what it is, by the hello of a follower that goes away.
+fn ask<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> io::Result<Other> {
+    let mut socket = TcpStream::connect_timeout(&to, PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let says = Says::Hello {
+        stands_by: false,
+        logic: logic.into(),
+        last: Sequence(0),
+        terms: epochs.terms().to_vec(),
+    };
+    let mut bytes = Vec::new();
+    // Of no term: whoever only asks fences nobody.
+    Word { epoch: Epoch(0), at: Nanos(0), says }.put(&mut bytes);
+    socket.write_all(&bytes)?;
+    let mut came = Vec::new();
+    let mut piece = [0; 4096];
+    while came.len() < ANSWER_BYTES_MAX {
+        match socket.read(&mut piece)? {
+            0 => break,
+            count => came.extend(&piece[..count]),
+        }
+        let Decoded::Frame(frame) = decode(&came) else { continue };
+        if !is_word(frame.kind()) {
+            break;
+        }
+        let word = Word::read(frame).map_err(io::Error::other)?;
+        let leads = matches!(word.says, Says::Welcome { .. });
+        return Ok(Other { highest: word.epoch, leads });
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_leads_only_where_no_other_one_may() {
+        let none: &[Term] = &[];
+        let some = &[Term { epoch: Epoch(0x101), first: Sequence(1) }][..];
+        let other = |highest, leads| Some(Other { highest: Epoch(highest), leads });
+        let alone = (false, false);
+        let pair = (true, false);
+        let standby = (true, true);
+        let cases = [
+            (none, false, 0, None, alone, Beginning::Leads),
+            (some, true, 0x101, None, alone, Beginning::Leads),
+            (some, false, 0x102, None, alone, Beginning::TakesOver),
+            (none, false, 0, None, pair, Beginning::Leads),
+            (none, false, 0, None, standby, Beginning::Follows),
+            // It is back, and the other one waits for it.
+            (some, true, 0x101, other(0x101, false), pair, Beginning::Leads),
+            (some, false, 0x101, other(0x101, false), standby, Beginning::Follows),
+            // The other one was promoted meanwhile.
+            (some, true, 0x101, other(0x1_0002, true), pair, Beginning::Follows),
+            // … and is a standby of a third one.
+            (some, true, 0x101, other(0x1_0003, false), pair, Beginning::Follows),
+            // Its disk is new: what the other one has counts.
+            (none, false, 0, other(0x101, false), pair, Beginning::Follows),
+            // The former standby leads, and starts again while nobody answers.
+            (some, true, 0x1_0002, None, standby, Beginning::Leads),
+            // The other one believes that it leads, in an earlier term.
+            (some, true, 0x1_0002, other(0x201, true), standby, Beginning::Leads),
+            (some, false, 0x101, None, pair, Beginning::Follows),
+            (some, false, 0x101, other(0x101, true), pair, Beginning::Follows),
+        ];
+        for (index, (terms, led_last, highest, other, how, expected)) in
+            cases.into_iter().enumerate()
+        {
+            let found = decide(terms, led_last, Epoch(highest), other, how);
+            assert_eq!(found, expected, "case {index}");
+        }
+    }
+}

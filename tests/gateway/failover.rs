@@ -1,0 +1,244 @@
+//! Two nodes, one of them the other's standby, under the load of several clients, while one of them
+//! is killed or stopped, again and again, and now and then the standby takes over: what a client was
+//! told by one node it is told by the other, once, in order, with the same bytes.
+//! `RINGFRAME_FAILOVERS=300 cargo test --release --test gateway failover` is the long form.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use ringframe::journal::{MappedStorage, Reader};
+use rustix::process::Signal;
+
+use crate::peer::PATIENCE;
+use crate::program::{Done, PROGRAM, Serving, ringframe};
+use crate::traders::{Crowd, Venue};
+
+/// A quick run in `./test`.
+const FAILOVERS: u64 = 6;
+/// Something happens when clients have heard so much, …
+const MESSAGES: u64 = 1_000;
+/// … or a little later.
+const LATER: Duration = Duration::from_millis(50);
+/// Longer than a silence that ends a link.
+const LONG: Duration = Duration::from_millis(1_500);
+
+/// One of the two, with addresses of its own that nobody else uses: a node comes back where it was.
+struct Node {
+    number: usize,
+    data: PathBuf,
+    settings: Vec<String>,
+    serving: Option<Serving>,
+}
+
+fn at(number: usize, port: u16) -> String {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    format!("127.{}.{high}.{}:{port}", 100 + number, low.max(1))
+}
+
+impl Node {
+    fn new(number: usize, release: &str, directory: &Path) -> Self {
+        let other = at(3 - number, 9003);
+        let role = if number == 1 { "--peer" } else { "--standby-of" };
+        let mine = number.to_string();
+        let settings = [
+            ["--listen", &at(number, 9001)],
+            ["--market-data", &at(number, 9002)],
+            ["--glimpse", &at(number, 9004)],
+            ["--replication", &at(number, 9003)],
+            ["--admin", &at(number, 9000)],
+            ["--node", &mine],
+            [role, &other],
+            ["--release", release],
+            ["--on-standby-loss", "halt"],
+            ["--segment-bytes", "1MiB"],
+            ["--event-segment-bytes", "1MiB"],
+            ["--every-commands", "1000"],
+        ];
+        let settings = settings.concat().into_iter().map(str::to_owned).collect();
+        let data = directory.join(format!("node-{number}"));
+        Self { number, data, settings, serving: None }
+    }
+
+    fn start(&mut self) {
+        let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
+        let serving = &mut ringframe(&[&["serve"], &settings[..]].concat(), &self.data);
+        self.serving = Some(Serving::spawn(serving));
+    }
+
+    /// Waits until it is one of the two.
+    fn is_there(&mut self) {
+        self.serving.as_mut().unwrap().wait_for("order entry on ");
+    }
+
+    fn kill(&mut self) {
+        self.serving = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.serving.as_ref().unwrap().signal(signal);
+    }
+
+    fn operate(&self, what: &[&str]) -> Done {
+        let admin = at(self.number, 9000);
+        let output = Command::new(PROGRAM).args(what).args(["--admin", &admin]).output();
+        Done::new(&output.unwrap())
+    }
+
+    /// Takes over, as soon as it may.
+    fn promote(&self) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let done = self.operate(&["promote"]);
+            if done.code == Some(0) {
+                return;
+            }
+            assert!(Instant::now() < give_up, "node {}: {done:?}", self.number);
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn addresses(&self) -> [SocketAddr; 2] {
+        [9001, 9002].map(|port| at(self.number, port).parse().unwrap())
+    }
+
+    fn wait_for(&self, what: &str) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let done = self.operate(&["status", "--json"]);
+            if done.out.contains(what) {
+                return;
+            }
+            assert!(Instant::now() < give_up, "node {}: no {what} in {done:?}", self.number);
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug)]
+enum Mishap {
+    /// The leader dies, and the standby takes over.
+    Replaced,
+    /// The leader dies, and comes back before anybody has replaced it.
+    Back,
+    /// The standby dies, and comes back.
+    Alone,
+    /// The standby stands still for longer than the leader waits.
+    Stalled,
+    /// The leader stands still, is replaced, and goes on as if nothing had happened.
+    Outdated,
+}
+
+const MISHAPS: [Mishap; 5] =
+    [Mishap::Replaced, Mishap::Outdated, Mishap::Back, Mishap::Alone, Mishap::Stalled];
+
+/// Lets it happen; says who leads then.
+fn befall(mishap: Mishap, nodes: &mut [Node; 2], leads: usize, venue: &Venue) -> usize {
+    let stands_by = 1 - leads;
+    match mishap {
+        Mishap::Replaced => {
+            venue.set(None);
+            nodes[leads].kill();
+            nodes[stands_by].promote();
+            venue.set(Some(nodes[stands_by].addresses()));
+            nodes[leads].start();
+            nodes[leads].is_there();
+            return stands_by;
+        }
+        Mishap::Back => {
+            nodes[leads].kill();
+            nodes[leads].start();
+            nodes[leads].is_there();
+        }
+        Mishap::Alone => {
+            nodes[stands_by].kill();
+            nodes[stands_by].start();
+            nodes[stands_by].is_there();
+        }
+        Mishap::Stalled => {
+            nodes[stands_by].signal(Signal::STOP);
+            sleep(LONG);
+            nodes[stands_by].signal(Signal::CONT);
+        }
+        Mishap::Outdated => {
+            nodes[leads].signal(Signal::STOP);
+            nodes[stands_by].promote();
+            venue.set(Some(nodes[stands_by].addresses()));
+            nodes[leads].signal(Signal::CONT);
+            nodes[leads].wait_for("\"role\":\"follower\"");
+            return stands_by;
+        }
+    }
+    leads
+}
+
+fn fail_over_again_and_again(release: &str, seed: u64) {
+    let cycles = std::env::var("RINGFRAME_FAILOVERS");
+    let cycles = cycles.map_or(FAILOVERS, |cycles| cycles.parse().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let mut nodes = [1, 2].map(|number| Node::new(number, release, directory.path()));
+    let mut rng = Rng::with_seed(seed);
+    let venue = Venue::new(None);
+    scope(|scope| {
+        let crowd = Crowd::start(scope, &venue);
+        // Alone, and told to halt then, it would wait for the other one for ever.
+        nodes.iter_mut().for_each(Node::start);
+        nodes.iter_mut().for_each(Node::is_there);
+        let mut leads = 0;
+        venue.set(Some(nodes[leads].addresses()));
+        for cycle in 0..cycles as usize {
+            venue.wait_for(MESSAGES);
+            sleep(LATER.mul_f64(rng.f64()));
+            let mishap =
+                MISHAPS.get(cycle).copied().unwrap_or_else(|| MISHAPS[rng.usize(..MISHAPS.len())]);
+            println!("{cycle}: node {} leads: {mishap:?}", leads + 1);
+            leads = befall(mishap, &mut nodes, leads, &venue);
+        }
+        venue.wait_for(MESSAGES);
+        crowd.finish();
+        are_the_same(&mut nodes, leads);
+    });
+}
+
+/// Both end with the same commands, events and state.
+fn are_the_same(nodes: &mut [Node; 2], leads: usize) {
+    nodes[leads].wait_for("\"stands_by\":true");
+    let digest = |node: &Node| {
+        let done = node.operate(&["status", "--json"]).expect(0, &["digest"]);
+        let status: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        (status["sequence"].clone(), status["digest"].clone(), status["events"].clone())
+    };
+    let give_up = Instant::now() + PATIENCE;
+    while digest(&nodes[0]) != digest(&nodes[1]) {
+        assert!(Instant::now() < give_up, "{:?} {:?}", digest(&nodes[0]), digest(&nodes[1]));
+        sleep(Duration::from_millis(50));
+    }
+    for node in nodes.iter_mut() {
+        node.serving.take().unwrap().drain();
+    }
+    for part in ["journal", "events"] {
+        let open = |node: &Node| Reader::open_first(MappedStorage::new(node.data.join(part)));
+        let [mut one, mut other] = [&nodes[0], &nodes[1]].map(|node| open(node).unwrap());
+        let mut frames = 0;
+        while let Some(frame) = one.next_frame().unwrap() {
+            let same = other.next_frame().unwrap().expect("as many frames");
+            assert_eq!(frame.bytes(), same.bytes(), "{part} {}", frame.sequence());
+            frames += 1;
+        }
+        assert!(other.next_frame().unwrap().is_none() && frames > 0, "{part}");
+    }
+}
+
+#[test]
+fn sessions_survive_failovers_when_replies_mean_replicated() {
+    fail_over_again_and_again("replicated", 1);
+}
+
+#[test]
+fn sessions_survive_failovers_when_replies_mean_replicated_and_synced() {
+    fail_over_again_and_again("replicated+synced", 2);
+}
