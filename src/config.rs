@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::layout::Layout;
 use crate::release::ReleasePolicy;
-use crate::replication::OnStandbyLoss;
+use crate::peers::OnStandbyLoss;
 use crate::runner::Idle;
 use crate::small_file::SmallFile;
 use crate::snapshot::schedule::TimeOfDay;

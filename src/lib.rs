@@ -71,6 +71,7 @@ pub mod logic;
 pub mod machine;
 pub mod memory;
 pub mod node;
+pub mod peers;
 pub mod pipeline;
 mod poller;
 mod prefetch;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::status::{Follower, Status};
-use crate::replication::Role;
+use crate::peers::Role;
 
 /// Writes every metric once: what it is, then its values.
 struct Text(String);

@@ -27,8 +27,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::embed::{AtEnd, Finished, Observer};
+use crate::peers;
 use crate::release::ReleasePolicy;
-use crate::replication;
 use crate::stage::Fault;
 use crate::traffic::Traffic;
 use crate::types::{Nanos, Sequence};
@@ -73,7 +73,7 @@ pub struct Running {
     /// What the gateway counts.
     pub traffic: Option<Arc<Traffic>>,
     /// What other nodes are to it.
-    pub others: Option<replication::Handle>,
+    pub others: Option<peers::Handle>,
 }
 
 /// What can be seen of a node that runs.
@@ -81,7 +81,7 @@ pub struct Running {
 struct Seen {
     observer: Observer,
     traffic: Option<Arc<Traffic>>,
-    others: Option<replication::Handle>,
+    others: Option<peers::Handle>,
 }
 
 /// How a node ended, for whoever asked for it.

@@ -13,7 +13,7 @@ use super::routes::Answer;
 use super::{Life, Shared, lock};
 use crate::embed::{AtEnd, NotTaken, Observer, Outcome, Submitter};
 use crate::logic::Logic;
-use crate::replication::Promoted;
+use crate::peers::Promoted;
 use crate::snapshot::Info;
 use crate::types::{Nanos, Sequence};
 

@@ -19,7 +19,7 @@ use super::audit::Asked;
 use super::operations::Call;
 use super::server::PATIENCE;
 use super::{Life, Shared, lock, metrics, status};
-use crate::replication;
+use crate::peers;
 
 /// The longest body of a call: a command is a line.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -83,7 +83,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) 
 fn follows(shared: &Shared) -> bool {
     let seen = lock(&shared.seen);
     let others = seen.as_ref().and_then(|seen| seen.others.as_ref());
-    others.is_some_and(|others| others.facts().role == replication::Role::Follower)
+    others.is_some_and(|others| others.facts().role == peers::Role::Follower)
 }
 
 async fn told(

@@ -17,7 +17,7 @@ use super::{Life, Shared, lock};
 use crate::counters::Counters;
 use crate::embed::Observer;
 use crate::machine::Standing;
-use crate::replication::{Facts, FollowerFacts, Role};
+use crate::peers::{Facts, FollowerFacts, Role};
 use crate::snapshot;
 use crate::streams::Day;
 use crate::traffic::{Count, Traffic};

@@ -19,7 +19,7 @@ use ringframe::node::{Node, NodeOptions, Start, Stores};
 use ringframe::pipeline::Waiting;
 use ringframe::record::Record;
 use ringframe::recovery::Cores;
-use ringframe::replication::Handle;
+use ringframe::peers::Handle;
 use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};

@@ -10,7 +10,7 @@ use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
 use ringframe::exchange_json::parse_command;
 use ringframe::logic::Logic;
-use ringframe::replication::Handle;
+use ringframe::peers::Handle;
 use ringframe::traffic::Traffic;
 use ringframe_journal::MappedStorage;
 

@@ -15,8 +15,9 @@ use ringframe::logic::Logic;
 use ringframe::node::{Node, NodeOptions, Order, Stores};
 use ringframe::record::Record;
 use ringframe::release::ReleasePolicy;
+use ringframe::peers::{Handle, OnStandbyLoss};
 use ringframe::replication::{
-    Beginning, Epochs, Handle, OnStandbyLoss, Replicator, ReplicatorOptions, Term, beginning, cut,
+    Beginning, Epochs, Replicator, ReplicatorOptions, Term, beginning, cut,
 };
 use ringframe::stage::Fault;
 use ringframe::types::{Epoch, Nanos, Sequence};

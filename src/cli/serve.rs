@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ringframe::log;
-use ringframe::replication::Role;
+use ringframe::peers::Role;
 use ringframe::stage::Fault;
 
 use super::local::{Local, Signals, Talk};

@@ -111,7 +111,7 @@ fn wrong_values_say_where_and_what_is_right() {
         ("segment_bytes = \"64 MB\"", "'64 MB' is no whole number"),
         ("segment_bytes = \"99999999999 GiB\"", "is no multiple of 4096 between"),
         ("idle = \"lazy\"", "idle: 'lazy' is not one of polite, spin"),
-        ("release = \"soon\"", "use journaled or synced"),
+        ("release = \"soon\"", "use journaled, synced, replicated"),
         ("layout = \"3\"", "layout: '3' is no layout"),
         ("listen = \"localhost\"", "listen: 'localhost' is no address: write IP:PORT"),
         (

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use ringframe_journal::Options;
 
 use super::{Activate, NodeNumber, PerAddress, SecondLogin, SnapshotMode};
-use crate::replication::OnStandbyLoss;
+use crate::peers::OnStandbyLoss;
 use crate::runner::Idle;
 use crate::snapshot::schedule::TimeOfDay;
 

@@ -13,7 +13,7 @@
 //! is as on the leader. Both ends are polled and never wait.
 //!
 //! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`; then the
-//! stage that has both ends, `replicator`, what is seen of it, `handle`, and how a node begins,
+//! stage that has both ends, `replicator`, what is seen of it, [`crate::peers`], and how a node begins,
 //! `start`.
 
 use std::fmt;
@@ -22,9 +22,8 @@ use std::io;
 pub use cut::{Cut, cut};
 pub use downstream::{Downstream, Have, Leading};
 pub use epochs::{Epochs, Term};
-pub use handle::{Facts, FollowerFacts, Handle, Promoted, Role};
 pub use link::Link;
-pub use replicator::{OnStandbyLoss, Replicator, ReplicatorOptions};
+pub use replicator::{Replicator, ReplicatorOptions};
 pub use start::{Beginning, beginning};
 pub use upstream::Upstream;
 
@@ -33,7 +32,6 @@ use crate::types::{Epoch, Nanos, Sequence};
 mod cut;
 pub mod downstream;
 pub mod epochs;
-mod handle;
 mod link;
 mod replicator;
 mod sockets;

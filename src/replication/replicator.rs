@@ -10,12 +10,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ringframe_journal::storage::Storage;
 
 use super::epochs::Epochs;
-use super::handle::{Asked, FollowerFacts, Handle, Promoted, Role, Shared};
 use super::link::{Line, SILENCE_NANOS};
 use super::sockets;
 use super::word::{Says, Word};
 use super::{Downstream, Leading, Parted, Upstream};
 use crate::logic::Logic;
+use crate::peers::{Asked, FollowerFacts, Handle, OnStandbyLoss, Promoted, Role, Shared};
 use crate::pipeline::Positions;
 use crate::poller::{Interest, Poller};
 use crate::release::{Release, ReleasePolicy};
@@ -30,16 +30,6 @@ const TELL_NANOS: u64 = Nanos::SECOND / 20;
 /// More followers are turned away.
 const FOLLOWERS_MAX: usize = 16;
 const LISTENER: u64 = 0;
-
-/// What becomes of replies that wait for a standby when there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnStandbyLoss {
-    /// They leave once they survive a loss of power here.
-    #[default]
-    Degrade,
-    /// They wait until one is back.
-    Halt,
-}
 
 /// What a replicator is told.
 #[derive(Clone, Debug)]

@@ -61,7 +61,15 @@ const STAGES: &[&str] = &[
     "projection",
 ];
 const STAGE_BUILDERS: &[&str] =
-    &["src/lib.rs", "src/main.rs", "src/node", "src/embed", "src/inline", "src/cli/served"];
+    &[
+    "src/lib.rs",
+    "src/main.rs",
+    "src/node",
+    "src/embed",
+    "src/inline",
+    "src/cli/served",
+    "src/cli/pair",
+];
 
 /// A name that may not be written in some part of the tree, and what to write instead.
 struct Banned {

@@ -1,5 +1,5 @@
-//! `ringframe status`, `snapshot`, `drain`, `command`, `activate` and `promote`: what an operator asks a
-//! running node, by its admin address.
+//! `ringframe status`, `snapshot`, `drain`, `command`, `activate` and `promote`: what an operator
+//! asks a running node, by its admin address.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;

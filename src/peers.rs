@@ -1,4 +1,5 @@
-//! What other threads see of the replicator, and ask it.
+//! What a node is to the others, as other threads see it, and ask for it: the near side of the
+//! `replication` stage.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,16 @@ pub enum Role {
     Leader,
     /// It does what the leader did.
     Follower,
+}
+
+/// What becomes of replies that wait for a standby when there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStandbyLoss {
+    /// They leave once they survive a loss of power here.
+    #[default]
+    Degrade,
+    /// They wait until one is back.
+    Halt,
 }
 
 /// How it is.
@@ -72,23 +83,23 @@ pub struct Promoted {
     pub lacks: Option<u64>,
 }
 
-pub(super) struct Asked {
-    pub(super) force: bool,
-    pub(super) tell: Sender<Result<Promoted, String>>,
+pub(crate) struct Asked {
+    pub(crate) force: bool,
+    pub(crate) tell: Sender<Result<Promoted, String>>,
 }
 
-pub(super) struct Shared {
+pub(crate) struct Shared {
     facts: Mutex<Facts>,
     notes: Sender<String>,
 }
 
 impl Shared {
-    pub(super) fn tell(&self, change: impl FnOnce(&mut Facts)) {
+    pub(crate) fn tell(&self, change: impl FnOnce(&mut Facts)) {
         change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A line for the log; lost where nobody takes them.
-    pub(super) fn note(&self, line: String) {
+    pub(crate) fn note(&self, line: String) {
         let _ = self.notes.try_send(line);
     }
 }
@@ -105,7 +116,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub(super) fn new(address: Option<SocketAddr>) -> (Self, Receiver<Asked>, Arc<Shared>) {
+    pub(crate) fn new(address: Option<SocketAddr>) -> (Self, Receiver<Asked>, Arc<Shared>) {
         let (asks, asked) = bounded(1);
         let (noted, notes) = bounded(NOTES);
         let shared = Arc::new(Shared { facts: Mutex::default(), notes: noted });
