@@ -123,6 +123,7 @@ impl Group {
             } else {
                 let after = clock();
                 counters.worked(items as u64, after.0 - now.0);
+                stage.took(after.0 - now.0);
                 if let Some(oldest) = stage.oldest() {
                     counters.aged(after.0.saturating_sub(oldest.0));
                 }

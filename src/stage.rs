@@ -24,6 +24,9 @@ pub trait Stage: Send {
         None
     }
 
+    /// How long the last poll took, where it did something: a stage has no clock to see that.
+    fn took(&mut self, _nanos: u64) {}
+
     /// Where this stage's thread is to sleep, so that what the stage waits for outside of the
     /// process wakes it. Asked once, before the first poll; most stages wait for other stages only.
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {

@@ -106,6 +106,43 @@ fn work_goes_through_every_stage_in_every_grouping() {
     }
 }
 
+/// Does something in every other poll, and adds up how long that took.
+struct Timed {
+    busy: bool,
+    nanos: Arc<AtomicU64>,
+}
+
+impl Stage for Timed {
+    fn name(&self) -> &'static str {
+        "timed"
+    }
+
+    fn poll(&mut self, _now: Nanos) -> Result<usize, Fault> {
+        self.busy = !self.busy;
+        Ok(usize::from(self.busy))
+    }
+
+    fn took(&mut self, nanos: u64) {
+        assert!(self.busy, "that poll did nothing");
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stage_hears_how_long_it_was_busy() {
+    let nanos = Arc::default();
+    let timed: Box<dyn Stage> = Box::new(Timed { busy: false, nanos: Arc::clone(&nanos) });
+    let runner = runner(vec![Group::new(vec![timed])]);
+    let counters = runner.counters();
+    let running = runner.start().unwrap();
+    eventually("work", || counters[0].read().worked > 100);
+    running.stop();
+    running.join().map(drop).unwrap();
+    let heard = nanos.load(Ordering::Relaxed);
+    assert_eq!(heard, counters[0].read().busy_nanos);
+    assert!(heard > 0);
+}
+
 #[test]
 fn by_hand_each_stage_is_polled_once_a_turn_with_the_given_time() {
     let seen = Arc::new(Mutex::new(Vec::new()));
