@@ -357,7 +357,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("snapshots.every_seconds", "every-seconds", "off", optional, show_optional,
         snapshots.every_seconds, "save after so many seconds, or off"),
     setting!("snapshots.at", "at", "off", time_of_day, show_optional, snapshots.at,
-        "save every day at HH:MM, UTC, or off"),
+        "save every day at HH:MM, UTC, and after a start that was too late for it, or off"),
     setting!("snapshots.recovery_target_seconds", "recovery-target-seconds", "10", optional,
         show_optional, snapshots.recovery_target_seconds,
         "save when a restart would take longer than this, or off"),

@@ -15,12 +15,14 @@ use crate::types::Nanos;
 pub struct Inline<L: Logic, S: Storage> {
     processor: Processor<L>,
     taker: Taker<S>,
+    /// How many commands the last poll applied, where it did nothing else.
+    applied: u64,
 }
 
 impl<L: Logic, S: Storage> Inline<L, S> {
     /// Takes snapshots of what the processor holds.
     pub fn new(processor: Processor<L>, taker: Taker<S>) -> Self {
-        Self { processor, taker }
+        Self { processor, taker, applied: 0 }
     }
 
     /// The processor, whose machine is what is saved.
@@ -42,7 +44,17 @@ impl<L: Logic, S: Storage> Stage for Inline<L, S> {
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
         let from = self.processor.machine().applied().sequence;
         let work = self.processor.poll(now)?;
-        self.taker.worked(from, work > 0, now);
-        Ok(work + self.taker.poll(self.processor.machine(), now))
+        let applied = self.processor.machine().applied().sequence.0 - from.0;
+        let saving = self.taker.poll(self.processor.machine(), now);
+        self.applied = if saving == 0 { applied } else { 0 };
+        Ok(work + saving)
+    }
+
+    fn oldest(&self) -> Option<Nanos> {
+        self.processor.oldest()
+    }
+
+    fn took(&mut self, nanos: u64) {
+        self.taker.took(self.applied, nanos);
     }
 }

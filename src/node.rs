@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Sender, bounded};
 use ringframe_journal::storage::Storage;
@@ -18,9 +19,9 @@ use crate::recovery::{self, Cores};
 use crate::release::{Release, ReleasePolicy};
 use crate::sequencer::Sequencer;
 use crate::shadow::Shadow;
-use crate::snapshot;
 use crate::snapshot::schedule::Triggers;
 use crate::snapshot::taker::{Durable, Taker};
+use crate::snapshot::{self, NEVER};
 use crate::stage::Fault;
 use crate::types::{Applied, Epoch, Nanos, Sequence};
 use crate::upkeep::{Keeping, Syncing};
@@ -180,7 +181,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
             may_begin_anew(first, extent)?;
         }
         let logged = if anew { u64::MAX } else { extent.last };
-        let (mut machine, from) = newest_state::<L, S>(stores, first, last, logged)?;
+        let (mut machine, from) = newest_state::<L, S>(stores, first, last, logged, &NEVER)?;
         let begin = if anew { machine.applied().events + 1 } else { 1 };
         let log = Options { first_sequence: begin, ..log_options::<L>(options) };
         let opened = event_log::open(&stores.events, log, extent).map_err(Fault::EventLog)?;
@@ -221,15 +222,21 @@ impl<L: Logic, S: Storage> Node<L, S> {
             commands: Arc::clone(&self.positions.journal),
             events: Arc::clone(&self.positions.events),
         };
-        Taker::open(stores.snapshots.clone(), durable, triggers, keep)
+        Taker::open(stores.snapshots.clone(), durable, triggers, keep, self.start.from.snapshot)
     }
 
-    /// A second machine that tails this node's journal, and takes the snapshots.
-    pub fn shadow(&self, stores: &Stores<S>, taker: Taker<S>) -> Result<Shadow<L, S>, Fault> {
+    /// A second machine that tails this node's journal, and takes the snapshots. It loads its
+    /// state when it is polled: a start does not wait for a second state.
+    pub fn shadow(&self, stores: &Stores<S>, taker: Taker<S>) -> Shadow<L, S> {
         let first = self.start.journal.first.map_or(Sequence(1), Sequence);
         let applied = self.start.applied;
-        let (machine, _) = newest_state(stores, first, applied.sequence, applied.events)?;
-        Shadow::open(machine, &stores.journal, Arc::clone(&self.positions.journal), taker)
+        let states = stores.clone();
+        let load = move |given_up: &AtomicBool| {
+            newest_state(&states, first, applied.sequence, applied.events, given_up)
+                .map(|(machine, _)| machine)
+        };
+        let journal = stores.journal.clone();
+        Shadow::new(Box::new(load), journal, Arc::clone(&self.positions.journal), taker)
     }
 
     fn assemble(
@@ -383,12 +390,13 @@ fn may_begin_anew(first: Sequence, extent: event_log::Extent) -> Result<(), Faul
 }
 
 /// The newest snapshot that can be used, or the beginning: of a journal from `first` to `last`, and
-/// an event log that ends with `events`.
-pub fn newest_state<L: Logic, S: Storage>(
+/// an event log that ends with `events`. Once it is given up, what it says is not to be used.
+fn newest_state<L: Logic, S: Storage>(
     stores: &Stores<S>,
     first: Sequence,
     last: Sequence,
     events: u64,
+    given_up: &AtomicBool,
 ) -> Result<(Machine<L>, Origin), Fault> {
     let (mut refused, mut ahead) = (Vec::new(), false);
     let candidates = snapshot::candidates(&stores.snapshots, last.0, u64::MAX)
@@ -404,7 +412,7 @@ pub fn newest_state<L: Logic, S: Storage>(
             ));
             continue;
         }
-        match snapshot::load::<L, S>(&stores.snapshots, &info) {
+        match snapshot::load_unless::<L, S>(&stores.snapshots, &info, given_up) {
             Ok(machine) if machine.applied().sequence.next() >= first => {
                 let snapshot = machine.applied().sequence;
                 return Ok((machine, Origin { snapshot, refused }));

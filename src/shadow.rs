@@ -2,6 +2,7 @@
 //! never pauses.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{Positions, Reader};
@@ -16,28 +17,35 @@ use crate::types::Nanos;
 /// So many commands are applied in one poll.
 const BATCH: u64 = 256;
 
-/// A stage for a thread of its own, with the lowest priority: writing and verifying a snapshot of a
-/// big state is one long poll. What goes wrong with a snapshot is told by its [`Handle`]; a journal
-/// that cannot be read, or that says another digest, is a fault of the node.
+/// Finds the state to begin with: the start of the journal, or a snapshot, which may take long.
+/// Once it is given up it ends soon, and what it says is not used.
+pub type Load<L> = Box<dyn FnOnce(&AtomicBool) -> Result<Machine<L>, Fault> + Send>;
+
+/// A stage for a thread of its own, with the lowest priority: loading a big state is one long poll,
+/// writing and verifying a snapshot of it is another. What goes wrong with a snapshot is told by
+/// its [`Handle`]; a journal that cannot be read, or that says another digest, is a fault of the
+/// node.
 pub struct Shadow<L: Logic, S: Storage> {
-    machine: Machine<L>,
-    reader: Reader<S>,
+    /// Until the first poll.
+    load: Option<Load<L>>,
+    tail: Option<Tail<L, S>>,
+    journal: S,
     commands: Arc<Positions>,
     taker: Taker<S>,
+    /// How many commands the last poll applied, where it did nothing else.
+    applied: u64,
+}
+
+/// A machine, and the journal after its last command.
+struct Tail<L: Logic, S: Storage> {
+    machine: Machine<L>,
+    reader: Reader<S>,
 }
 
 impl<L: Logic, S: Storage> Shadow<L, S> {
-    /// Tails `journal`, which is as far as `commands` says, from where `machine` stands: the start,
-    /// or a snapshot that was loaded.
-    pub fn open(
-        machine: Machine<L>,
-        journal: &S,
-        commands: Arc<Positions>,
-        taker: Taker<S>,
-    ) -> Result<Self, Fault> {
-        let next = machine.applied().sequence.next();
-        let reader = Reader::open(journal.clone(), next.0).map_err(Fault::Journal)?;
-        Ok(Self { machine, reader, commands, taker })
+    /// Tails `journal`, which is as far as `commands` says, from where `load` begins.
+    pub fn new(load: Load<L>, journal: S, commands: Arc<Positions>, taker: Taker<S>) -> Self {
+        Self { load: Some(load), tail: None, journal, commands, taker, applied: 0 }
     }
 
     /// Asks for snapshots, and shows what became of them.
@@ -45,15 +53,29 @@ impl<L: Logic, S: Storage> Shadow<L, S> {
         self.taker.handle()
     }
 
-    /// The machine: at a poll's end nothing waits in it.
-    pub fn machine(&self) -> &Machine<L> {
-        &self.machine
+    /// The machine, once it is loaded: at a poll's end nothing waits in it.
+    pub fn machine(&self) -> Option<&Machine<L>> {
+        self.tail.as_ref().map(|tail| &tail.machine)
     }
 
-    /// Applies what the journal holds, a batch at most; says how many commands.
-    fn apply(&mut self, now: Nanos) -> Result<usize, Fault> {
+    /// Nothing comes of it where the node ends meanwhile.
+    fn begin(&self, load: Load<L>) -> Result<Option<Tail<L, S>>, Fault> {
+        let loaded = load(self.taker.given_up());
+        if self.taker.given_up().load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let machine = loaded?;
+        let next = machine.applied().sequence.next();
+        let reader = Reader::open(self.journal.clone(), next.0).map_err(Fault::Journal)?;
+        Ok(Some(Tail { machine, reader }))
+    }
+}
+
+impl<L: Logic, S: Storage> Tail<L, S> {
+    /// Applies what the journal holds up to here, a batch at most; says how many commands.
+    fn apply(&mut self, journaled: u64) -> Result<u64, Fault> {
         let from = self.machine.applied().sequence;
-        let last = self.commands.journaled().min(from.0 + BATCH);
+        let last = journaled.min(from.0 + BATCH);
         while self.reader.next_sequence() <= last
             && let Some(frame) = self.reader.next_frame().map_err(Fault::Journal)?
         {
@@ -61,9 +83,7 @@ impl<L: Logic, S: Storage> Shadow<L, S> {
         }
         self.machine.advance(0);
         self.machine.forget(self.machine.held());
-        let applied = self.machine.applied().sequence.0 - from.0;
-        self.taker.worked(from, applied == BATCH, now);
-        Ok(applied as usize)
+        Ok(self.machine.applied().sequence.0 - from.0)
     }
 }
 
@@ -73,7 +93,19 @@ impl<L: Logic, S: Storage> Stage for Shadow<L, S> {
     }
 
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
-        let applied = self.apply(now)?;
-        Ok(applied + self.taker.poll(&self.machine, now))
+        if let Some(load) = self.load.take() {
+            self.applied = 0;
+            self.tail = self.begin(load)?;
+            return Ok(usize::from(self.tail.is_some()));
+        }
+        let Some(tail) = &mut self.tail else { return Ok(0) };
+        let applied = tail.apply(self.commands.journaled())?;
+        let saving = self.taker.poll(&tail.machine, now);
+        self.applied = if saving == 0 { applied } else { 0 };
+        Ok(applied as usize + saving)
+    }
+
+    fn took(&mut self, nanos: u64) {
+        self.taker.took(self.applied, nanos);
     }
 }

@@ -90,7 +90,7 @@ fn start(data: &Path) -> Result<Embedded<Ledger>, Fault> {
         Ok(groups(&places, stages, &host, options.release))
     };
     let stores = Stores::mapped(data);
-    let shadow = node.shadow(&stores, node.taker(&stores, Triggers::default(), 3)?)?;
+    let shadow = node.shadow(&stores, node.taker(&stores, Triggers::default(), 3)?);
     Embedded::start(node, Saving::Shadow(Box::new(shadow)), on_threads, Idle::Polite, clock)
 }
 

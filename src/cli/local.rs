@@ -301,7 +301,7 @@ fn saving(
     Ok(match settings.mode {
         SnapshotMode::Off => Saving::Off,
         SnapshotMode::Inline => Saving::Inline(Box::new(taker()?)),
-        SnapshotMode::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?)?)),
+        SnapshotMode::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?))),
     })
 }
 

@@ -18,6 +18,7 @@ pub mod schedule;
 pub mod taker;
 mod write;
 
+use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +41,7 @@ const LOCK: &str = "lock";
 /// Files are read and written in pieces of this size.
 const PIECE_BYTES: usize = 1 << 20;
 /// For those who have time.
-static NEVER: AtomicBool = AtomicBool::new(false);
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Where bytes go by: work on a big state ends soon after it is given up.
 fn go_on(given_up: &AtomicBool) -> io::Result<()> {
@@ -186,8 +187,17 @@ fn check_state(
 
 /// The machine as it stood then, to go on from there.
 pub fn load<L: Logic, S: Storage>(storage: &S, info: &Info) -> Result<Machine<L>, SnapshotError> {
+    load_unless(storage, info, &NEVER)
+}
+
+/// As [`load`]; once it is given up, it ends soon with an error.
+pub(crate) fn load_unless<L: Logic, S: Storage>(
+    storage: &S,
+    info: &Info,
+    given_up: &AtomicBool,
+) -> Result<Machine<L>, SnapshotError> {
     let header = info.header()?;
-    let mut logic = load_state::<L, S>(storage, info, &NEVER)?;
+    let mut logic = load_state::<L, S>(storage, info, given_up)?;
     let version = header.applied.version;
     // A state of another build may not know which version is active: there was only one perhaps.
     if version != 0 && (header.version, header.schema) != (L::VERSION, L::SCHEMA) {
@@ -234,20 +244,40 @@ fn admit<L: Logic>(header: &Header, info: &Info) -> Result<(), SnapshotError> {
 /// Deletes all but the newest `keep` good snapshots and the newest good one that is not after
 /// `needed`, and says what it deleted. The last good one always stays. Good is what this build can
 /// load as it is, and what was read whole just now; what is not good goes only with what is older
-/// than all that is kept.
+/// than all that is kept. Who retains again and again reads each of them once.
 pub fn retain<L: Logic, S: Storage>(
     storage: &S,
     keep: usize,
     needed: Option<Sequence>,
 ) -> Result<Vec<Info>, SnapshotError> {
-    retain_unless::<L, S>(storage, keep, needed, &NEVER)
+    retain_unless::<L, S>(storage, keep, needed, &mut Verified::default(), &NEVER)
 }
 
-/// As [`retain`]; once it is given up, nothing more is looked at or deleted.
+/// Snapshots that this process has read whole.
+#[derive(Debug, Default)]
+struct Verified(BTreeSet<(Sequence, [u8; 32])>);
+
+impl Verified {
+    fn note(&mut self, header: &Header) {
+        self.0.insert((header.applied.sequence, header.state_digest));
+    }
+
+    fn holds(&self, header: &Header) -> bool {
+        self.0.contains(&(header.applied.sequence, header.state_digest))
+    }
+
+    fn forget(&mut self, sequence: Sequence) {
+        self.0.retain(|(noted, _)| *noted != sequence);
+    }
+}
+
+/// As [`retain`], and what was verified before is not read again; once it is given up, nothing more
+/// is looked at or deleted.
 fn retain_unless<L: Logic, S: Storage>(
     storage: &S,
     keep: usize,
     needed: Option<Sequence>,
+    verified: &mut Verified,
     given_up: &AtomicBool,
 ) -> Result<Vec<Info>, SnapshotError> {
     let keep = keep.max(1);
@@ -263,8 +293,9 @@ fn retain_unless<L: Logic, S: Storage>(
         let serves = needed.is_some_and(|needed| sequence <= needed);
         if kept >= keep && !serves {
             storage.remove(&info.name).context("remove", info.path.clone())?;
+            verified.forget(sequence);
             deleted.push(info);
-        } else if is_good::<L, S>(storage, &info, given_up) {
+        } else if is_good::<L, S>(storage, &info, verified, given_up) {
             kept += 1;
             needed = needed.filter(|_| !serves);
         }
@@ -275,14 +306,26 @@ fn retain_unless<L: Logic, S: Storage>(
     Ok(deleted)
 }
 
-fn is_good<L: Logic, S: Storage>(storage: &S, info: &Info, given_up: &AtomicBool) -> bool {
-    let as_it_is = |header: &Header| (header.version, header.schema) == (L::VERSION, L::SCHEMA);
+fn is_good<L: Logic, S: Storage>(
+    storage: &S,
+    info: &Info,
+    verified: &mut Verified,
+    given_up: &AtomicBool,
+) -> bool {
     let Ok(header) = &info.header else { return false };
-    as_it_is(header)
-        && admit::<L>(header, info).is_ok()
-        && storage
-            .open(&info.name, Access::Read)
-            .is_ok_and(|file| check_state(&file, header, info, given_up).is_ok())
+    let as_it_is = (header.version, header.schema) == (L::VERSION, L::SCHEMA);
+    if !as_it_is || admit::<L>(header, info).is_err() {
+        return false;
+    }
+    let is_whole = || {
+        let file = storage.open(&info.name, Access::Read);
+        file.is_ok_and(|file| check_state(&file, header, info, given_up).is_ok())
+    };
+    let good = verified.holds(header) || is_whole();
+    if good {
+        verified.note(header);
+    }
+    good
 }
 
 /// The bytes of a state in an open file.

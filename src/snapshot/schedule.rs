@@ -100,7 +100,9 @@ pub struct Taken {
     pub info: Info,
     /// Why it was taken.
     pub due: Due,
-    /// When it began to count.
+    /// When the state was as it is in it …
+    pub of: Nanos,
+    /// … and when it began to count.
     pub at: Nanos,
     /// How many nanoseconds writing and verifying it took, and then giving it its name and deleting
     /// old ones: in-line, all that the processor stood still for.
@@ -165,6 +167,9 @@ pub struct Schedule {
     asked: Vec<Sender<Outcome>>,
     /// The sequence of the newest snapshot.
     newest: Sequence,
+    /// Until the first question: the time of that snapshot's last command, where the start found
+    /// others after it.
+    behind: Option<Nanos>,
     clock: Option<Clock>,
     rate: Rate,
 }
@@ -181,12 +186,14 @@ struct Clock {
 }
 
 impl Schedule {
-    /// `newest` is the sequence of the newest snapshot there is, or 0.
-    pub fn new(triggers: Triggers, newest: Sequence) -> Self {
+    /// `newest` is the sequence of the snapshot that the start went on from, or 0, and `behind` the
+    /// time of its last command, where the journal held others after it: if the daily time has
+    /// come since, that snapshot is made up for.
+    pub fn new(triggers: Triggers, newest: Sequence, behind: Option<Nanos>) -> Self {
         let (sender, requests) = bounded(REQUESTS);
         let handle = Handle { requests: sender, status: Arc::default(), given_up: Arc::default() };
         let rate = Rate::default();
-        Self { triggers, handle, requests, asked: Vec::new(), newest, clock: None, rate }
+        Self { triggers, handle, requests, asked: Vec::new(), newest, behind, clock: None, rate }
     }
 
     /// For those who ask.
@@ -199,11 +206,11 @@ impl Schedule {
         &self.handle.given_up
     }
 
-    /// Notes what a poll applied: from which sequence to which, and whether there was more to do.
-    /// Only what was applied without a rest in between tells how fast a start would be.
+    /// Notes how long a poll took that did nothing but apply so many commands: from that it knows
+    /// how long a start would take.
     #[inline]
-    pub fn worked(&mut self, from: Sequence, more: bool, now: Nanos) {
-        self.rate.worked(from, more, now);
+    pub fn took(&mut self, commands: u64, nanos: u64) {
+        self.rate.took(commands, nanos);
     }
 
     /// Whether a snapshot is due now. Who gets an answer takes one, and says [`Schedule::done`] or
@@ -212,7 +219,7 @@ impl Schedule {
         let daily_at = self.triggers.daily_at;
         let first = || Clock {
             since: now,
-            daily: daily_at.map(|daily| daily.after(now)),
+            daily: daily_at.map(|daily| daily.after(self.behind.unwrap_or(now))),
             retry: now,
             tell: now,
         };
@@ -250,19 +257,19 @@ impl Schedule {
         }
     }
 
-    /// The snapshot counts; writing and verifying it took so long.
-    pub fn done(&mut self, info: &Info, due: Due, took_nanos: u64, now: Nanos) {
-        self.newest = info.sequence().unwrap_or(self.newest);
+    /// The snapshot counts.
+    pub fn done(&mut self, taken: Taken) {
+        self.newest = taken.info.sequence().unwrap_or(self.newest);
         if let Some(clock) = &mut self.clock {
-            (clock.since, clock.retry) = (now, now);
-            clock.daily = self.triggers.daily_at.map(|daily| daily.after(now));
+            (clock.since, clock.retry) = (taken.at, taken.at);
+            // What came while it was written is not in it.
+            clock.daily = self.triggers.daily_at.map(|daily| daily.after(taken.of));
         }
-        let taken = Taken { info: info.clone(), due, at: now, took_nanos };
+        self.answer(&Ok(taken.info.clone()));
         self.handle.note(|status| {
             status.taken = Some(taken);
             (status.commands_since, status.recovery_nanos) = (0, 0);
         });
-        self.answer(&Ok(info.clone()));
     }
 
     /// It does not, and will be tried again after a pause.
@@ -303,38 +310,42 @@ impl Handle {
     }
 }
 
-/// What one command takes, measured between polls that had no rest.
+/// What one command takes, measured in polls that were full: a start has no others.
 #[derive(Debug)]
 struct Rate {
     nanos_per_1024: u64,
     measured: bool,
-    /// When an unbroken run of work began, and with which command applied.
-    run: Option<(Nanos, Sequence)>,
+    /// What was noted since the last measure: commands, and nanoseconds.
+    noted: (u64, u64),
 }
 
-/// A run is measured when it has lasted so long.
-const RUN_NANOS: u64 = 2_000_000;
+/// A poll with fewer commands spends most of its time on other things than applying them.
+const FULL: u64 = 32;
+/// So much is one measure: what disturbs a poll disappears in it.
+const MEASURE_COMMANDS: u64 = 1 << 14;
+/// Or so long, where commands are slow.
+const MEASURE_NANOS: u64 = Nanos::SECOND / 10;
 
 impl Default for Rate {
     /// Before anything was measured: a million commands a second, slower than most logic.
     fn default() -> Self {
-        Self { nanos_per_1024: 1024 * 1000, measured: false, run: None }
+        Self { nanos_per_1024: 1024 * 1000, measured: false, noted: (0, 0) }
     }
 }
 
 impl Rate {
-    fn worked(&mut self, from: Sequence, more: bool, now: Nanos) {
-        if let Some((began, first)) = self.run
-            && let nanos = now.0.saturating_sub(began.0)
-            && nanos >= RUN_NANOS
-            && from > first
-        {
-            let fresh = nanos.saturating_mul(1024) / (from.0 - first.0);
+    fn took(&mut self, commands: u64, nanos: u64) {
+        if commands < FULL {
+            return;
+        }
+        self.noted = (self.noted.0 + commands, self.noted.1.saturating_add(nanos));
+        let (commands, nanos) = self.noted;
+        if commands >= MEASURE_COMMANDS || nanos >= MEASURE_NANOS {
+            let fresh = nanos.saturating_mul(1024) / commands;
             let known = if self.measured { self.nanos_per_1024 } else { fresh };
             self.nanos_per_1024 = known.saturating_mul(3).saturating_add(fresh) / 4;
-            (self.measured, self.run) = (true, None);
+            (self.measured, self.noted) = (true, (0, 0));
         }
-        self.run = if more { self.run.or(Some((now, from))) } else { None };
     }
 
     fn nanos(&self, commands: u64) -> u64 {

@@ -2,13 +2,13 @@
 //! its own.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe_journal::Positions;
 use ringframe_journal::storage::Storage;
 
-use super::schedule::{Due, Handle, Schedule, Triggers};
-use super::{Info, Prepared, SnapshotError, clean, list, prepare, retain_unless};
+use super::schedule::{Due, Handle, Schedule, Taken, Triggers};
+use super::{Info, Prepared, SnapshotError, Verified, clean, list, prepare, retain_unless};
 use crate::logic::Logic;
 use crate::machine::Machine;
 use crate::stage::Fault;
@@ -32,8 +32,18 @@ pub struct Taker<S: Storage> {
     snapshots: S,
     durable: Durable,
     keep: usize,
+    verified: Verified,
     schedule: Schedule,
     phase: Phase<S>,
+}
+
+/// The snapshot that it is at.
+#[derive(Clone, Copy)]
+struct Job {
+    due: Due,
+    /// When the state was as it is in it.
+    of: Nanos,
+    took_nanos: u64,
 }
 
 /// What it is at.
@@ -43,28 +53,35 @@ enum Phase<S: Storage> {
     /// … a snapshot is due as soon as the machine has got so far, …
     Nearing { target: Sequence, due: Due },
     /// … it was written and verified in the last poll, …
-    Written { prepared: Prepared<S>, due: Due, began: Nanos },
+    Written { prepared: Prepared<S>, job: Job },
     /// … waits, …
-    Waiting { prepared: Prepared<S>, due: Due, took_nanos: u64, since: Nanos },
+    Waiting { prepared: Prepared<S>, job: Job, since: Nanos },
     /// … and was given its name in the last poll.
-    Published { info: Info, due: Due, took_nanos: u64, began: Nanos },
+    Published { info: Info, job: Job, began: Nanos },
 }
 
 impl<S: Storage> Taker<S> {
     /// Removes what a crash left unfinished in `snapshots`, and keeps the newest `keep` of those
-    /// that are good.
+    /// that are good. `from` is the one that the start went on from, or 0: a newer one that the
+    /// start refused is none to count from.
     pub fn open(
         snapshots: S,
         durable: Durable,
         triggers: Triggers,
         keep: usize,
+        from: Sequence,
     ) -> Result<Self, Fault> {
         let trouble = |error: SnapshotError| Fault::Snapshot(error.to_string());
         clean(&snapshots).map_err(trouble)?;
         let infos = list(&snapshots).map_err(trouble)?;
-        let newest = infos.iter().find_map(Info::sequence).unwrap_or_default();
-        let schedule = Schedule::new(triggers, newest);
-        Ok(Self { snapshots, durable, keep, schedule, phase: Phase::Resting })
+        let headers = infos.iter().filter_map(|info| info.header.as_ref().ok());
+        let loaded = headers.clone().find(|header| header.applied.sequence == from);
+        let mut verified = Verified::default();
+        loaded.into_iter().for_each(|header| verified.note(header));
+        let time = loaded.map_or(Nanos(0), |header| header.applied.time);
+        let behind = (durable.commands.journaled() > from.0).then_some(time);
+        let schedule = Schedule::new(triggers, from, behind);
+        Ok(Self { snapshots, durable, keep, verified, schedule, phase: Phase::Resting })
     }
 
     /// Asks for snapshots, and shows what became of them.
@@ -72,11 +89,16 @@ impl<S: Storage> Taker<S> {
         self.schedule.handle()
     }
 
-    /// Notes what a poll of the machine's owner applied, and whether there was more to do: from
-    /// that it knows how long a start would take.
+    /// Whether no snapshot is wanted any more.
+    pub(crate) fn given_up(&self) -> &AtomicBool {
+        self.schedule.given_up()
+    }
+
+    /// Notes how long a poll of the machine's owner took that did nothing but apply so many
+    /// commands: from that it knows how long a start would take.
     #[inline]
-    pub fn worked(&mut self, from: Sequence, more: bool, now: Nanos) {
-        self.schedule.worked(from, more, now);
+    pub fn took(&mut self, commands: u64, nanos: u64) {
+        self.schedule.took(commands, nanos);
     }
 
     /// Does what is due between two commands, and says how much.
@@ -103,28 +125,28 @@ impl<S: Storage> Taker<S> {
                 1
             }
             // The clock stands still within a poll, so the next one knows how long this one was.
-            Phase::Written { prepared, due, began } => {
-                let took_nanos = now.0.saturating_sub(began.0);
-                self.phase = Phase::Waiting { prepared, due, took_nanos, since: now };
+            Phase::Written { prepared, job } => {
+                let job = Job { took_nanos: now.0.saturating_sub(job.of.0), ..job };
+                self.phase = Phase::Waiting { prepared, job, since: now };
                 1
             }
-            Phase::Waiting { prepared, due, took_nanos, since } => {
+            Phase::Waiting { prepared, job, since } => {
                 if self.schedule.given_up().load(Ordering::Relaxed) {
                     self.drop_it(prepared, SnapshotError::GivenUp, now);
                 } else if self.is_durable(&prepared) {
-                    self.publish::<L>(prepared, due, took_nanos, now);
+                    self.publish::<L>(prepared, job, now);
                 } else if now >= since.after(PATIENCE_NANOS) {
                     let error = self.not_synced(&prepared);
                     self.drop_it(prepared, error, now);
                 } else {
-                    self.phase = Phase::Waiting { prepared, due, took_nanos, since };
+                    self.phase = Phase::Waiting { prepared, job, since };
                     return 0;
                 }
                 1
             }
-            Phase::Published { info, due, took_nanos, began } => {
+            Phase::Published { info, job: Job { due, of, took_nanos }, began } => {
                 let took_nanos = took_nanos + now.0.saturating_sub(began.0);
-                self.schedule.done(&info, due, took_nanos, now);
+                self.schedule.done(Taken { info, due, of, at: now, took_nanos });
                 1
             }
         }
@@ -132,7 +154,9 @@ impl<S: Storage> Taker<S> {
 
     fn prepare<L: Logic>(&mut self, machine: &Machine<L>, due: Due, now: Nanos) {
         match prepare(&self.snapshots, machine, self.schedule.given_up()) {
-            Ok(prepared) => self.phase = Phase::Written { prepared, due, began: now },
+            Ok(prepared) => {
+                self.phase = Phase::Written { prepared, job: Job { due, of: now, took_nanos: 0 } };
+            }
             Err(error) => self.schedule.failed(error, now),
         }
     }
@@ -143,16 +167,19 @@ impl<S: Storage> Taker<S> {
             && self.durable.events.synced() >= applied.events
     }
 
-    fn publish<L: Logic>(&mut self, prepared: Prepared<S>, due: Due, took_nanos: u64, now: Nanos) {
+    fn publish<L: Logic>(&mut self, prepared: Prepared<S>, job: Job, now: Nanos) {
         match prepared.publish() {
             Ok(info) => {
-                let given_up = self.schedule.given_up();
-                let retained = retain_unless::<L, S>(&self.snapshots, self.keep, None, given_up);
+                // It was read back when it was prepared.
+                info.header.iter().for_each(|header| self.verified.note(header));
+                let (verified, given_up) = (&mut self.verified, self.schedule.given_up());
+                let retained =
+                    retain_unless::<L, S>(&self.snapshots, self.keep, None, verified, given_up);
                 if let Err(error) = retained {
                     self.schedule.complain(error, now);
                 }
                 self.schedule.answer(&Ok(info.clone()));
-                self.phase = Phase::Published { info, due, took_nanos, began: now };
+                self.phase = Phase::Published { info, job, began: now };
             }
             Err(error) => self.schedule.failed(error, now),
         }

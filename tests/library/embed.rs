@@ -136,7 +136,7 @@ fn start<L: Logic>(stores: &Stored, saves: bool) -> Embedded<L> {
     let node = open::<L>(stores).unwrap();
     let saving = if saves {
         let taker = node.taker(stores, Triggers::default(), 3).unwrap();
-        Saving::Shadow(Box::new(node.shadow(stores, taker).unwrap()))
+        Saving::Shadow(Box::new(node.shadow(stores, taker)))
     } else {
         Saving::Off
     };

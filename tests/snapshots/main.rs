@@ -14,6 +14,7 @@ mod files;
 mod logics;
 mod schedule;
 mod shadow;
+mod start;
 
 /// Adds up, and remembers every number: small, and of any size wanted. `V` is its version, `S` its
 /// schema, `O` the oldest version it can go back to.

@@ -2,7 +2,7 @@
 
 use ringframe::journal::SimulatedStorage;
 use ringframe::machine::Machine;
-use ringframe::snapshot::schedule::{Due, RETRY_NANOS, Schedule, TimeOfDay, Triggers};
+use ringframe::snapshot::schedule::{Due, RETRY_NANOS, Schedule, Taken, TimeOfDay, Triggers};
 use ringframe::snapshot::{self, Info, SnapshotError};
 use ringframe::types::{Nanos, Sequence};
 
@@ -23,7 +23,12 @@ fn failure() -> SnapshotError {
 }
 
 fn schedule(triggers: Triggers) -> Schedule {
-    Schedule::new(triggers, Sequence(0))
+    Schedule::new(triggers, Sequence(0), None)
+}
+
+/// The snapshot of this sequence, written at once.
+fn taken(last: u64, due: Due, at: u64) -> Taken {
+    Taken { info: info(last), due, of: Nanos(at), at: Nanos(at), took_nanos: 0 }
 }
 
 #[test]
@@ -39,7 +44,7 @@ fn after_so_many_commands() {
     assert_eq!(schedule.due(Sequence(9), Nanos(NOW)), None);
     assert_eq!(schedule.due(Sequence(10), Nanos(NOW)), Some(Due::Commands));
     // The shadow may have applied more by the time that it counts.
-    schedule.done(&info(12), Due::Commands, 3, Nanos(NOW + 3));
+    schedule.done(Taken { took_nanos: 3, ..taken(12, Due::Commands, NOW + 3) });
     let taken = schedule.handle().status().taken.expect("one was taken");
     assert_eq!((taken.due, taken.at, taken.took_nanos), (Due::Commands, Nanos(NOW + 3), 3));
     assert_eq!(schedule.due(Sequence(21), Nanos(NOW + 4)), None);
@@ -49,7 +54,7 @@ fn after_so_many_commands() {
 #[test]
 fn it_counts_from_the_snapshot_that_is_there() {
     let triggers = Triggers { every_commands: Some(10), ..Triggers::default() };
-    let mut schedule = Schedule::new(triggers, Sequence(100));
+    let mut schedule = Schedule::new(triggers, Sequence(100), None);
     assert_eq!(schedule.due(Sequence(50), Nanos(NOW)), None, "replay is behind it still");
     assert_eq!(schedule.due(Sequence(109), Nanos(NOW)), None);
     assert_eq!(schedule.due(Sequence(110), Nanos(NOW)), Some(Due::Commands));
@@ -62,7 +67,7 @@ fn after_so_much_time_with_a_command() {
     assert_eq!(schedule.due(Sequence(1), Nanos(NOW + HOUR - 1)), None);
     assert_eq!(schedule.due(Sequence(0), Nanos(NOW + HOUR)), None, "nothing happened");
     assert_eq!(schedule.due(Sequence(1), Nanos(NOW + HOUR)), Some(Due::Time));
-    schedule.done(&info(1), Due::Time, 5, Nanos(NOW + HOUR + 5));
+    schedule.done(taken(1, Due::Time, NOW + HOUR + 5));
     assert_eq!(schedule.due(Sequence(2), Nanos(NOW + 2 * HOUR + 4)), None);
     assert_eq!(schedule.due(Sequence(2), Nanos(NOW + 2 * HOUR + 5)), Some(Due::Time));
 }
@@ -76,11 +81,42 @@ fn once_a_day() {
         assert_eq!(schedule.due(Sequence(1), Nanos(NOW + wait - 1)), None, "{text}");
         let then = Nanos(NOW + wait + 7);
         assert_eq!(schedule.due(Sequence(1), then), Some(Due::Daily), "{text}");
-        schedule.done(&info(1), Due::Daily, 0, then);
+        schedule.done(taken(1, Due::Daily, then.0));
         assert_eq!(schedule.due(Sequence(2), Nanos(NOW + wait + 24 * HOUR - 1)), None, "{text}");
         let next = schedule.due(Sequence(2), Nanos(NOW + wait + 24 * HOUR));
         assert_eq!(next, Some(Due::Daily), "{text}");
     }
+}
+
+#[test]
+fn what_was_begun_before_the_time_of_day_is_not_that_days_snapshot() {
+    let daily_at = Some("14:31".parse().expect("a time of day"));
+    let mut schedule = schedule(Triggers { daily_at, ..Triggers::default() });
+    assert_eq!(schedule.due(Sequence(1), Nanos(NOW)), None);
+    // One that was asked for holds the state of 14:30:59, and counts at 14:31:20.
+    let (before, then) = (NOW + 59 * SECOND, NOW + 80 * SECOND);
+    schedule.done(Taken { of: Nanos(before), ..taken(1, Due::Requested, then) });
+    assert_eq!(schedule.due(Sequence(1), Nanos(then)), None, "it holds all there is");
+    assert_eq!(schedule.due(Sequence(2), Nanos(then)), Some(Due::Daily));
+    schedule.done(taken(2, Due::Daily, then));
+    assert_eq!(schedule.due(Sequence(3), Nanos(NOW + 24 * HOUR)), None, "once a day");
+}
+
+#[test]
+fn who_was_down_at_the_time_of_day_makes_up_for_it() {
+    let daily_at = Some("14:00".parse().expect("a time of day"));
+    let triggers = Triggers { daily_at, ..Triggers::default() };
+    let due = |behind: Option<u64>| {
+        let newest = Sequence(100);
+        let mut schedule = Schedule::new(triggers.clone(), newest, behind.map(Nanos));
+        assert_eq!(schedule.due(Sequence(100), Nanos(NOW)), None, "it has applied no more yet");
+        schedule.due(Sequence(101), Nanos(NOW))
+    };
+    let two = NOW - HOUR / 2;
+    assert_eq!(due(Some(two - 1)), Some(Due::Daily), "its last command came before");
+    assert_eq!(due(Some(two - 40 * HOUR)), Some(Due::Daily), "days before");
+    assert_eq!(due(Some(two)), None, "it is today's");
+    assert_eq!(due(None), None, "it held all there was at the start");
 }
 
 #[test]
@@ -100,21 +136,32 @@ fn when_a_start_would_take_too_long() {
     // Before anything is measured, a million commands a second.
     assert_eq!(schedule.due(Sequence(1_999_999), Nanos(NOW)), None);
     assert_eq!(schedule.due(Sequence(2_000_000), Nanos(NOW)), Some(Due::Recovery));
-    // Measured: 10 commands a microsecond. The polls that rest in between do not count.
-    let mut now = NOW;
-    for poll in 0..1000 {
-        schedule.worked(Sequence(poll * 256), true, Nanos(now));
-        now += 25_600;
+    // Measured: 10 commands a microsecond. How slowly commands come says nothing: polls that
+    // applied few of them do not count.
+    for _ in 0..1000 {
+        schedule.took(256, 25_600);
+        schedule.took(3, 20_000_000);
+        schedule.took(0, 500_000_000);
     }
-    schedule.worked(Sequence(256_000), false, Nanos(now));
-    for poll in 0..1000 {
-        schedule.worked(Sequence(256_000 + poll), false, Nanos(now));
-        now += SECOND;
-    }
+    let now = NOW + SECOND;
     assert_eq!(schedule.due(Sequence(19_999_000), Nanos(now)), None);
     assert_eq!(schedule.due(Sequence(20_000_000), Nanos(now)), Some(Due::Recovery));
     let status = schedule.handle().status();
     assert_eq!((status.commands_since, status.recovery_nanos), (19_999_000, 1_999_900_000));
+}
+
+#[test]
+fn slow_logic_is_measured_too_and_one_disturbed_poll_is_not_much() {
+    let triggers = Triggers { recovery_nanos: Some(2 * SECOND), ..Triggers::default() };
+    let mut slow = schedule(triggers.clone());
+    (0..10).for_each(|_| slow.took(64, 64_000_000));
+    assert_eq!(slow.due(Sequence(1_999), Nanos(NOW)), None, "a millisecond each");
+    assert_eq!(slow.due(Sequence(2_000), Nanos(NOW)), Some(Due::Recovery));
+    let mut fast = schedule(triggers);
+    (0..1024).for_each(|_| fast.took(64, 6_400));
+    fast.took(64, 4_000_000);
+    (0..255).for_each(|_| fast.took(64, 6_400));
+    assert_eq!(fast.due(Sequence(10_000_000), Nanos(NOW)), None);
 }
 
 #[test]
@@ -125,7 +172,7 @@ fn on_request_and_everyone_hears_of_it() {
     let second = handle.clone().request().expect("room");
     assert_eq!(schedule.due(Sequence(1), Nanos(NOW)), Some(Due::Requested));
     let third = handle.request().expect("room");
-    schedule.done(&info(1), Due::Requested, 0, Nanos(NOW));
+    schedule.done(taken(1, Due::Requested, NOW));
     for outcome in [&first, &second] {
         assert_eq!(outcome.try_recv().expect("an answer").expect("taken"), info(1));
     }

@@ -1,6 +1,7 @@
 //! The shadow beside a journal and an event log, both on simulated disks and polled by hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe::control::{Control, DIGEST_EVERY};
 use ringframe::journal::{Append, Frame, Journal, Options, SimulatedStorage, Survival};
@@ -91,8 +92,13 @@ impl Primary {
         let commands = Arc::clone(self.journal.writer.positions());
         let events = Arc::clone(self.events.writer.positions());
         let durable = Durable { commands: Arc::clone(&commands), events };
-        let taker = Taker::open(self.disks[2].clone(), durable, triggers, 2).expect("it opens");
-        Shadow::open(machine, &self.disks[0], commands, taker).expect("it opens")
+        let from = machine.applied().sequence;
+        let taker = Taker::open(self.disks[2].clone(), durable, triggers, 2, from);
+        let load = Box::new(|_: &AtomicBool| Ok(machine));
+        let taker = taker.expect("it opens");
+        let mut shadow = Shadow::new(load, self.disks[0].clone(), commands, taker);
+        assert_eq!(poll(&mut shadow, Nanos(0)), 1, "it loads");
+        shadow
     }
 
     fn snapshots(&self) -> Vec<u64> {
@@ -103,6 +109,10 @@ impl Primary {
 
 fn every(commands: u64) -> Triggers {
     Triggers { every_commands: Some(commands), ..Triggers::default() }
+}
+
+fn standing(shadow: &Shadow<Counter1, Disk>) -> &Machine<Counter1> {
+    shadow.machine().expect("it is loaded")
 }
 
 fn poll(shadow: &mut Shadow<Counter1, Disk>, now: Nanos) -> usize {
@@ -132,7 +142,7 @@ fn a_snapshot_counts_when_all_that_it_tells_of_is_durable() {
     primary.journal.syncer.poll(primary.now.0).expect("no fault");
     settle(&mut shadow, primary.now);
     assert_eq!(primary.snapshots(), NONE, "the events are not durable");
-    assert_eq!(shadow.machine().applied(), primary.machine.applied(), "it goes on meanwhile");
+    assert_eq!(standing(&shadow).applied(), primary.machine.applied(), "it goes on meanwhile");
     primary.events.syncer.poll(primary.now.0).expect("no fault");
     assert_eq!(poll(&mut shadow, primary.now), 1);
     assert_eq!(primary.snapshots(), [25]);
@@ -150,7 +160,7 @@ fn a_snapshot_counts_when_all_that_it_tells_of_is_durable() {
     assert_eq!(snapshot::candidates(&disks[2], 24, events).expect("a directory").len(), 0);
 
     settle(&mut shadow, primary.now);
-    assert_eq!(shadow.machine().digest(), primary.machine.digest(), "it goes on");
+    assert_eq!(standing(&shadow).digest(), primary.machine.digest(), "it goes on");
 }
 
 #[test]
@@ -168,7 +178,7 @@ fn a_request_gets_what_was_journaled_by_then() {
     assert_eq!(primary.snapshots(), [1007]);
     let info = outcome.try_recv().expect("an answer").expect("taken");
     assert_eq!(info.sequence(), Some(Sequence(1007)));
-    assert_eq!(shadow.machine().applied(), primary.machine.applied());
+    assert_eq!(standing(&shadow).applied(), primary.machine.applied());
     drop(handle.request().expect("room"));
     settle(&mut shadow, primary.now);
     primary.sync();
@@ -254,7 +264,7 @@ fn a_full_disk_is_no_fault_of_the_node() {
     primary.commands(10);
     primary.sync();
     settle(&mut shadow, primary.now);
-    assert_eq!(shadow.machine().digest(), primary.machine.digest(), "it goes on");
+    assert_eq!(standing(&shadow).digest(), primary.machine.digest(), "it goes on");
     primary.disks[2].limit_free_bytes(u64::MAX);
     settle(&mut shadow, primary.now.after(RETRY_NANOS));
     assert_eq!(primary.snapshots(), [20]);
@@ -277,9 +287,48 @@ fn so_many_are_kept_and_a_start_goes_on_from_the_newest() {
     let mut shadow = primary.shadow(machine, every(100));
     assert_eq!(primary.disks[2].contents("snapshot.tmp"), None, "a start tidies up");
     assert_eq!(poll(&mut shadow, primary.now), 50);
-    assert_eq!(shadow.machine().digest(), primary.machine.digest());
+    assert_eq!(standing(&shadow).digest(), primary.machine.digest());
     settle(&mut shadow, primary.now);
     assert_eq!(primary.snapshots(), [400, 300], "fifty are not a hundred");
+}
+
+#[test]
+fn what_it_has_read_whole_once_is_not_read_again() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), every(100));
+    for round in 1..=4 {
+        primary.commands(100);
+        primary.sync();
+        settle(&mut shadow, primary.now);
+        // That it is damaged now is found by who loads it, and is no reason to keep older ones.
+        primary.disks[2].flip(&snapshot::file_name(Sequence(round * 100)), 270, 1);
+    }
+    assert_eq!(primary.snapshots(), [400, 300]);
+    assert_eq!(shadow.handle().status().failures, 0);
+}
+
+#[test]
+fn one_that_is_given_up_while_it_loads_is_no_fault() {
+    let mut primary = Primary::new();
+    primary.commands(10);
+    let commands = Arc::clone(primary.journal.writer.positions());
+    let events = Arc::clone(primary.events.writer.positions());
+    let durable = Durable { commands: Arc::clone(&commands), events };
+    let (snapshots, none) = (primary.disks[2].clone(), Triggers::default());
+    let taker = Taker::open(snapshots, durable, none, 2, Sequence(0)).expect("it opens");
+    let handle = taker.handle();
+    let load = |given_up: &AtomicBool| {
+        assert!(given_up.load(Ordering::Relaxed));
+        Err(Fault::Snapshot("given up".into()))
+    };
+    let mut shadow: Shadow<Counter1, Disk> =
+        Shadow::new(Box::new(load), primary.disks[0].clone(), commands, taker);
+    let asked = handle.request().expect("room");
+    handle.give_up();
+    settle(&mut shadow, primary.now);
+    assert!(shadow.machine().is_none());
+    drop(shadow);
+    assert!(asked.recv().is_err(), "nobody will answer");
 }
 
 /// What a crash leaves.
@@ -305,7 +354,7 @@ fn another_digest_in_the_journal_is_a_fault() {
     primary.commands(1);
     primary.sync();
     settle(&mut shadow, primary.now);
-    assert_eq!(shadow.machine().applied(), primary.machine.applied());
+    assert_eq!(standing(&shadow).applied(), primary.machine.applied());
     primary.commands(DIGEST_EVERY - 2);
     let sequence = Sequence(primary.last());
     primary.command(&Control::Digest { sequence, value: 1 });

@@ -75,11 +75,8 @@ impl Saver {
         let triggers = Triggers { every_commands, ..Triggers::default() };
         let taker = node.taker(stores, triggers, rng.usize(1..4)).unwrap();
         let handle = taker.handle();
-        let (shadow, taker) = if rng.bool() {
-            (Some(node.shadow(stores, taker).unwrap()), None)
-        } else {
-            (None, Some(taker))
-        };
+        let (shadow, taker) =
+            if rng.bool() { (Some(node.shadow(stores, taker)), None) } else { (None, Some(taker)) };
         (Self { shadow, handle, last: None, kept }, taker)
     }
 
