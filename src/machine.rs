@@ -38,6 +38,15 @@ pub struct Standing {
     pub digest: Digest,
 }
 
+/// Digests of a journal that were not compared with own ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unchecked {
+    /// They are of commands before the state that the machine began with.
+    pub before: u64,
+    /// They are of commands after which it takes none, or has forgotten which it took.
+    pub unknown: u64,
+}
+
 /// A command that emitted something which is still in the outbox.
 #[derive(Clone, Copy)]
 struct Cause {
@@ -75,11 +84,7 @@ impl<L: Logic> Machine<L> {
             moments: Vec::new(),
             next: 0,
             causes: VecDeque::new(),
-            marks: Marks {
-                own: VecDeque::with_capacity(MARKS),
-                agreed: applied.sequence,
-                compared: 0,
-            },
+            marks: Marks::since(applied.sequence, digest),
         }
     }
 
@@ -226,6 +231,11 @@ impl<L: Logic> Machine<L> {
         self.marks.compared
     }
 
+    /// How many were not, and why.
+    pub fn unchecked(&self) -> Unchecked {
+        self.marks.unchecked
+    }
+
     /// How many records wait whose commands are released, `limit` at most.
     #[inline]
     pub fn releasable(&self, released: Sequence, limit: usize) -> usize {
@@ -295,11 +305,24 @@ const MARKS: usize = 1 << 10;
 
 struct Marks {
     own: VecDeque<(Sequence, u128)>,
+    /// Where the machine began.
+    began: Sequence,
     agreed: Sequence,
     compared: u64,
+    unchecked: Unchecked,
 }
 
 impl Marks {
+    fn since(began: Sequence, digest: Digest) -> Self {
+        let (compared, unchecked) = (0, Unchecked::default());
+        let own = VecDeque::with_capacity(MARKS);
+        let mut marks = Self { own, began, agreed: began, compared, unchecked };
+        if began > Sequence(0) && began.0.is_multiple_of(DIGEST_EVERY) {
+            marks.add(began, digest.value());
+        }
+        marks
+    }
+
     #[cold]
     fn add(&mut self, sequence: Sequence, value: u128) {
         if self.own.len() == MARKS {
@@ -310,8 +333,12 @@ impl Marks {
 
     fn compare(&mut self, sequence: Sequence, value: u128) -> Result<(), Fault> {
         let own = self.own.binary_search_by_key(&sequence, |&(at, _)| at);
-        // One from before our snapshot says nothing about what we did since.
-        let Ok(index) = own else { return Ok(()) };
+        let Ok(index) = own else {
+            // One from before our snapshot says nothing about what we did since.
+            let Unchecked { before, unknown } = &mut self.unchecked;
+            *(if sequence <= self.began { before } else { unknown }) += 1;
+            return Ok(());
+        };
         let (_, ours) = self.own[index];
         if ours != value {
             return Err(Fault::Diverged {

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use ringframe::recovery::Watch;
 use ringframe::stage::Fault;
+use ringframe::types::Sequence;
 use ringframe_journal::Frame;
 use ringframe_journal::frame::{Decoded, decode};
 
@@ -24,8 +25,9 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<Answer, Failure> {
     let mut machine = task.beginning()?;
-    let mut compare =
-        Compare { other: Other::start(task, data, binary)?, same: 0, first: None, differ: 0 };
+    let from = machine.applied().sequence;
+    let other = Other::start(task, from, data, binary)?;
+    let mut compare = Compare { other, same: 0, first: None, differ: 0 };
     task.replay(&mut machine, &mut compare)?;
     let Compare { mut other, same, first, differ } = compare;
     let surplus = other.count_rest()?;
@@ -78,13 +80,21 @@ struct Other {
     events: BufReader<ChildStdout>,
     bytes: Vec<u8>,
     binary: String,
+    /// The snapshot that it is to begin with, or 0.
+    from: Sequence,
 }
 
 impl Other {
-    fn start(task: &Task, data: &Path, binary: &Path) -> Result<Self, Failure> {
+    fn start(task: &Task, from: Sequence, data: &Path, binary: &Path) -> Result<Self, Failure> {
         let name = binary.display().to_string();
-        let mut child = Command::new(binary)
-            .args(["replay", "--frames", "--until", &task.until.0.to_string(), "--data"])
+        let mut command = Command::new(binary);
+        command.args(["replay", "--frames", "--until", &task.until.0.to_string()]);
+        // By itself it might take another one, and each of its events would differ.
+        if from > Sequence(0) {
+            command.args(["--from-snapshot", &from.0.to_string()]);
+        }
+        let mut child = command
+            .arg("--data")
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,7 +102,7 @@ impl Other {
             .map_err(|error| Failure::Usage(format!("--against {name}: cannot run it: {error}")))?;
         let stdout = child.stdout.take().expect("it was asked for");
         let events = BufReader::with_capacity(BUFFER_BYTES, stdout);
-        Ok(Self { child, events, bytes: Vec::new(), binary: name })
+        Ok(Self { child, events, bytes: Vec::new(), binary: name, from })
     }
 
     /// Its next event, or none when it has no more.
@@ -136,8 +146,15 @@ impl Other {
         if status.success() {
             return Ok(());
         }
+        let begun = match self.from {
+            Sequence(0) => String::new(),
+            Sequence(from) => format!(
+                "; it was to begin with the snapshot at {from}, the oldest that this build can \
+                 load, because the journal before it is gone"
+            ),
+        };
         Err(Failure::Fault(format!(
-            "--against {}: it ended with {status}; what it said stands above",
+            "--against {}: it ended with {status}; what it said stands above{begun}",
             self.binary
         )))
     }

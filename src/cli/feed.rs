@@ -183,7 +183,8 @@ impl Log {
             event => Reader::open(self.storage.clone(), event + 1),
         };
         let reader = reader.map_err(Fault::EventLog)?;
-        Ok(Walk { reader, tally, last: self.last, progress: Progress::new("events", self.last) })
+        let progress = Progress::new("events", tally.event(), self.last);
+        Ok(Walk { reader, tally, last: self.last, progress })
     }
 }
 

@@ -70,7 +70,7 @@ fn recover(
 ) -> Result<Node<Exchange, MappedStorage>, Fault> {
     let mut bar = None;
     let mut told = |applied: Sequence, last: Sequence| {
-        let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", last.0));
+        let bar = bar.get_or_insert_with(|| Progress::new("commands replayed", applied.0, last.0));
         bar.reached(applied.0);
         if let Some(admin) = admin {
             admin.recovering(applied, last);

@@ -11,7 +11,7 @@ use ringframe::event_log;
 use ringframe::exchange::Exchange;
 use ringframe::exchange_json::{View, write_event};
 use ringframe::logic::Logic;
-use ringframe::machine::Machine;
+use ringframe::machine::{Machine, Unchecked};
 use ringframe::recovery::{self, Cores, Nobody, Watch};
 use ringframe::snapshot;
 use ringframe::stage::Fault;
@@ -62,6 +62,9 @@ pub(crate) struct ReplayArgs {
     /// Write all events as frames to standard output: for --against
     #[arg(long, hide = true)]
     frames: bool,
+    /// Begin with the snapshot at this sequence, and no other: for --against
+    #[arg(long, hide = true, value_name = "SEQ", requires = "frames")]
+    from_snapshot: Option<u64>,
 }
 
 /// What is replayed.
@@ -83,7 +86,10 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer, Fail
         return against::run(&task, &args.data, binary, out);
     }
     if args.frames {
-        let mut machine = task.beginning()?;
+        let mut machine = match args.from_snapshot {
+            Some(sequence) => task.snapshot(Sequence(sequence))?,
+            None => task.beginning()?,
+        };
         task.replay(&mut machine, &mut Frames(out))?;
         return Ok(Answer::Yes);
     }
@@ -131,17 +137,41 @@ fn verify(task: &Task, args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer,
         return differs(&surplus, args, out);
     }
     let Logged { compared, missing, .. } = against;
+    let unchecked = machine.unchecked();
     if args.json {
         let mut facts = facts(&machine);
         facts["agrees"] = true.into();
+        facts["digests_unchecked"] = (unchecked.before + unchecked.unknown).into();
         facts["events_compared"] = compared.into();
         facts["events_missing"] = missing.into();
         writeln!(out, "{facts}")?;
         return Ok(Answer::Yes);
     }
     say(&machine, args, out)?;
+    say_unchecked(unchecked, out)?;
     writeln!(out, "{compared} events are as in the log, {missing} are not in it yet")?;
     Ok(Answer::Yes)
+}
+
+/// What is not said to agree was not looked at, and why.
+fn say_unchecked(unchecked: Unchecked, out: &mut dyn Write) -> Result<(), Failure> {
+    let Unchecked { before, unknown } = unchecked;
+    if before > 0 {
+        writeln!(
+            out,
+            "{before} digests of the journal could not be compared: they are of commands before \
+             the snapshot that replay began with; restore the older segments from an archive"
+        )?;
+    }
+    if unknown > 0 {
+        writeln!(
+            out,
+            "{unknown} digests of the journal could not be compared: they are of commands after \
+             which this build takes none, or of such as came too long before them; replay with the \
+             build that wrote them"
+        )?;
+    }
+    Ok(())
 }
 
 fn differs(what: &str, args: &ReplayArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
@@ -368,6 +398,24 @@ impl Task {
         )))
     }
 
+    /// The snapshot at this sequence, which another build begins with.
+    fn snapshot(&self, sequence: Sequence) -> Result<Machine<Exchange>, Failure> {
+        let candidates = snapshot::candidates(&self.snapshots, self.until.0, u64::MAX);
+        let infos = candidates.unwrap_or_default();
+        let wanted = infos.iter().find(|info| info.sequence() == Some(sequence));
+        let loaded = wanted.map(|info| snapshot::load(&self.snapshots, info));
+        let refused = |why: &str| {
+            Failure::Usage(format!(
+                "--from-snapshot {}: {why}; both builds have to begin with it, because the journal \
+                 before it is gone: restore the older segments from an archive, or compare from a \
+                 snapshot on that both can load",
+                sequence.0
+            ))
+        };
+        let loaded = loaded.ok_or_else(|| refused("there is no such snapshot"))?;
+        loaded.map_err(|error| refused(&error.to_string()))
+    }
+
     /// The newest snapshot, or the beginning.
     fn newest(&self) -> Result<Machine<Exchange>, Failure> {
         let candidates = snapshot::candidates(&self.snapshots, self.until.0, u64::MAX);
@@ -385,7 +433,8 @@ impl Task {
         machine: &mut Machine<Exchange>,
         watch: &mut impl Watch,
     ) -> Result<(), Failure> {
-        let mut watch = Told { watch, progress: Progress::new("commands", self.until.0) };
+        let progress = Progress::new("commands", machine.applied().sequence.0, self.until.0);
+        let mut watch = Told { watch, progress };
         recovery::replay(&self.journal, machine, self.until, Cores::Two, &mut watch)?;
         Ok(())
     }

@@ -144,7 +144,7 @@ pub(super) fn front(
     let last = front.positions.left();
     let mut bar = None;
     let mut told = |event| {
-        bar.get_or_insert_with(|| Progress::new("events counted", last)).reached(event);
+        bar.get_or_insert_with(|| Progress::new("events counted", event, last)).reached(event);
     };
     let opened = streams::open(&store, &log, last, &mut told)?;
     drop(bar);

@@ -324,21 +324,12 @@ fn a_log_that_ends_too_early_is_told_and_one_that_has_more_is_a_difference() {
 
 #[test]
 fn files_of_another_build_are_refused_with_2_whichever_part_says_so() {
-    let frame = |data: &Path, kind, schema| {
-        let options = Options::new("ringframe exchange", 1);
-        let mut journal = Journal::open(MappedStorage::new(data.join("journal")), options).unwrap();
-        let (sequence, timestamp) = (sequence(data) + 1, journal.writer.last_timestamp());
-        let payload = &99_u32.to_le_bytes();
-        let frame = Frame { sequence, timestamp, epoch: 0, kind, schema, payload };
-        assert_eq!(journal.writer.append(&frame).unwrap(), Append::Done);
-        journal.writer.publish().unwrap();
-    };
     for (kind, schema, said) in
         [(0x4000, 1, "activates version 99 of"), (1, 99, "of schema version 99")]
     {
         let copied = copied();
         let data = copied.path();
-        frame(data, kind, schema);
+        append(data, kind, schema, &99_u32.to_le_bytes());
         replay(&["--verify"], data).expect(2, &[said, "use "]);
         apply(&SMALL, data, "").expect(2, &[said, "use "]);
     }
@@ -389,13 +380,8 @@ fn a_journal_of_another_logic_is_refused_by_name() {
 fn a_journal_that_lost_its_beginning_is_replayed_from_a_snapshot_or_refused() {
     let copied = copied();
     let data = copied.path();
-    let archive = tempfile::tempdir().unwrap();
-    let archive = archive.path().to_str().unwrap();
     let digest = json(&[], data)["digest"].clone();
-    let below = snapshots(data)[1].to_string();
-    run(&["journal", "archive", "--to", archive], data).expect(0, &[]);
-    let pruned = run(&["journal", "prune", "--below", &below, "--archive", archive], data);
-    pruned.expect(0, &["  deleted"]);
+    pruned(data, snapshots(data)[1]);
     for arguments in [&[][..], &["--from-start"], &["--verify"]] {
         assert_eq!(json(arguments, data)["digest"], digest, "{arguments:?}");
     }
@@ -424,6 +410,62 @@ fn a_journal_that_lost_its_beginning_is_replayed_from_a_snapshot_or_refused() {
     fs::remove_dir_all(data.join("snapshots")).unwrap();
     replay(&[], data).expect(2, &["begins with command", "from an archive"]);
     apply(&SMALL, data, "").expect(3, &["begins with command", "journal archive"]);
+}
+
+/// One more frame at the journal's end.
+fn append(data: &Path, kind: u16, schema: u16, payload: &[u8]) {
+    let options = Options::new("ringframe exchange", 1);
+    let mut journal = Journal::open(MappedStorage::new(data.join("journal")), options).unwrap();
+    let (sequence, timestamp) = (journal.writer.next_sequence(), journal.writer.last_timestamp());
+    let frame = Frame { sequence, timestamp, epoch: 0, kind, schema, payload };
+    assert_eq!(journal.writer.append(&frame).unwrap(), Append::Done);
+    journal.writer.publish().unwrap();
+}
+
+#[test]
+fn a_digest_that_cannot_be_compared_is_not_passed_over_in_silence() {
+    let copied = copied();
+    let data = copied.path();
+    // Of a command after which nobody takes one.
+    append(data, 0x4001, 1, &[&5_u64.to_le_bytes()[..], &[7; 16]].concat());
+    let said = ["1 digests of the journal compared", "1 digests of the journal could not be"];
+    replay(&["--verify"], data).expect(0, &[said[0], said[1], "which this build takes none"]);
+    assert_eq!(json(&["--verify"], data)["digests_unchecked"], 1);
+    assert_eq!(json(&["--verify"], &MADE)["digests_unchecked"], 0);
+    // And of one from before the snapshot that a pruned journal begins with.
+    pruned(data, snapshots(data)[1]);
+    let said = "they are of commands before the snapshot that replay began with";
+    replay(&["--verify"], data).expect(0, &["1 digests of the journal could not be", said]);
+    assert_eq!(json(&["--verify"], data)["digests_unchecked"], 1);
+}
+
+/// Deletes what a snapshot makes superfluous.
+fn pruned(data: &Path, below: u64) {
+    let archive = tempfile::tempdir().unwrap();
+    let archive = archive.path().to_str().unwrap();
+    run(&["journal", "archive", "--to", archive], data).expect(0, &[]);
+    let below = below.to_string();
+    let pruned = run(&["journal", "prune", "--below", &below, "--archive", archive], data);
+    pruned.expect(0, &["  deleted"]);
+}
+
+#[test]
+fn against_another_build_both_begin_with_the_same_snapshot() {
+    let copied = copied();
+    let data = copied.path();
+    let saved = snapshots(data);
+    pruned(data, saved[0]);
+    let directory = tempfile::tempdir().unwrap();
+    let against = |binary: &str| replay(&["--against", binary], data);
+    against(PROGRAM).expect(0, &["are the same, 0 differ"]);
+    // A build that cannot load the one that this one begins with, and knows another.
+    let path = data.join(format!("snapshots/{:020}.snapshot", saved[0]));
+    let aside = directory.path().join("aside");
+    let (path, aside) = (path.display(), aside.display());
+    let other = script(directory.path(), &format!("mv {path} {aside}; {PROGRAM} \"$@\""));
+    let named = format!("--from-snapshot {}: there is no such snapshot", saved[0]);
+    let refused = ["exit status: 2", "begin with the snapshot at", &saved[0].to_string(), &named];
+    against(&other).expect(3, &refused);
 }
 
 /// A program of a few lines of shell.
