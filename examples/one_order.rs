@@ -16,7 +16,7 @@ use ringframe::types::Nanos;
 /// 2026-01-02, 14:30 UTC: no stage reads a clock, so we are free to say what time it is.
 const NOW: Nanos = Nanos(1_767_364_200 * Nanos::SECOND);
 
-fn main() -> Result<(), Fault> {
+pub(crate) fn main() -> Result<(), Fault> {
     let memory = SimulatedStorage::new;
     let stores = Stores { journal: memory(), events: memory(), snapshots: memory() };
     let mut node: Node<Exchange, _> =

@@ -1,6 +1,9 @@
 //! The real program is killed under load, and killed again while it starts: whatever it has told is
 //! there afterwards, once, as it was told, and what nobody was told yet is lost by no start either.
 //! `RINGFRAME_KILLS=300 cargo test --release --test kill` is the long form.
+//!
+//! A kill leaves the page cache, so here `synced` can promise no more than `journaled` does: what a
+//! loss of power takes is tried on simulated disks, by `tests/crash` and `tests/exchange/node.rs`.
 #![expect(clippy::disallowed_methods, reason = "pipes are fed and drained, and life takes time")]
 
 use std::collections::VecDeque;

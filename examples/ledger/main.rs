@@ -32,7 +32,7 @@ const HOTEL: u32 = 4;
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn main() -> Result<(), Fault> {
+pub(crate) fn main() -> Result<(), Fault> {
     let directory = tempfile::tempdir().map_err(|error| Fault::Node(error.to_string()))?;
     let data = directory.path();
 

@@ -1,0 +1,59 @@
+//! The examples come to their end, and say what their readers are told they say: each is this very
+//! program once more, which runs the example's `main` and nothing else.
+#![allow(clippy::print_stdout, reason = "the examples print")]
+
+use std::process::Command;
+
+#[path = "../examples/ledger/main.rs"]
+mod accounts;
+#[path = "../examples/one_order.rs"]
+mod one_order;
+
+/// What a test prints that runs an example.
+fn said(test: &str) -> String {
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    let output = again.args([test, "--exact", "--ignored", "--nocapture"]).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (said, complained) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success(), "{test}: {}\n{said}{complained}", output.status);
+    assert!(said.contains("1 passed"), "{said}");
+    said
+}
+
+#[test]
+#[ignore = "run by the test of its output"]
+fn tell_of_one_order() {
+    one_order::main().unwrap();
+}
+
+#[test]
+fn one_order_is_executed_and_both_sides_hear_of_it() {
+    let said = said("tell_of_one_order");
+    let told = |line: &&str| line.contains(" of command 10: ");
+    let told: Vec<&str> = said.lines().filter(told).collect();
+    assert_eq!(told.len(), 2, "{said}");
+    assert!(told[0].contains("event 9 of command 10: Ok(Accepted("), "{said}");
+    assert!(told[1].contains("event 10 of command 10: Ok(Traded("), "{said}");
+    assert!(told[1].contains("quantity: 30, maker_remaining: 70,"), "{said}");
+}
+
+#[test]
+#[ignore = "run by the test of its output"]
+fn tell_of_the_ledger() {
+    accounts::main().unwrap();
+}
+
+#[test]
+fn the_ledger_goes_on_from_its_snapshot() {
+    let said = said("tell_of_the_ledger");
+    assert!(said.contains("it starts from the snapshot at command 13\n"), "{said}");
+    let accounts = "\
+account  version  debits (pending)  credits (pending)
+      1        1    1000         0        0         0
+      2        7     921         0     1000         0
+      3        4       0         0      501         0
+      4        2       0         0      420         0
+
+digest of everything emitted: ";
+    assert!(said.contains(accounts), "{said}");
+}
