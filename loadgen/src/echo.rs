@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{WallTime, time_of_day};
+use crate::cores::Pause;
 pub(crate) use crate::engine::now_or_zero;
 use crate::engine::{Engine, Links, Talk, give_up, open_files_max};
 use crate::hiccup;
@@ -265,7 +266,7 @@ impl<I: Iterator<Item = (usize, usize)>> Talk for Echoed<I> {
 const TRIED: usize = 8;
 
 fn answer_all(streams: Vec<TcpStream>, stop: &AtomicBool) -> io::Result<()> {
-    let count = streams.len();
+    let (count, pause) = (streams.len(), Pause::fitting());
     let mut links = Links::new(0)?;
     let mut echoes = Vec::new();
     for (index, stream) in streams.into_iter().enumerate() {
@@ -293,7 +294,7 @@ fn answer_all(streams: Vec<TcpStream>, stop: &AtomicBool) -> io::Result<()> {
             }
         });
         failed?;
-        std::hint::spin_loop();
+        pause.pause();
     }
     Ok(())
 }

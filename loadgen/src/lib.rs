@@ -16,6 +16,7 @@ pub mod bootstrap;
 pub mod ceiling;
 pub mod clock;
 pub mod compare;
+pub mod cores;
 pub mod echo;
 mod engine;
 pub mod flow;

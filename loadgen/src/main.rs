@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use loadgen::ceiling::{self, Ceiling};
 use loadgen::results::{Measured, Results};
 use loadgen::run::{self, Outcome, RunError};
 use loadgen::table::{Table, duration};
 use loadgen::tally::Recorded;
-use loadgen::{ceiling, echo, output, sweep};
+use loadgen::{cores, echo, output, sweep};
 
 use args::{CeilingArgs, Cli, Command, EchoArgs, RunArgs, SweepArgs};
 
@@ -52,9 +53,12 @@ fn run(args: &RunArgs) -> Result<u8, RunError> {
     let Outcome { results, recorded, .. } = &outcome;
     let mut table = Table::new();
     if let Some(echo) = &results.echo {
-        table = table.floor("bare echo", echo.latency_ns);
+        table = table.floor("bare echo, from due time", echo.latency_ns);
     }
     table = table.row("from due time", results.measured.latency_ns);
+    if let Some(echo) = &results.echo {
+        table = table.floor("bare echo, from sending", echo.service_ns);
+    }
     print!("{}", table.row("from sending", results.measured.service_ns));
     counts(&results.measured);
     for fact in &results.measured.kinds {
@@ -74,7 +78,8 @@ fn echo(args: &EchoArgs) -> Result<u8, RunError> {
     prepare(args.out())?;
     let report =
         echo::run(&options).map_err(|error| RunError::Fault(format!("bare TCP echo: {error}")))?;
-    print!("{}", Table::new().row("bare echo", report.measured.latency_ns));
+    let table = Table::new().row("bare echo, from due time", report.measured.latency_ns);
+    print!("{}", table.row("bare echo, from sending", report.measured.service_ns));
     counts(&report.measured);
     if let Some(out) = args.out() {
         write(out, &run::echo_results(&options, &args.pace(), &report), &report.recorded, None)?;
@@ -114,17 +119,43 @@ fn sweep(args: &SweepArgs) -> Result<u8, RunError> {
 }
 
 fn ceiling(args: &CeilingArgs) -> Result<u8, RunError> {
-    let found = ceiling::find(args.count.get(), usize::from(args.sessions), args.duration)
-        .map_err(|error| match error.kind() {
-            ErrorKind::InvalidInput => RunError::Usage(error.to_string()),
-            _ => RunError::Fault(format!("bare TCP echo: {error}")),
-        })?;
-    println!("as fast as they go: {:.0} messages/s to the echo and back", found.per_second);
-    let table = Table::new().floor("write and read", found.bare);
-    print!("{}", table.row("the generator", found.engine));
-    let [p50, p99] = found.added_ns();
-    println!("it adds {p50} ns to the median, {p99} ns to the 99th percentile");
+    let find = || ceiling::find(args.count, usize::from(args.sessions), args.duration);
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::InvalidInput => RunError::Usage(error.to_string()),
+        _ => RunError::Fault(format!("bare TCP echo: {error}")),
+    };
+    let on_one = cores::on_one_core(|core| {
+        println!("on one core, core {core}, with the echo beside it:");
+        find()
+    });
+    limits(&on_one.map_err(failed)?);
+    match cores::usable() {
+        1 => println!("\non all cores: this process may use no other"),
+        all => {
+            println!("\non all {all} cores:");
+            limits(&find().map_err(failed)?);
+        }
+    }
     Ok(0)
+}
+
+fn limits(found: &Ceiling) {
+    let Ceiling { per_second, from_write, from_due } = found;
+    println!(
+        "as fast as they go: {:.2} million messages/s to the echo and back; a bare loop {:.2}, \
+         so {:.2}×",
+        per_second.ours / 1e6,
+        per_second.bare / 1e6,
+        per_second.ours / per_second.bare
+    );
+    let table = Table::new().floor("bare loop, from its write", from_write.bare);
+    let table = table.row("the generator, from its write", from_write.ours);
+    let table = table.floor("bare loop, from due time", from_due.bare);
+    print!("{}", table.row("the generator, from due time", from_due.ours));
+    for (how, beside) in [("from the write", from_write), ("from the due time", from_due)] {
+        let [p50, p99] = beside.added_ns();
+        println!("both {how}, it adds {p50} ns to the median, {p99} ns to the 99th percentile");
+    }
 }
 
 fn prepare(out: Option<&PathBuf>) -> Result<(), RunError> {

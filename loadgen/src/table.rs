@@ -7,11 +7,12 @@ use crate::latency::Summary;
 /// The percentiles that are compared with the floor's.
 const COMPARED: [&str; 3] = ["p50", "p99", "p99_9"];
 
-/// Rows of summaries. With a floor, what the bare machine does in the same run, every row also
+/// Rows of summaries. Below a floor, what the bare machine does in the same run, every row also
 /// shows how many times the floor it took.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    rows: Vec<(String, Summary)>,
+    /// Each with the floor that it is compared with.
+    rows: Vec<(String, Summary, Option<Summary>)>,
     floor: Option<Summary>,
 }
 
@@ -23,11 +24,11 @@ impl Table {
 
     /// Adds a row.
     pub fn row(mut self, label: impl Into<String>, summary: Summary) -> Self {
-        self.rows.push((label.into(), summary));
+        self.rows.push((label.into(), summary, self.floor));
         self
     }
 
-    /// Adds a row that all others are compared with.
+    /// Adds a row that those below it are compared with, down to the next floor.
     pub fn floor(mut self, label: impl Into<String>, summary: Summary) -> Self {
         self.floor = Some(summary);
         self.row(label, summary)
@@ -41,10 +42,10 @@ impl Table {
         [String::new(), "count".to_owned()].into_iter().chain(names).chain(ratios).collect()
     }
 
-    fn cells(&self, label: &str, summary: &Summary) -> Vec<String> {
+    fn cells(label: &str, summary: &Summary, floor: Option<&Summary>) -> Vec<String> {
         let mut cells = vec![label.to_owned(), summary.count.to_string()];
         cells.extend(summary.fields().map(|(_, ns)| duration(ns)));
-        if let Some(floor) = &self.floor {
+        if let Some(floor) = floor {
             let pairs = summary.fields().into_iter().zip(floor.fields());
             let compared = pairs.filter(|((name, _), _)| COMPARED.contains(name));
             cells.extend(compared.map(|((_, ns), (_, floor))| ratio(ns, floor)));
@@ -56,7 +57,11 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![self.header()];
-        lines.extend(self.rows.iter().map(|(label, summary)| self.cells(label, summary)));
+        lines.extend(
+            self.rows
+                .iter()
+                .map(|(label, summary, floor)| Self::cells(label, summary, floor.as_ref())),
+        );
         write!(out, "{}", aligned(&lines))
     }
 }
@@ -139,10 +144,13 @@ mod tests {
             max: 1_000_000 * scale,
         };
         let table = Table::new().floor("bare echo", run(1)).row("order to reply", run(2));
+        let table = table.floor("another", run(2)).row("again", run(2));
         let rows = [
             "count p50 p90 p99 p99_9 p99_99 max p50/floor p99/floor p99_9/floor",
             "bare echo 1000 8.00 µs 9.00 µs 13.0 µs 50.0 µs 60.0 µs 1.00 ms 1.00× 1.00× 1.00×",
             "order to reply 1000 16.0 µs 18.0 µs 26.0 µs 100 µs 120 µs 2.00 ms 2.00× 2.00× 2.00×",
+            "another 1000 16.0 µs 18.0 µs 26.0 µs 100 µs 120 µs 2.00 ms 1.00× 1.00× 1.00×",
+            "again 1000 16.0 µs 18.0 µs 26.0 µs 100 µs 120 µs 2.00 ms 1.00× 1.00× 1.00×",
         ];
         let text = table.to_string();
         for (line, row) in text.lines().zip(rows) {

@@ -254,7 +254,8 @@ impl Tally {
             latencies.merge(&slice.latencies);
         }
         let slices = self.slices.iter().map(|slice| slice.latencies.clone()).collect();
-        Recorded { slice_ns: self.slice_ns, slices, latencies }
+        let service = self.service.clone();
+        Recorded { slice_ns: self.slice_ns, slices, latencies, service }
     }
 }
 
@@ -271,6 +272,8 @@ pub struct Recorded {
     pub slices: Vec<Latencies>,
     /// All of them.
     pub latencies: Latencies,
+    /// From the time when they really went out.
+    pub service: Latencies,
 }
 
 #[cfg(test)]

@@ -155,8 +155,8 @@ impl SweepArgs {
     }
 }
 
-/// Find the generator's own limits against a bare echo: messages a second of its one thread, and
-/// what it adds to the latency of a bare loop
+/// Find the generator's own limits against a bare echo, on one core and on all: messages a second
+/// of its one thread, and what it adds to the latency of a bare loop
 #[derive(Args, Debug)]
 pub(crate) struct CeilingArgs {
     /// Messages to send as fast as they go

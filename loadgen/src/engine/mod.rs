@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::cores::Pause;
 use crate::schedule::nanos;
 use crate::table::duration;
 use crate::tally::Tally;
@@ -18,7 +19,7 @@ pub(crate) use link::tests::dead;
 mod link;
 
 /// So many messages are put into outboxes before sockets get them.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 /// How often what is not urgent is looked at: heartbeats, lost connections.
 const UPKEEP_NS: u64 = 50_000_000;
 /// A polite sender wakes so much before a message is due, and spins for the rest.
@@ -71,6 +72,7 @@ pub(crate) struct Engine {
     pub(crate) links: Links,
     /// Sleeps where nothing is due, instead of polling.
     pub(crate) is_polite: bool,
+    pause: Pause,
     /// How long nothing may come of what is waited for.
     pub(crate) silence_ns: u64,
     /// Whether some socket did not take all that was for it.
@@ -156,6 +158,7 @@ impl Engine {
             clock: Clock::start(),
             links: Links::new(links)?,
             is_polite,
+            pause: Pause::fitting(),
             silence_ns: nanos(SILENCE),
             is_backlogged: false,
         })
@@ -203,7 +206,7 @@ impl Engine {
             if self.is_polite && next > now {
                 self.links.sleep(next - now);
             } else {
-                std::hint::spin_loop();
+                self.pause.pause();
             }
         }
     }
