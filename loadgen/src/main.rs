@@ -124,16 +124,16 @@ fn ceiling(args: &CeilingArgs) -> Result<u8, RunError> {
         ErrorKind::InvalidInput => RunError::Usage(error.to_string()),
         _ => RunError::Fault(format!("bare TCP echo: {error}")),
     };
-    let on_one = cores::on_one_core(|core| {
-        println!("on one core, core {core}, with the echo beside it:");
-        find()
-    });
-    limits(&on_one.map_err(failed)?);
+    let (core, on_one) =
+        cores::on_one_core(|core| find().map(|found| (core, found))).map_err(failed)?;
+    println!("on one core, core {core}, with the echo beside it:");
+    limits(&on_one);
     match cores::usable() {
         1 => println!("\non all cores: this process may use no other"),
         all => {
+            let on_all = find().map_err(failed)?;
             println!("\non all {all} cores:");
-            limits(&find().map_err(failed)?);
+            limits(&on_all);
         }
     }
     Ok(0)
@@ -183,6 +183,9 @@ fn counts(measured: &Measured) {
          {repeated}, unexpected {unexpected}; {:.0}/s wanted, {:.0}/s answered",
         measured.wanted_per_second, measured.answered_per_second
     );
+    if measured.wrong_early > 0 {
+        println!("wrong before the measured part: {} of these", measured.wrong_early);
+    }
     if measured.reconnected > 0 {
         println!("reconnected {}, sent again {}", measured.reconnected, measured.resent);
     }

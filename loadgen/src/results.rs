@@ -162,6 +162,10 @@ pub struct Measured {
     pub repeated: u64,
     /// Answers that nobody asked for, or out of turn, or of a wrong kind.
     pub unexpected: u64,
+    /// Of those lost, repeated and unexpected, how many were found before the measured part: in the
+    /// warm-up, or while books were filled. They are in no interval.
+    #[serde(default)]
+    pub wrong_early: u64,
     /// Messages that rightly have no answer: cancels and replaces of orders that were gone.
     #[serde(default)]
     pub silent: u64,

@@ -66,6 +66,8 @@ pub struct Tally {
     lost: u64,
     repeated: u64,
     unexpected: u64,
+    /// Of the three above, those before the measured part.
+    wrong_early: u64,
     resent: u64,
     reconnected: u64,
     last_answer: u64,
@@ -89,6 +91,7 @@ impl Tally {
             lost: 0,
             repeated: 0,
             unexpected: 0,
+            wrong_early: 0,
             resent: 0,
             reconnected: 0,
             last_answer: 0,
@@ -173,15 +176,25 @@ impl Tally {
     }
 
     fn note(&mut self, now: u64, what: impl FnOnce() -> String) {
+        self.live.wrong();
+        // Nothing is due before the warm-up begins, and no measured part is known.
+        let when = match self.from {
+            u64::MAX => "before the warm-up: ",
+            from if now < from => "during the warm-up: ",
+            _ => "",
+        };
         if self.errors.len() < ERRORS_KEPT {
-            self.errors.push(what());
+            self.errors.push(format!("{when}{}", what()));
+        }
+        if now < self.from {
+            self.wrong_early += 1;
+            return;
         }
         let index = (now.saturating_sub(self.from) / self.slice_ns) as usize;
         let last = self.slices.len().saturating_sub(1);
         if let Some(slice) = self.slices.get_mut(index.min(last)) {
             slice.wrong += 1;
         }
-        self.live.wrong();
     }
 
     #[inline]
@@ -234,6 +247,7 @@ impl Tally {
             lost: self.lost,
             repeated: self.repeated,
             unexpected: self.unexpected,
+            wrong_early: self.wrong_early,
             silent: self.silent,
             resent: self.resent,
             reconnected: self.reconnected,
@@ -359,9 +373,26 @@ mod tests {
         let measured = tally.measured(&[], Vec::new());
         assert_eq!((measured.sent, measured.answered, measured.silent), (0, 0, 0));
         assert!(measured.is_complete());
-        tally.lost(1, || "lost".into());
         tally.lost(u64::MAX / 2, || "lost, long after".into());
         let measured = tally.measured(&[], Vec::new());
-        assert_eq!((measured.lost, measured.intervals.len()), (2, 1), "no slices for that");
+        assert_eq!((measured.lost, measured.intervals.len()), (1, 1), "no slices for that");
+        assert_eq!((measured.wrong_early, measured.intervals[0].wrong), (0, 1));
+    }
+
+    #[test]
+    fn what_is_wrong_before_the_measured_part_has_its_own_place() {
+        let mut tally = Tally::new(Arc::default());
+        tally.wrong(Wrong::Unexpected, 1, || "one".into());
+        tally.begin(10 * MS, 20 * MS, 0);
+        tally.wrong(Wrong::Repeated, 10 * MS - 1, || "two".into());
+        tally.wrong(Wrong::Repeated, 10 * MS, || "three".into());
+        let measured = tally.measured(&[], Vec::new());
+        assert_eq!((measured.unexpected, measured.repeated, measured.wrong_early), (1, 2, 2));
+        assert_eq!(measured.intervals[0].wrong, 1, "the first slice has its own only");
+        assert_eq!(
+            measured.errors,
+            ["before the warm-up: one", "during the warm-up: two", "three"]
+        );
+        assert!(!measured.is_complete());
     }
 }

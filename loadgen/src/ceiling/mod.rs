@@ -64,9 +64,10 @@ struct Singles {
 /// Finds them: `messages` as fast as they go over `sessions`, and single ones for as long as
 /// `single`, each through both. On one core, or all: see [`crate::cores::on_one_core`].
 pub fn find(messages: NonZeroU64, sessions: usize, single: Duration) -> io::Result<Ceiling> {
+    let all = pace(ENDLESS, Length::Count(messages.get()));
     let messages = messages.get().div_ceil(u64::from(ROUNDS));
-    let many = times(ENDLESS, Length::Count(messages))?;
-    let few = times(SINGLE, Length::Time(single / ROUNDS))?;
+    let many = round(all, Length::Count(messages))?;
+    let few = round(pace(SINGLE, Length::Time(single)), Length::Time(single / ROUNDS))?;
     // In all rounds, how long the many took, in seconds.
     let mut seconds: Beside<f64> = Beside::default();
     let mut singles = Beside { ours: Singles::default(), bare: Singles::default() };
@@ -92,9 +93,14 @@ pub fn find(messages: NonZeroU64, sessions: usize, single: Duration) -> io::Resu
     })
 }
 
-fn times(rate: NonZeroU64, length: Length) -> io::Result<Times> {
-    let pace = Pace { arrival: Arrival::Constant, rate, length, warm_up: Duration::ZERO, seed: 0 };
-    pace.times().map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))
+fn pace(rate: NonZeroU64, length: Length) -> Pace {
+    Pace { arrival: Arrival::Constant, rate, length, warm_up: Duration::ZERO, seed: 0 }
+}
+
+/// A round of it, if there is room for all of them.
+fn round(all: Pace, length: Length) -> io::Result<Times> {
+    let times = all.messages().and_then(|_| Pace { length, ..all }.times());
+    times.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))
 }
 
 fn options(times: Times, sessions: usize) -> echo::Options {
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_run_that_was_given_up_is_no_limit() {
-        let many = times(ENDLESS, Length::Count(100_000)).expect("few");
+        let many = pace(ENDLESS, Length::Count(100_000)).times().expect("few");
         // No machine sends so many in a tenth of a millisecond.
         let options = echo::Options { patience: Some(Duration::ZERO), ..options(many, 2) };
         let error = whole(&options).expect_err("far too fast");

@@ -159,7 +159,7 @@ fn heading(title: &str, full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
 
 /// The sentence that decides whether the rest is worth reading.
 fn completeness(measured: &Measured) -> String {
-    let Measured { sent, unsent, lost, repeated, unexpected, given_up, .. } = measured;
+    let Measured { sent, unsent, lost, repeated, unexpected, wrong_early, given_up, .. } = measured;
     let all = text::count(sent + unsent);
     if measured.is_complete() {
         return format!("each of {all} messages was answered once");
@@ -176,6 +176,9 @@ fn completeness(measured: &Measured) -> String {
     let mut text = format!("{all} messages");
     if !wrong.is_empty() {
         text += &format!(", of which {}", wrong.join(", "));
+    }
+    if *wrong_early > 0 {
+        text += &format!(" ({} of these in the warm-up or before it)", text::count(*wrong_early));
     }
     match given_up {
         Some(why) => text += &format!(", and then given up: {}", Escaped(why)),

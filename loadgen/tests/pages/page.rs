@@ -106,6 +106,16 @@ fn wrong_answers_are_seen() {
 }
 
 #[test]
+fn wrong_answers_of_the_warm_up_are_told_apart() {
+    let mut run = sample::run("run", GOOD);
+    (run.measured.unexpected, run.measured.wrong_early) = (5, 2);
+    let page = html(&[run]);
+    assert_sound(&page);
+    let text = "of which 5 unexpected (2 of these in the warm-up or before it)";
+    assert!(page.contains(text));
+}
+
+#[test]
 fn what_is_neither_answered_nor_wrong_is_seen_too() {
     let mut run = sample::run("run", GOOD);
     let Measured { silent, resent, reconnected, .. } = &mut run.measured;

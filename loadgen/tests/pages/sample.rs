@@ -160,6 +160,7 @@ fn measured(shape: Shape) -> Measured {
         lost: 0,
         repeated: 0,
         unexpected,
+        wrong_early: 0,
         wanted_per_second: all.count() as f64 / seconds,
         answered_per_second: all.count() as f64 / seconds,
         seconds,
