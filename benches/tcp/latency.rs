@@ -10,15 +10,19 @@ use crate::table::{Table, compare, latency_columns, percentiles};
 use crate::world::{Server, directory, medians, play};
 
 pub(crate) fn run(scale: &Scale) {
-    let title = "f1, 4 sessions: from due to answered, open loop, µs (bars: journaled p50 1.3x and \
-                 p99.9 3x of the echo, synced p50 and p99 1.2x of pwrite+fdatasync)";
-    let mut table = Table::new(title, &latency_columns(""));
+    let repeats = scale.pick(5, 1);
+    let title = format!(
+        "f1, 4 sessions: from due to answered, open loop, µs; every figure, p99.9 and max too, is \
+         the median of {repeats} runs (bars: journaled p50 1.3x and p99.9 3x of the echo, synced \
+         p50 and p99 1.2x of pwrite+fdatasync)"
+    );
+    let mut table = Table::new(&title, &latency_columns(""));
     let mut memory = Vec::new();
     for rate in scale.pick(vec![10_000, 100_000], vec![2_000]) {
         let time = Duration::from_millis(scale.pick(3_000, 100));
         for policy in scale.policies() {
             let (mut ours, mut echo, mut bare) = (vec![], vec![], vec![]);
-            for _ in 0..scale.pick(5, 1) {
+            for _ in 0..repeats {
                 let server = Server::start(policy);
                 let before = server.memory();
                 let mut load = server.load(rate, Length::Time(time), scale.smoke);

@@ -261,6 +261,11 @@ impl Candidate {
     }
 }
 
+/// `1 run`, `5 runs`.
+pub(crate) fn runs(count: usize) -> String {
+    format!("{count} run{}", if count == 1 { "" } else { "s" })
+}
+
 fn inverse(ratio: Ratio) -> Ratio {
     Ratio { seen: 1.0 / ratio.seen, low: 1.0 / ratio.high, high: 1.0 / ratio.low }
 }
@@ -300,9 +305,9 @@ impl fmt::Display for Comparison {
         for candidate in &self.candidates {
             let (before, after) = candidate.runs;
             let header = [
-                String::new(),
-                format!("{} ({before} runs)", self.baseline),
-                format!("{} ({after} runs)", candidate.name),
+                "medians of the runs".to_owned(),
+                format!("{} ({})", self.baseline, runs(before)),
+                format!("{} ({})", candidate.name, runs(after)),
                 "ratio".to_owned(),
                 format!("{:.0} % interval", LEVEL * 100.0),
                 "verdict".to_owned(),

@@ -40,20 +40,23 @@ fn pin() -> io::Result<usize> {
     Ok(core)
 }
 
+/// The client, who answers it, and the kernel's network thread, with one to spare.
+const SPIN_CORES_MIN: usize = 4;
+
 /// What a thread does between two looks when it must not sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// Keeps its core.
     Spin,
-    /// Offers its core: where there is no other, whoever is waited for needs this one, and a
-    /// thread that spins keeps it to the end of its turn, which is milliseconds.
+    /// Offers its core: where there are few, whoever is waited for may need this one, and a thread
+    /// that spins keeps it to the end of its turn, which is milliseconds.
     Yield,
 }
 
 impl Pause {
     /// For this thread.
     pub(crate) fn fitting() -> Self {
-        if usable() == 1 { Self::Yield } else { Self::Spin }
+        if usable() < SPIN_CORES_MIN { Self::Yield } else { Self::Spin }
     }
 
     #[inline]

@@ -93,19 +93,45 @@ struct Look {
 }
 
 impl Look {
-    /// Of the answers since `before`.
-    fn percentile_since(&self, before: &Self, of_1000: u64) -> u64 {
+    /// Of the answers since `before`; `None` of none, which is no latency of 0.
+    fn percentile_since(&self, before: &Self, of_1000: u64) -> Option<u64> {
         let counts = || self.buckets.iter().zip(&before.buckets).map(|(now, then)| now - then);
         let wanted = (counts().sum::<u64>() * of_1000).div_ceil(1_000);
         let mut seen = 0;
         for (bucket, count) in counts().enumerate() {
             seen += count;
             if count > 0 && seen >= wanted {
-                return above(bucket);
+                return Some(above(bucket));
             }
         }
-        0
+        None
     }
+}
+
+impl Look {
+    /// What happened in the `passed_ns` since `before`.
+    fn line(&self, before: &Self, passed_ns: u64, rest_ns: u64) -> String {
+        let per_second = (self.answered - before.answered) as f64 * 1e9 / passed_ns as f64;
+        let [p50, p99, p100] = [500, 990, 1_000].map(|of_1000| {
+            self.percentile_since(before, of_1000).map_or_else(|| "–".to_owned(), duration)
+        });
+        let Self { sent, answered, wrong, .. } = self;
+        let left = match rest_ns {
+            0 => "waiting for answers".to_owned(),
+            _ if *sent == 0 => format!("{:.0} s left, warming up", rest_ns as f64 / 1e9),
+            _ => format!("{:.0} s left", rest_ns as f64 / 1e9),
+        };
+        format!(
+            "{per_second:.0}/s  p50 {p50}  p99 {p99}  max {p100}  sent {sent}  answered \
+             {answered}  errors {wrong}  {left}"
+        )
+    }
+}
+
+/// Of the terminal; one that does not know has 80.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
 }
 
 /// How a run is shown while it goes on.
@@ -142,18 +168,15 @@ pub(crate) fn show(live: &Live, view: View, what: &str, length_ns: u64, over: &A
             continue;
         }
         let (look, now) = (live.look(), clock.now());
-        let rest = Duration::from_nanos(length_ns.saturating_sub(now)).as_secs_f64();
-        let per_second = (look.answered - before.answered) as f64 * 1e9 / (now - then) as f64;
-        let [p50, p99, p100] =
-            [500, 990, 1_000].map(|of_1000| duration(look.percentile_since(&before, of_1000)));
-        let line = format!(
-            "{what}: {per_second:.0}/s  p50 {p50}  p99 {p99}  max {p100}  sent {}  answered {}  \
-             errors {}  {rest:.0} s left",
-            look.sent, look.answered, look.wrong
-        );
+        let rest_ns = length_ns.saturating_sub(now);
+        let line = format!("{what}: {}", look.line(&before, now - then, rest_ns));
         // Nobody who watches is worth stopping a measurement for.
         let _ = match view {
-            View::InPlace => write!(std::io::stderr(), "\r\x1b[2K{line}"),
+            View::InPlace => {
+                // What goes on in a second row would stay there.
+                let line: String = line.chars().take(columns().saturating_sub(1)).collect();
+                write!(std::io::stderr(), "\r\x1b[2K{line}")
+            }
             _ => writeln!(std::io::stderr(), "{line}"),
         };
         (before, then) = (look, now);
@@ -185,8 +208,24 @@ mod tests {
         (0..98).for_each(|_| live.answered(1_000));
         (0..2).for_each(|_| live.answered(50_000));
         let look = live.look();
-        assert!((1_000..1_100).contains(&look.percentile_since(&before, 500)));
-        assert!((50_000..54_000).contains(&look.percentile_since(&before, 990)));
-        assert_eq!(look.percentile_since(&look, 500), 0);
+        let since = |of_1000| look.percentile_since(&before, of_1000).expect("some came");
+        assert!((1_000..1_100).contains(&since(500)));
+        assert!((50_000..54_000).contains(&since(990)));
+        assert_eq!(look.percentile_since(&look, 500), None);
+    }
+
+    #[test]
+    fn a_line_never_takes_silence_for_speed() {
+        let live = Live::default();
+        let before = live.look();
+        let line = before.line(&before, 1_000_000_000, 4_000_000_000);
+        assert!(line.starts_with("0/s  p50 –  p99 –  max –"), "{line}");
+        assert!(line.ends_with("4 s left, warming up"), "{line}");
+        live.sent();
+        live.answered(7);
+        let line = live.look().line(&before, 500_000_000, 0);
+        let expected = "2/s  p50 8 ns  p99 8 ns  max 8 ns  sent 1  answered 1  errors 0  \
+                        waiting for answers";
+        assert_eq!(line, expected);
     }
 }

@@ -61,6 +61,9 @@ fn run(args: &RunArgs) -> Result<u8, RunError> {
     }
     print!("{}", table.row("from sending", results.measured.service_ns));
     counts(&results.measured);
+    if !results.measured.kinds.is_empty() {
+        println!("what came, with the warm-up, the filling and the emptying of the books:");
+    }
     for fact in &results.measured.kinds {
         println!("  {}: {}", fact.name, fact.value);
     }
@@ -177,7 +180,13 @@ fn write(
 }
 
 fn counts(measured: &Measured) {
-    let Measured { sent, answered, silent, lost, repeated, unexpected, .. } = measured;
+    let Measured { sent, answered, silent, lost, repeated, unexpected, unsent, .. } = measured;
+    if lost + unsent > 0 {
+        println!(
+            "these latencies are of the {answered} answers only, of {} messages",
+            sent + unsent
+        );
+    }
     println!(
         "sent {sent}, answered {answered}, rightly silent {silent}, lost {lost}, repeated \
          {repeated}, unexpected {unexpected}; {:.0}/s wanted, {:.0}/s answered",
@@ -195,8 +204,12 @@ fn verdict(measured: &Measured, is_complete: bool) -> u8 {
     for error in &measured.errors {
         eprintln!("loadgen: {error}");
     }
+    let untold = measured.wrongs().saturating_sub(measured.errors.len() as u64);
+    if untold > 0 {
+        eprintln!("loadgen: … and {untold} more");
+    }
     if let Some(why) = &measured.given_up {
-        eprintln!("loadgen: given up: {why}");
+        eprintln!("loadgen: given up, with {} messages unsent: {why}", measured.unsent);
     } else if let Some(behind_ns) = measured.behind_ns {
         let (behind, unsent) = (duration(behind_ns), measured.unsent);
         eprintln!(

@@ -196,7 +196,12 @@ impl Measured {
     /// Whether every message that was due was sent, and answered once, by what was expected.
     pub fn is_complete(&self) -> bool {
         let is_sent = self.unsent == 0 && self.behind_ns.is_none() && self.given_up.is_none();
-        is_sent && self.lost == 0 && self.repeated == 0 && self.unexpected == 0
+        is_sent && self.wrongs() == 0
+    }
+
+    /// How much went wrong with answers.
+    pub fn wrongs(&self) -> u64 {
+        self.lost + self.repeated + self.unexpected
     }
 }
 

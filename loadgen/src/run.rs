@@ -38,8 +38,8 @@ const FILL: Duration = Duration::from_mins(2);
 pub struct Options {
     /// Who logs in, and where; a name for each session.
     pub login: Login,
-    /// How the messages are spread over time. A recorded flow that has times of its own ignores it
-    /// when `own_times` is set.
+    /// How the messages are spread over time. A recorded flow that has times of its own ignores its
+    /// rate and arrival when `own_times` is set, and plays what is within its length.
     pub pace: Pace,
     /// Whether a recorded flow is played when it was recorded.
     pub own_times: bool,
@@ -158,8 +158,9 @@ pub fn run(options: &Options) -> Result<Outcome, RunError> {
     let sessions = options.login.users.len();
     check(options, sessions)?;
     let (script, times) = if options.own_times {
-        let (script, own) = recorded(&options.source).map_err(RunError::Usage)?;
-        let times = Times::recorded(own, options.pace.warm_up);
+        let (mut script, own) = recorded(&options.source).map_err(RunError::Usage)?;
+        let times = Times::recorded(own, options.pace.warm_up, options.pace.length);
+        script.ops.truncate(times.due.len());
         (script, times)
     } else {
         let mut times = options.pace.times().map_err(RunError::Usage)?;

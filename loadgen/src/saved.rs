@@ -31,7 +31,9 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.cause {
-            Cause::Io(error) => write!(out, "cannot read {path}: {error}"),
+            Cause::Io(error) => {
+                write!(out, "cannot read {path}: {error}; name what `--out` of a run named")
+            }
             Cause::NotResults(error) => write!(
                 out,
                 "{path} holds no results of a run: {error}; name a {FILE_NAME} that loadgen wrote, \

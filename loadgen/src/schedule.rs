@@ -102,10 +102,23 @@ impl Times {
     /// There is room for so many messages: all are decided before the run.
     pub const MAX: u64 = 100_000_000;
 
-    /// Times that somebody else chose; the last is an end like any other.
-    pub fn recorded(due: Vec<u64>, warm_up: Duration) -> Self {
-        let until = due.last().map_or(0, |last| last + 1);
-        Self { due, from: nanos(warm_up).min(until), until }
+    /// Times that somebody else chose, as far as they go; the last is an end like any other.
+    pub fn recorded(mut due: Vec<u64>, warm_up: Duration, length: Length) -> Self {
+        let end = due.last().map_or(0, |last| last + 1);
+        let from = nanos(warm_up).min(end);
+        let first = due.partition_point(|at| *at < from);
+        let until = match length {
+            Length::Time(time) => end.min(from.saturating_add(nanos(time))),
+            Length::Count(count) => due[first..].get(count as usize).map_or(end, |at| *at),
+        };
+        let count = match length {
+            Length::Time(_) => due.partition_point(|at| *at < until),
+            // Some that are due at the same time may be beyond it.
+            Length::Count(count) => due.len().min(first.saturating_add(count as usize)),
+        };
+        due.truncate(count);
+        let until = until.max(due.last().map_or(0, |last| last + 1));
+        Self { due, from, until }
     }
 
     /// How many are measured.
@@ -237,8 +250,26 @@ mod tests {
         assert_eq!((times.due.len(), times.from, times.until), (25, 5_000_000, 25_000_000));
         let counted = Pace { length: Length::Count(7), ..pace }.times().expect("few");
         assert_eq!((counted.due.len(), counted.from, counted.until), (12, 5_000_000, 12_000_000));
-        let recorded = Times::recorded(vec![0, 9], Duration::ZERO);
-        assert_eq!((recorded.from, recorded.until), (0, 10));
+    }
+
+    #[test]
+    fn recorded_times_end_where_they_end_or_where_they_are_to() {
+        let recorded = |warm_up, length| {
+            let due = vec![0, 9, 20, 20, 30];
+            let times = Times::recorded(due, Duration::from_nanos(warm_up), length);
+            (times.due.len(), times.from, times.until, times.measured())
+        };
+        let time = |ns| Length::Time(Duration::from_nanos(ns));
+        assert_eq!(recorded(0, Length::Time(Duration::MAX)), (5, 0, 31, 5));
+        assert_eq!(recorded(0, time(20)), (2, 0, 20, 2));
+        assert_eq!(recorded(5, time(20)), (4, 5, 25, 3));
+        assert_eq!(
+            recorded(5, Length::Count(2)),
+            (3, 5, 21, 2),
+            "one more is due at the same time"
+        );
+        assert_eq!(recorded(5, Length::Count(9)), (5, 5, 31, 4));
+        assert_eq!(recorded(99, Length::Count(9)).3, 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::latency::Summary;
 use crate::results::Step;
 use crate::run::{self, Outcome, RunError};
-use crate::schedule::Pace;
+use crate::schedule::{Length, Pace, nanos};
 
 /// What a rate must meet to be held, besides that all is answered in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,15 @@ const NEAR: u64 = 10;
 /// A rate is held only if so many of 100 of its messages are answered in each second.
 const ANSWERED_OF_100: f64 = 95.0;
 
+/// So many messages lie beyond the percentile that is limited: with fewer it says nothing.
+const BEYOND: u64 = 10;
+
 /// Looks for the highest rate that is held.
 #[derive(Clone, Copy, Debug)]
 struct Search {
     held: Option<u64>,
     failed: Option<u64>,
+    rate_min: u64,
     rate_max: u64,
 }
 
@@ -57,15 +61,52 @@ impl Search {
                 if (failed - held) * NEAR <= failed {
                     return None;
                 }
-                held + (failed - held) / 2
+                (held + (failed - held) / 2).max(self.rate_min)
             }
             (None, None) => return None,
         };
-        (next > 0 && Some(next) != self.held && Some(next) != self.failed).then_some(next)
+        (Some(next) != self.held && Some(next) != self.failed).then_some(next)
+    }
+}
+
+impl Options {
+    /// The lowest rate at which the limited percentile means something. An error says why the first
+    /// rate is lower.
+    fn rate_min(&self) -> Result<u64, String> {
+        let wanted = BEYOND * self.limit.one_in();
+        let Pace { rate, length, .. } = self.run.pace;
+        let (rate_min, messages) = match length {
+            Length::Count(count) => (1, count),
+            Length::Time(time) => {
+                let ns = u128::from(nanos(time).max(1));
+                let due = |count: u128| count * ns / 1_000_000_000;
+                let rate_min = (u128::from(wanted) * 1_000_000_000).div_ceil(ns);
+                (rate_min as u64, due(u128::from(rate.get())) as u64)
+            }
+        };
+        if messages < wanted {
+            return Err(format!(
+                "{messages} messages at the first rate say nothing of {}, which needs {wanted}: \
+                 give a higher --rate, or a longer --duration or --count",
+                self.limit.percentile
+            ));
+        }
+        Ok(rate_min.max(1))
     }
 }
 
 impl Limit {
+    /// One of so many messages may be beyond it.
+    fn one_in(self) -> u64 {
+        match self.percentile {
+            "p50" => 2,
+            "p90" => 10,
+            "p99" => 100,
+            "p99_9" => 1_000,
+            _ => 10_000,
+        }
+    }
+
     fn is_met(self, latency: &Summary) -> bool {
         let mut fields = latency.fields().into_iter();
         fields.find(|(name, _)| *name == self.percentile).is_some_and(|(_, ns)| ns <= self.ns)
@@ -77,7 +118,9 @@ impl Limit {
 pub fn sweep(options: &Options, mut told: impl FnMut(&Step)) -> Result<Outcome, RunError> {
     let top = Pace { rate: options.rate_max, ..options.run.pace };
     top.messages().map_err(|why| RunError::Usage(format!("at --rate-max: {why}")))?;
-    let mut search = Search { held: None, failed: None, rate_max: options.rate_max.get() };
+    let rate_max = options.rate_max.get();
+    let rate_min = options.rate_min().map_err(RunError::Usage)?.min(rate_max);
+    let mut search = Search { held: None, failed: None, rate_min, rate_max };
     let mut rate = Some(options.run.pace.rate.get().min(search.rate_max));
     let mut steps: Vec<Step> = Vec::new();
     // With its rate, and whether that was held.
@@ -122,7 +165,7 @@ mod tests {
 
     /// The rates that are tried where `knee` is the highest that is held.
     fn tried(first: u64, knee: u64, rate_max: u64) -> (Vec<u64>, Option<u64>) {
-        let mut search = Search { held: None, failed: None, rate_max };
+        let mut search = Search { held: None, failed: None, rate_min: 1, rate_max };
         let (mut rates, mut rate) = (Vec::new(), Some(first));
         while let Some(now) = rate {
             rates.push(now);
@@ -146,6 +189,31 @@ mod tests {
         assert_eq!(tried(1_000, u64::MAX, 3_000), (vec![1_000, 2_000, 3_000], Some(3_000)));
         let (rates, held) = tried(8, 0, 100);
         assert_eq!((rates.last(), held), (Some(&1), None));
+        let mut search = Search { held: None, failed: None, rate_min: 300, rate_max: 1_000 };
+        assert_eq!(search.next(500, false), Some(300), "lower ones would say nothing");
+        assert_eq!(search.next(300, false), None);
+        assert_eq!(Search { failed: Some(500), ..search }.next(300, true), Some(400));
+    }
+
+    #[test]
+    fn a_percentile_of_a_few_messages_is_refused() {
+        let options = |per_second, length, percentile| {
+            let rate = NonZeroU64::new(per_second).expect("not zero");
+            let mut run = run::Options::new("127.0.0.1:1", rate, std::time::Duration::ZERO);
+            run.pace.length = length;
+            Options { run, limit: Limit { percentile, ns: 1 }, rate_max: rate }
+        };
+        let time = |ms| Length::Time(std::time::Duration::from_millis(ms));
+        assert_eq!(options(10_000, time(2_000), "p99").rate_min(), Ok(500));
+        assert_eq!(options(10_000, time(2_000), "p50").rate_min(), Ok(10));
+        assert_eq!(options(1, Length::Count(10_000), "p99_9").rate_min(), Ok(1));
+        for (few, wanted) in [
+            (options(499, time(2_000), "p99"), "needs 1000"),
+            (options(9_000_000, Length::Count(9_999), "p99_9"), "9999 messages"),
+        ] {
+            let error = sweep(&few, |_| {}).expect_err("too few");
+            assert!(matches!(&error, RunError::Usage(why) if why.contains(wanted)), "{error}");
+        }
     }
 
     #[test]

@@ -176,9 +176,10 @@ struct PaceArgs {
     /// Messages a second, over all sessions, at most 1000000000 [default: 10000]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<NonZeroU64>,
-    /// How long to measure: a number with ms, s or m
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
-    duration: Duration,
+    /// How long to measure: a number with ms, s or m [default: 5s, or all of what is replayed at
+    /// its own pace]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
     /// Measure so many messages instead
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     count: Option<NonZeroU64>,
@@ -226,6 +227,7 @@ enum ArrivalArg {
     Bursts,
 }
 
+const DURATION: Duration = Duration::from_secs(5);
 const RATE: NonZeroU64 = NonZeroU64::new(10_000).expect("not zero");
 const RATE_MAX: u64 = 1_000_000_000;
 
@@ -238,7 +240,7 @@ impl PaceArgs {
         };
         let length = match self.count {
             Some(count) => Length::Count(count.get()),
-            None => Length::Time(self.duration),
+            None => Length::Time(self.duration.unwrap_or(DURATION)),
         };
         let &Self { warm_up, seed, .. } = self;
         Pace { arrival, rate: self.rate.unwrap_or(RATE), length, warm_up, seed }
@@ -297,10 +299,15 @@ impl RunArgs {
             password: self.password.clone(),
             give_up: self.give_up,
         };
+        let own_times = self.replay.is_some() && self.pace.rate.is_none();
+        let mut pace = self.pace.pace();
+        if own_times && self.pace.duration.is_none() && self.pace.count.is_none() {
+            pace.length = Length::Time(Duration::MAX);
+        }
         Ok(Options {
             login,
-            pace: self.pace.pace(),
-            own_times: self.replay.is_some() && self.pace.rate.is_none(),
+            pace,
+            own_times,
             source,
             listed,
             echo: self.echo,

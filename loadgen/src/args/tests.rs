@@ -1,5 +1,7 @@
 use super::*;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn parse(line: &str) -> Result<Command, clap::Error> {
     Ok(Cli::try_parse_from(line.split(' '))?.command)
 }
@@ -38,6 +40,9 @@ fn a_run_has_defaults_and_its_own_options() {
     let options = run("loadgen run --replay day.itch");
     assert_eq!(options.source, Source::File("day.itch".into()));
     assert!(options.own_times);
+    assert_eq!(options.pace.length, Length::Time(Duration::MAX));
+    let options = run("loadgen run --replay day.itch --duration 2s");
+    assert_eq!((options.own_times, options.pace.length), (true, Length::Time(2 * SECOND)));
     assert!(!run("loadgen run --replay day.itch --rate 5").own_times);
 }
 

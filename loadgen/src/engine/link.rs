@@ -206,7 +206,8 @@ impl Links {
     fn read_into(&mut self, index: usize, buffer: &mut [u8]) -> Result<usize, String> {
         let link = &mut self.all[index];
         let Some(stream) = &mut link.stream else { return Ok(0) };
-        if std::mem::take(&mut link.is_connecting) {
+        let was_connecting = std::mem::take(&mut link.is_connecting);
+        if was_connecting {
             // It has an answer, which reading tells; from now on only what comes is of interest.
             let number = EventData::new_u64(index as u64);
             epoll::modify(&self.epoll, &*stream, number, EventFlags::IN)
@@ -220,7 +221,10 @@ impl Links {
                 link.rest.clear();
                 Ok(rest + read)
             }
-            moved => now_or_zero(moved).map_err(|error| error.to_string()),
+            moved => now_or_zero(moved).map_err(|error| {
+                let advice = if was_connecting { "; does a server listen there?" } else { "" };
+                format!("{error}{advice}")
+            }),
         }
     }
 }

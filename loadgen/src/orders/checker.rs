@@ -152,11 +152,12 @@ impl Checker {
         (0..).zip(&self.orders).filter(|(_, order)| order.open > 0).map(|(id, _)| id)
     }
 
-    /// No more answers come: what waits for one is lost, or was silent.
+    /// No more answers come: what waits for one is lost, or was silent. Nothing that was answered
+    /// later shows that the server saw it, so only what it had told to be gone was silent.
     pub(crate) fn give_up(&mut self, now: u64, tally: &mut Tally) {
         for session in 0..self.pending.len() {
             while let Some(pending) = self.pending[session].pop_front() {
-                self.passed_over(session, &pending, now, tally);
+                self.passed_over(session, &pending, false, now, tally);
             }
         }
     }
@@ -339,7 +340,7 @@ impl Checker {
         };
         for _ in 0..before {
             let Some(passed) = self.pending[session].pop_front() else { break };
-            self.passed_over(session, &passed, now, tally);
+            self.passed_over(session, &passed, true, now, tally);
         }
         if let Some(pending) = self.pending[session].pop_front() {
             self.waiting -= 1;
@@ -349,7 +350,15 @@ impl Checker {
         true
     }
 
-    fn passed_over(&mut self, session: usize, pending: &Pending, now: u64, tally: &mut Tally) {
+    /// `is_seen` says that the server has seen it, because it has answered a later one.
+    fn passed_over(
+        &mut self,
+        session: usize,
+        pending: &Pending,
+        is_seen: bool,
+        now: u64,
+        tally: &mut Tally,
+    ) {
         self.waiting -= 1;
         self.settled += 1;
         let (id, may_be_silent, what) = match pending.op {
@@ -357,7 +366,9 @@ impl Checker {
             Op::Cancel { id } => (id, true, "the cancel of"),
             Op::Replace { old, .. } => (old, true, "the replace of"),
         };
-        if may_be_silent && self.orders[id as usize].open == 0 {
+        let order = &self.orders[id as usize];
+        let is_gone = order.open == 0 && (is_seen || order.state != State::Asked);
+        if may_be_silent && is_gone {
             tally.silent(pending.sent);
         } else {
             let token = self.names.token(id);

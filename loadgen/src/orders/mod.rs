@@ -64,7 +64,9 @@ struct Target {
 fn resolve(names: &[String]) -> Result<Vec<Target>, String> {
     let mut targets = Vec::new();
     for name in names {
-        let addresses = name.to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
+        let addresses = name
+            .to_socket_addrs()
+            .map_err(|error| format!("{name}: {error}; write HOST:PORT, such as 127.0.0.1:9001"))?;
         let before = targets.len();
         targets.extend(addresses.map(|address| Target { name: name.clone(), address }));
         if targets.len() == before {

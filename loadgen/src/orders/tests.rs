@@ -135,6 +135,15 @@ fn answers_that_never_come_are_lost() {
 }
 
 #[test]
+fn a_silence_at_the_end_is_right_only_where_the_order_was_told_to_be_gone() {
+    let mut desk = desk();
+    desk.ask(add(0, 9)).hear(accepted(token(0), 9)).hear(executed(token(0), 9));
+    desk.ask(Op::Cancel { id: 0 }).ask(add(1, 9)).ask(replace(1, 2, 9)).ask(Op::Cancel { id: 2 });
+    desk.checker.give_up(9, &mut desk.tally);
+    desk.expect([1, 1, 3, 0, 0]);
+}
+
+#[test]
 fn answers_that_come_twice_are_repeated() {
     let mut desk = desk();
     desk.ask(add(0, 9)).hear(accepted(token(0), 9)).hear(accepted(token(0), 9));

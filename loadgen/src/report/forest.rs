@@ -6,7 +6,7 @@ use super::scale::Scale;
 use super::section;
 use super::text::{Escaped, change_tick, ratio};
 use crate::bootstrap::{LEVEL, Ratio};
-use crate::compare::{Candidate, Comparison, Row, Verdict};
+use crate::compare::{Candidate, Comparison, Row, Verdict, runs};
 
 const WIDTH: f64 = 1040.0;
 const LEFT: f64 = 96.0;
@@ -22,8 +22,8 @@ pub(super) fn write(comparison: &Comparison, out: &mut String) -> fmt::Result {
     for (index, candidate) in candidates.iter().enumerate() {
         let (id, name) = (format!("verdict-{index}"), Escaped(&candidate.name));
         let about = format!(
-            "Change of the median over repeated runs, with its {:.0} % bootstrap interval; the \
-             grey band is the bound of {} %.",
+            "Change of the median over repeated runs, of p99.9 and max too, with its {:.0} % \
+             bootstrap interval; the grey band is the bound of {} %.",
             LEVEL * 100.0,
             bound * 100.0
         );
@@ -117,10 +117,11 @@ fn interval(row: &Row, y: f64, at: [f64; 3], colour: usize, out: &mut String) ->
 
 fn table(candidate: &Candidate, baseline: &str, out: &mut String) -> fmt::Result {
     let (before, after) = candidate.runs;
-    out.write_str("<div class=\"wide\"><table class=\"numbers verdicts\">\n<thead><tr><th></th>")?;
+    out.write_str("<div class=\"wide\"><table class=\"numbers verdicts\">\n<thead><tr>")?;
+    out.write_str("<th scope=\"col\">medians of the runs</th>")?;
     let (baseline, name) = (Escaped(baseline), Escaped(&candidate.name));
-    write!(out, "<th scope=\"col\">{baseline}, {before} runs</th>")?;
-    write!(out, "<th scope=\"col\">{name}, {after} runs</th>")?;
+    write!(out, "<th scope=\"col\">{baseline}, {}</th>", runs(before))?;
+    write!(out, "<th scope=\"col\">{name}, {}</th>", runs(after))?;
     for name in ["ratio", "interval", "verdict"] {
         write!(out, "<th scope=\"col\">{name}</th>")?;
     }

@@ -185,6 +185,9 @@ fn completeness(measured: &Measured) -> String {
         None if wrong.is_empty() => text += ", and then given up",
         None => {}
     }
+    if lost + unsent > 0 {
+        text += "; latencies are of what was answered only";
+    }
     format!("<strong class=\"bad\">{text}</strong>")
 }
 
