@@ -201,7 +201,10 @@ fn report(args: &DemoArgs, outcome: &Outcome, out: &mut dyn Write) -> Result<(),
         table = table.floor("bare echo", echo.latency_ns);
     }
     table = table.row("order to reply, synced", results.measured.latency_ns);
-    write!(out, "\n{}", table.row("  from sending", results.measured.service_ns))?;
+    if let Some(echo) = &results.echo {
+        table = table.floor("bare echo, from sending", echo.service_ns);
+    }
+    write!(out, "\n{}", table.row("order to reply, from sending", results.measured.service_ns))?;
     let place = match &args.out {
         Some(place) => place.clone(),
         None => tempfile::Builder::new()

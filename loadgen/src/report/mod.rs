@@ -162,7 +162,13 @@ fn completeness(measured: &Measured) -> String {
     let Measured { sent, unsent, lost, repeated, unexpected, wrong_early, given_up, .. } = measured;
     let all = text::count(sent + unsent);
     if measured.is_complete() {
-        return format!("each of {all} messages was answered once");
+        return match measured.silent {
+            0 => format!("each of {all} messages was answered once"),
+            silent => format!(
+                "each of {all} messages was answered once, but for {} that rightly have no answer",
+                text::count(silent)
+            ),
+        };
     }
     let wrong = [
         ("never sent", unsent),
@@ -218,12 +224,18 @@ fn over_time(full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
         1 => String::new(),
         most => format!(" A point stands for the worst of up to {most} intervals."),
     };
+    let has_floor = full.iter().any(|one| one.results.echo.is_some());
+    let beside = if has_floor {
+        "Side by side on the same axes: the target, and a bare echo with the same schedule in the \
+         same run. "
+    } else {
+        ""
+    };
     section(
         "time",
         "Over time",
         &format!(
-            "Side by side on the same axes: the target, and a bare echo with the same schedule in \
-             the same run. Hiccups are how long a thread that only looked at the clock was kept \
+            "{beside}Hiccups are how long a thread that only looked at the clock was kept \
              from it. Red stripes hold wrong answers.{together}"
         ),
         out,

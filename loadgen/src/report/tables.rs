@@ -109,7 +109,12 @@ pub(super) fn messages(full: &[&Shown<'_>], out: &mut String) -> fmt::Result {
     if full.iter().all(|one| one.results.measured.kinds.is_empty()) {
         return Ok(());
     }
-    section("kinds", "Kinds of answers", "What came, with the warm-up's.", out)?;
+    section(
+        "kinds",
+        "Kinds of answers",
+        "What came, with the warm-up, the filling and the emptying of the books.",
+        out,
+    )?;
     out.write_str("<div class=\"facts\">\n")?;
     fact_table(full, |results| &results.measured.kinds, out)?;
     out.write_str("</div>\n</section>\n")

@@ -120,9 +120,12 @@ fn what_is_neither_answered_nor_wrong_is_seen_too() {
     let mut run = sample::run("run", GOOD);
     let Measured { silent, resent, reconnected, .. } = &mut run.measured;
     (*silent, *reconnected, *resent) = (1_234, 5_678, 9_012);
+    assert!(html(std::slice::from_ref(&run)).contains("a bare echo with the same schedule"));
     run.echo = None;
     let page = html(&[run]);
     assert_sound(&page);
+    assert!(page.contains("answered once, but for 1,234 that rightly have no answer"));
+    assert!(!page.contains("a bare echo with the same schedule"), "there is none");
     for cells in ["<td>1,234</td><td class=\"none\">0</td>", "<td>5,678</td><td>9,012</td></tr>"] {
         assert!(page.contains(cells), "{cells}");
     }
