@@ -128,6 +128,11 @@ impl Look {
     }
 }
 
+/// What goes on in a second row of a terminal would stay there.
+fn within(line: &str, columns: usize) -> String {
+    line.chars().take(columns.saturating_sub(1)).collect()
+}
+
 /// Of the terminal; one that does not know has 80.
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
@@ -173,9 +178,7 @@ pub(crate) fn show(live: &Live, view: View, what: &str, length_ns: u64, over: &A
         // Nobody who watches is worth stopping a measurement for.
         let _ = match view {
             View::InPlace => {
-                // What goes on in a second row would stay there.
-                let line: String = line.chars().take(columns().saturating_sub(1)).collect();
-                write!(std::io::stderr(), "\r\x1b[2K{line}")
+                write!(std::io::stderr(), "\r\x1b[2K{}", within(&line, columns()))
             }
             _ => writeln!(std::io::stderr(), "{line}"),
         };
@@ -212,6 +215,11 @@ mod tests {
         assert!((1_000..1_100).contains(&since(500)));
         assert!((50_000..54_000).contains(&since(990)));
         assert_eq!(look.percentile_since(&look, 500), None);
+    }
+
+    #[test]
+    fn a_line_is_cut_to_its_row() {
+        assert_eq!([5, 3, 0].map(|columns| within("µ–ab", columns)), ["µ–ab", "µ–", ""]);
     }
 
     #[test]

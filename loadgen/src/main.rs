@@ -180,12 +180,9 @@ fn write(
 }
 
 fn counts(measured: &Measured) {
-    let Measured { sent, answered, silent, lost, repeated, unexpected, unsent, .. } = measured;
-    if lost + unsent > 0 {
-        println!(
-            "these latencies are of the {answered} answers only, of {} messages",
-            sent + unsent
-        );
+    let Measured { sent, answered, silent, lost, repeated, unexpected, .. } = measured;
+    if let Some(caveat) = measured.caveat() {
+        println!("these {caveat}");
     }
     println!(
         "sent {sent}, answered {answered}, rightly silent {silent}, lost {lost}, repeated \

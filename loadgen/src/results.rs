@@ -199,6 +199,15 @@ impl Measured {
         is_sent && self.wrongs() == 0
     }
 
+    /// What must stand beside its latencies: that those of what was lost or never sent are not in
+    /// them. `None` when there is no such message.
+    pub fn caveat(&self) -> Option<String> {
+        let Self { answered, sent, unsent, lost, .. } = self;
+        (lost + unsent > 0).then(|| {
+            format!("latencies are of the {answered} answers only, of {} messages", sent + unsent)
+        })
+    }
+
     /// How much went wrong with answers.
     pub fn wrongs(&self) -> u64 {
         self.lost + self.repeated + self.unexpected
@@ -276,6 +285,19 @@ mod tests {
         assert_eq!(of(&[(7, 1)]), Some([7, 7, 7]));
         assert_eq!(of(&[(7, 50), (9, 49), (11, 1), (13, 0)]), Some([7, 9, 11]));
         assert_eq!(of(&[(7, 49), (9, 50), (11, 1)]), Some([9, 9, 11]));
+    }
+
+    #[test]
+    fn what_has_no_latency_is_said() {
+        let whole = Measured { sent: 9, answered: 7, silent: 2, ..Measured::default() };
+        assert_eq!(whole.caveat(), None);
+        let text = "latencies are of the 7 answers only, of 9 messages";
+        assert_eq!(
+            Measured { lost: 2, silent: 0, ..whole.clone() }.caveat().as_deref(),
+            Some(text)
+        );
+        let text = "latencies are of the 7 answers only, of 10 messages";
+        assert_eq!(Measured { unsent: 1, ..whole }.caveat().as_deref(), Some(text));
     }
 
     #[test]

@@ -191,8 +191,8 @@ fn completeness(measured: &Measured) -> String {
         None if wrong.is_empty() => text += ", and then given up",
         None => {}
     }
-    if lost + unsent > 0 {
-        text += "; latencies are of what was answered only";
+    if let Some(caveat) = measured.caveat() {
+        text += &format!("; {caveat}");
     }
     format!("<strong class=\"bad\">{text}</strong>")
 }

@@ -156,6 +156,10 @@ fn what_the_server_s_stages_did_is_seen() {
 fn why_a_run_was_given_up_is_seen() {
     let mut run = sample::run("run", GOOD);
     run.measured.given_up = Some("silent: no answer came for <30 s>".to_owned());
+    assert!(!html(std::slice::from_ref(&run)).contains("answers only"));
+    run.measured.unsent = 8;
+    assert!(html(std::slice::from_ref(&run)).contains("of the 100000 answers only, of 100008"));
+    run.measured.unsent = 0;
     let page = html(&[run]);
     assert_sound(&page);
     assert!(
