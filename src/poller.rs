@@ -34,12 +34,14 @@ impl Interest {
     }
 }
 
-/// What a socket has. One that is broken is said to have everything: using it tells why.
+/// What a socket has. One that is broken is said to have everything, whatever it is watched for:
+/// using it tells why.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready {
     pub(crate) token: u64,
     pub(crate) read: bool,
     pub(crate) write: bool,
+    pub(crate) broken: bool,
 }
 
 /// The sockets of one thread.
@@ -82,6 +84,7 @@ impl Poller {
                 token: data.u64(),
                 read: broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP),
                 write: broken || flags.contains(EventFlags::OUT),
+                broken,
             }
         }));
         Ok(self.ready.len())

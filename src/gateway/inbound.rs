@@ -14,7 +14,7 @@ use crate::wire;
 use crate::wire::soup::{FromClient, FromServer, LoginAccepted, LoginReject, LoginRequest};
 
 /// The longest packet that a client may send: a debug text, at most.
-const PACKET_BYTES_MAX: usize = 512;
+pub(super) const PACKET_BYTES_MAX: usize = 512;
 /// A client that is held to a rate may be ahead of it by so much time.
 const BURST_NANOS: u64 = Nanos::SECOND / 10;
 
@@ -54,8 +54,8 @@ impl Gateway {
         connection.inbound.clear();
         // Before a login nobody needs more room than that takes.
         let is_in = connection.stream().is_some();
-        let room = if is_in { READ_BYTES } else { PACKET_BYTES_MAX };
-        let room = room.max(connection.socket.room_min());
+        let wanted = if is_in { READ_BYTES } else { PACKET_BYTES_MAX };
+        let room = connection.socket.room(wanted);
         match connection.read(&mut buffer[..kept + room], kept) {
             Err(end) => {
                 self.end(token, &end);
@@ -152,7 +152,7 @@ impl Gateway {
         connection.stalled = stalls;
         // Who waits for the doorman is gone on with when he has decided.
         if stalls && !matches!(connection.phase, Phase::Verifying(_)) {
-            self.stalled.push(token);
+            self.stalled.push_back(token);
         }
         if connection.interest.read == stalls {
             connection.interest.read = !stalls;
@@ -270,18 +270,33 @@ impl Gateway {
                 self.catch_up(token, now);
             }
         }
-        if !self.stalled.is_empty() && !self.intake.has_ended() {
-            let stalled = std::mem::take(&mut self.stalled);
-            let doorman_is_busy = self.helpers.requests.is_full();
-            for token in stalled {
-                let Some(connection) = self.connections.get(token) else { continue };
-                if doorman_is_busy && matches!(connection.phase, Phase::Fresh) {
-                    self.stalled.push(token);
-                } else {
-                    work += self.retry(token, now);
-                }
+        work
+    }
+
+    /// Goes on with those whose bytes wait, each as far as there is room: who had none this time is
+    /// the first next time.
+    pub(super) fn take_turns(&mut self, now: Nanos) -> usize {
+        if self.intake.has_ended() {
+            return 0;
+        }
+        let doorman_is_busy = self.helpers.requests.is_full();
+        let (waiting, mut work) = (self.stalled.len(), 0);
+        for _ in 0..waiting {
+            let token = self.stalled.pop_front().expect("so many wait");
+            let Some(connection) = self.connections.get(token) else { continue };
+            if doorman_is_busy && matches!(connection.phase, Phase::Fresh) {
+                self.stalled.push_back(token);
+                continue;
+            }
+            let behind = self.stalled.len();
+            let packets = self.retry(token, now);
+            work += packets;
+            if packets > 0 && self.stalled.len() > behind {
+                self.served.extend(self.stalled.pop_back());
             }
         }
+        self.stalled.extend(self.served.drain(..));
+        self.was_passed = work == 0 && waiting > 0;
         work
     }
 

@@ -25,6 +25,7 @@ use crate::wire::soup::FromServer;
 
 use connection::{Connection, End, Phase, Source};
 use crowds::Crowds;
+use inbound::PACKET_BYTES_MAX;
 pub use doors::Doors;
 pub use mold::MoldOptions;
 pub use options::GatewayOptions;
@@ -45,18 +46,19 @@ mod sweep;
 
 /// So many events at most per poll.
 const EVENTS: u64 = 256;
-/// After so many packets the sockets wait, so that answers to the first of them leave.
+/// After so many packets the other sockets wait, so that answers to the first of them leave.
 const PACKETS: usize = 2048;
 /// So many commands of clients at most wait in the ring: whoever floods waits before his own socket
 /// and not before everybody's, behind a full ring.
-const AHEAD: u64 = 512;
+pub const AHEAD: u64 = 512;
 /// So many connections at most are taken per poll.
 const ACCEPTS: usize = 16;
 /// So many connections at most are a step further with TLS after a poll: a step may be a signature
 /// and a few checks of others, which take longer than an order does.
 const HANDSHAKES: usize = 1;
-/// All that is read from a socket in one poll.
-const READ_BYTES: usize = 64 << 10;
+/// All that is read from a socket in one poll, so that everybody has his turn soon: fewer orders
+/// than [`AHEAD`], and however short its packets are no long work.
+const READ_BYTES: usize = 16 << 10;
 /// So many questions for old datagrams may wait.
 const MOLD_ASKS_MAX: usize = 64;
 /// Remarks that the history did not take yet: beyond, events wait.
@@ -99,8 +101,14 @@ pub struct Gateway {
     mold_asked: u64,
     /// Commands of our own that the ring had no room for.
     waiting: VecDeque<Command>,
-    /// Connections whose bytes wait.
-    stalled: Vec<u64>,
+    /// Connections whose bytes wait, in the order of their turns.
+    stalled: VecDeque<u64>,
+    /// Those of them that have had their turn.
+    served: Vec<u64>,
+    /// Nobody had one last time.
+    was_passed: bool,
+    /// Whose turn it is first, of the sockets that have something.
+    first: usize,
     /// Connections that read the past.
     behind: Vec<u64>,
     /// Snapshots that know more than we heard yet.
@@ -152,11 +160,14 @@ impl Gateway {
             mold_asks: BTreeMap::new(),
             mold_asked: 0,
             waiting: VecDeque::new(),
-            stalled: Vec::new(),
+            stalled: VecDeque::new(),
+            served: Vec::new(),
+            was_passed: false,
+            first: 0,
             behind: Vec::new(),
             early: Vec::new(),
             tokens: Vec::new(),
-            buffer: vec![0; 2 * READ_BYTES].into(),
+            buffer: vec![0; socket::room(PACKET_BYTES_MAX + READ_BYTES)].into(),
             handshakes: 0,
             swept: Nanos::default(),
             doors_are_shut: false,
@@ -372,9 +383,11 @@ impl Gateway {
         let found = found.map_err(|error| unwatched(&error))?;
         let mut work = 0;
         self.handshakes = 0;
-        for index in 0..found {
-            // Who is left out is found again: what is ready stays ready.
+        // Who is left out is found again, because what is ready stays ready, and is the first then.
+        let first = self.first;
+        for index in (0..found).map(|step| (first + step) % found) {
             if work >= PACKETS {
+                self.first = index;
                 break;
             }
             let ready = self.poller.ready(index);
@@ -386,6 +399,10 @@ impl Gateway {
                 work += self.accept((DOORS - ready.token) as usize, now);
                 continue;
             }
+            if ready.broken && self.end_broken(ready.token) {
+                work += 1;
+                continue;
+            }
             if ready.write {
                 self.flush(ready.token, now);
                 work += 1;
@@ -395,6 +412,17 @@ impl Gateway {
             }
         }
         Ok(work)
+    }
+
+    /// Ends a connection that is broken and waits: nobody reads it, and epoll would tell of it for
+    /// ever. What it has said and was not taken is lost, as it would be on its way.
+    fn end_broken(&mut self, token: u64) -> bool {
+        let Some(connection) = self.connections.get(token).filter(|it| it.stalled) else {
+            return false;
+        };
+        let end = End::Failed(connection.socket.failure());
+        self.end(token, &end);
+        true
     }
 
     /// Sends datagrams, and says now and then that there is nothing.
@@ -522,8 +550,15 @@ impl Stage for Gateway {
             }
             self.open()?;
         }
-        work += self.look(now)?;
         work += self.go_on(now);
+        // Who comes is served before those who wait, but not every time.
+        if self.was_passed {
+            work += self.take_turns(now);
+            work += self.look(now)?;
+        } else {
+            work += self.look(now)?;
+            work += self.take_turns(now);
+        }
         work += self.send_datagrams(now);
         self.sweep(now);
         Ok(work)

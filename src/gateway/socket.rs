@@ -37,7 +37,7 @@ impl Socket {
         }
     }
 
-    /// Reads what there is; 0 is nothing for now. `buffer` has [`Self::room_min`] at least.
+    /// Reads what there is; 0 is nothing for now. `buffer` has the [`Self::room`] for it.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, End> {
         match self {
             Self::Plain(stream) => match stream.read(buffer) {
@@ -50,11 +50,24 @@ impl Socket {
         }
     }
 
-    /// What [`Self::read`] needs.
-    pub(super) fn room_min(&self) -> usize {
+    /// What [`Self::read`] needs for so many bytes, or a few more.
+    pub(super) fn room(&self, bytes: usize) -> usize {
         match self {
-            Self::Plain(_) => 1,
-            Self::Tls(_) => DECRYPTED_MAX,
+            Self::Plain(_) => bytes,
+            Self::Tls(_) => room(bytes),
+        }
+    }
+
+    /// Why it is broken.
+    pub(super) fn failure(&self) -> io::Error {
+        let error = self.stream().take_error().ok().flatten();
+        error.unwrap_or_else(|| ErrorKind::ConnectionReset.into())
+    }
+
+    fn stream(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => &tls.stream,
         }
     }
 
@@ -100,16 +113,12 @@ impl Socket {
 
     /// Says that nothing more comes, and goes on listening; whether that is all said.
     pub(super) fn finish(&mut self) -> Result<bool, End> {
-        let stream = match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(tls) => {
-                if !tls.close()? {
-                    return Ok(false);
-                }
-                &tls.stream
-            }
-        };
-        stream.shutdown(Shutdown::Write).map_err(End::Failed)?;
+        if let Self::Tls(tls) = self
+            && !tls.close()?
+        {
+            return Ok(false);
+        }
+        self.stream().shutdown(Shutdown::Write).map_err(End::Failed)?;
         Ok(true)
     }
 
@@ -179,10 +188,7 @@ impl Tls {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Plain(stream) => stream.as_fd(),
-            Self::Tls(tls) => tls.stream.as_fd(),
-        }
+        self.stream().as_fd()
     }
 }
 
@@ -192,6 +198,11 @@ fn ended_by(error: Error, was_shaking_hands: bool) -> End {
         error if was_shaking_hands => End::Handshake(error.to_string()),
         error => End::Failed(io::Error::new(ErrorKind::InvalidData, error)),
     }
+}
+
+/// What a read of so many bytes needs with TLS, which decrypts while there is room for a record.
+pub(super) fn room(bytes: usize) -> usize {
+    bytes + DECRYPTED_MAX - 1
 }
 
 /// Whether a client that begins like this wants TLS.

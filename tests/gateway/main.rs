@@ -13,6 +13,7 @@ mod hostile;
 mod kill;
 mod late;
 mod peer;
+mod polled;
 #[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
@@ -20,3 +21,4 @@ mod sessions;
 mod start;
 mod tls;
 mod traders;
+mod turns;

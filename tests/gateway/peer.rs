@@ -138,6 +138,35 @@ impl Peer {
         Some(heard)
     }
 
+    /// All that came by now.
+    pub(crate) fn heard(&mut self) -> Vec<Heard> {
+        let mut chunk = [0; 16 << 10];
+        self.stream.set_nonblocking(true).unwrap();
+        let is_gone = loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => break true,
+                Ok(read) => self.input.extend_from_slice(&chunk[..read]),
+                Err(error) if is_timeout(&error) => break false,
+                Err(_) => break true,
+            }
+        };
+        self.stream.set_nonblocking(false).unwrap();
+        let mut heard: Vec<Heard> = std::iter::from_fn(|| self.parse()).collect();
+        heard.extend(is_gone.then_some(Heard::Gone));
+        heard
+    }
+
+    /// Says as much of it as goes now.
+    pub(crate) fn pour(&mut self, bytes: &[u8]) -> usize {
+        self.stream.set_nonblocking(true).unwrap();
+        let poured = self.stream.write(bytes);
+        self.stream.set_nonblocking(false).unwrap();
+        match poured {
+            Err(error) if is_timeout(&error) => 0,
+            poured => poured.unwrap(),
+        }
+    }
+
     /// What comes next; says meanwhile that it is there.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Heard {
