@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Weak;
 
 use argon2::password_hash::generate_salt;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -38,6 +39,8 @@ pub struct Request {
     pub username: [u8; 6],
     /// As it came.
     pub password: [u8; 10],
+    /// Is gone when who asks is: then nobody looks.
+    pub asker: Weak<()>,
 }
 
 /// What becomes of a request.
@@ -138,7 +141,10 @@ impl Stage for Doorman {
         if self.verdicts.is_full() {
             return Ok(work);
         }
-        let Some(request) = self.guesses.pop_front() else { return Ok(work) };
+        // Whoever asks and does not wait costs no hash.
+        let is_there = |request: &Request| request.asker.strong_count() > 0;
+        let next = std::iter::from_fn(|| self.guesses.pop_front()).find(is_there);
+        let Some(request) = next else { return Ok(work) };
         let user = self.guess(&request, now);
         self.decide(&request, user);
         Ok(work + 1)
@@ -257,6 +263,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::sync::{Arc, LazyLock};
 
     use super::*;
 
@@ -266,8 +273,11 @@ mod tests {
         Nanos(1_000 * Nanos::SECOND).after(seconds * Nanos::SECOND)
     }
 
+    /// Of one that stays.
     fn request(ticket: u64, from: IpAddr, password: &[u8; 10]) -> Request {
-        Request { ticket, from, username: *b"TRDR05", password: *password }
+        static STAYS: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
+        let asker = Arc::downgrade(&STAYS);
+        Request { ticket, from, username: *b"TRDR05", password: *password, asker }
     }
 
     const RIGHT: &[u8; 10] = b"secret    ";
@@ -352,6 +362,22 @@ mod tests {
         assert_eq!(doorman.poll(at(1)).unwrap(), 2, "the known one, and one guess");
         let tickets: Vec<u64> = door.verdicts.try_iter().map(|verdict| verdict.ticket).collect();
         assert_eq!(tickets, [9, 2]);
+    }
+
+    #[test]
+    fn nobody_looks_for_those_who_are_gone() {
+        let (mut doorman, door) = Doorman::new(Users::demo());
+        let mut waits = Vec::new();
+        for ticket in 0..9 {
+            let asker = Arc::new(());
+            let asks = Request { asker: Arc::downgrade(&asker), ..request(ticket, HERE, WRONG) };
+            door.requests.send(asks).unwrap();
+            waits.extend((ticket == 7).then_some(asker));
+        }
+        assert_eq!(doorman.poll(at(0)).unwrap(), 1, "one guess");
+        let tickets: Vec<u64> = door.verdicts.try_iter().map(|verdict| verdict.ticket).collect();
+        assert_eq!(tickets, [7]);
+        assert_eq!(doorman.poll(at(0)).unwrap(), 0);
     }
 
     #[test]

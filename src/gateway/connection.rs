@@ -117,8 +117,8 @@ pub(super) struct Connection {
     pub(super) heard: Nanos,
     pub(super) said: Nanos,
     pub(super) malformed: u32,
-    /// When the next message may come without being early.
-    pub(super) due: Nanos,
+    /// Goes with it: who does something for it elsewhere sees that it is still there.
+    pub(super) presence: Arc<()>,
 }
 
 impl Connection {
@@ -145,7 +145,7 @@ impl Connection {
             heard: now,
             said: now,
             malformed: 0,
-            due: now,
+            presence: Arc::new(()),
         }
     }
 
@@ -161,6 +161,14 @@ impl Connection {
         let mut bytes = [0; 256];
         let used = packet.encode(&mut bytes).expect("own packets are short");
         self.own.extend_from_slice(&bytes[..used]);
+    }
+
+    /// Whether the history was asked for something, and has not answered.
+    pub(super) fn has_asked(&self) -> bool {
+        match &self.source {
+            Source::Past(past) => past.asked,
+            _ => matches!(self.phase, Phase::Late),
+        }
     }
 
     /// Takes over all that the stream still has for it, because the window goes; `false` when that

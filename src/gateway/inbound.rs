@@ -1,5 +1,7 @@
 //! What clients say: logins, and messages that become commands.
 
+use std::sync::Arc;
+
 use super::connection::{Door, End, Past, Phase, Source};
 use super::socket::begins_tls;
 use super::{AHEAD, Gateway, HANDSHAKES, READ_BYTES};
@@ -15,7 +17,7 @@ use crate::wire::soup::{FromClient, FromServer, LoginAccepted, LoginReject, Logi
 
 /// The longest packet that a client may send: a debug text, at most.
 pub(super) const PACKET_BYTES_MAX: usize = 512;
-/// A client that is held to a rate may be ahead of it by so much time.
+/// A session that is held to a rate may be ahead of it by so much time.
 const BURST_NANOS: u64 = Nanos::SECOND / 10;
 
 /// What became of a packet.
@@ -71,7 +73,6 @@ impl Gateway {
                 1
             }
             Ok(bytes) => {
-                connection.heard = now;
                 let packets = self.take(token, &buffer[..kept + bytes], now);
                 self.answer_hands(token, now);
                 1 + packets
@@ -145,8 +146,9 @@ impl Gateway {
             }
         }
         let connection = self.connections.get(token)?;
-        if connection.stalled && !stalls {
-            // It may have said much that was not read.
+        // A packet that does not come to its end is silence; but one that was not read may have
+        // said much.
+        if packets > 0 || (connection.stalled && !stalls) {
             connection.heard = now;
         }
         connection.stalled = stalls;
@@ -164,7 +166,28 @@ impl Gateway {
         Some((packets, used))
     }
 
+    /// Takes a packet, where its session is held to a rate not before it is due.
     fn packet(&mut self, token: u64, packet: &FromClient<'_>, now: Nanos) -> Result<Heard, End> {
+        let stream = self.connections.get(token).and_then(|it| it.stream());
+        let Some(Stream::Session(session)) = stream.filter(|_| self.options.rate > 0) else {
+            return self.packet_at_once(token, packet, now);
+        };
+        if self.rooms.due(session) > now.after(BURST_NANOS) {
+            return Ok(Heard::Later);
+        }
+        let heard = self.packet_at_once(token, packet, now)?;
+        if matches!(heard, Heard::Done) {
+            self.rooms.spoke(session, now, Nanos::SECOND / u64::from(self.options.rate));
+        }
+        Ok(heard)
+    }
+
+    fn packet_at_once(
+        &mut self,
+        token: u64,
+        packet: &FromClient<'_>,
+        now: Nanos,
+    ) -> Result<Heard, End> {
         let Some(connection) = self.connections.get(token) else { return Ok(Heard::Done) };
         match (packet, &connection.phase) {
             (_, Phase::Leaving | Phase::Left(_)) => Ok(Heard::Done),
@@ -196,9 +219,6 @@ impl Gateway {
             return Ok(Heard::Later);
         }
         let connection = self.connections.get(token).expect("it speaks");
-        if self.options.rate > 0 && connection.due > now.after(BURST_NANOS) {
-            return Ok(Heard::Later);
-        }
         let account = self.tally.account(session);
         let command = match (wire::ouch::Inbound::decode(message), account) {
             (Ok(message), Some(account)) => ouch::command(&message, account, now),
@@ -220,9 +240,6 @@ impl Gateway {
             return Ok(Heard::Later);
         }
         self.room -= 1;
-        if let Some(nanos) = Nanos::SECOND.checked_div(u64::from(self.options.rate)) {
-            connection.due = connection.due.max(now).after(nanos);
-        }
         self.traffic.count(Count::Commands);
         Ok(Heard::Done)
     }
@@ -242,6 +259,7 @@ impl Gateway {
             from: connection.from.ip(),
             username: login.username.0,
             password: login.password.0,
+            asker: Arc::downgrade(&connection.presence),
         };
         if self.helpers.requests.try_send(request).is_err() {
             return Heard::Later;
@@ -367,9 +385,10 @@ impl Gateway {
         let connection = self.connections.get(token).expect("it waits");
         connection.say(&FromServer::Accepted(LoginAccepted { session, sequence: number }));
         self.traffic.count(Count::LoggedIn);
+        // It may have waited for the doorman for long.
+        connection.heard = now;
         if connection.door == Door::Glimpse {
             connection.phase = Phase::Late;
-            connection.heard = now;
             self.traffic.count(Count::Snapshots);
             let (names, number) = (self.tally.names(), self.tally.next(stream));
             self.rooms.remarks.push_back(Remark::AskSnapshot(Ask { token, stream, number, names }));
@@ -414,7 +433,8 @@ impl Gateway {
             }
             return;
         }
-        let Some(connection) = self.connections.get(answer.token) else { return };
+        let connection = self.connections.get(answer.token).filter(|it| it.has_asked());
+        let Some(connection) = connection else { return };
         match (answer.found, &mut connection.source) {
             (Ok(Found::Snapshot(snapshot)), _) => {
                 if snapshot.next > self.tally.next(Stream::Feed) {

@@ -25,8 +25,8 @@ use crate::wire::soup::FromServer;
 
 use connection::{Connection, End, Phase, Source};
 use crowds::Crowds;
-use inbound::PACKET_BYTES_MAX;
 pub use doors::Doors;
+use inbound::PACKET_BYTES_MAX;
 pub use mold::MoldOptions;
 pub use options::GatewayOptions;
 use rooms::{Ended, Rooms};
@@ -315,11 +315,7 @@ impl Gateway {
         if let Some(stream) = stream {
             self.rooms.leave(stream, token);
         }
-        let asked = match &connection.source {
-            Source::Past(past) => past.asked,
-            _ => matches!(connection.phase, Phase::Late),
-        };
-        if asked {
+        if connection.has_asked() {
             self.rooms.remarks.push_back(Remark::Gone(token));
         }
         let count = match end {
@@ -450,8 +446,9 @@ impl Gateway {
             }
             // Beyond, they ask again.
             if self.mold_asks.len() < MOLD_ASKS_MAX {
-                let token = MOLD - 1 - self.mold_asked % MOLD_ASKS_MAX as u64;
+                // No number comes again: an answer may come when its question is forgotten.
                 self.mold_asked += 1;
+                let token = MOLD - self.mold_asked;
                 self.mold_asks.insert(token, (from, request));
                 let names = self.tally.names();
                 let ask = Ask { token, stream: Stream::Feed, number: request.sequence, names };

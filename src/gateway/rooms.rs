@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::dialect::itch::Market;
 use crate::history::Remark;
 use crate::streams::{Day, Listener, Mark, Stream, Window};
+use crate::types::Nanos;
 
 /// A window for each stream that was used since the start.
 pub(super) struct Rooms {
@@ -36,11 +37,18 @@ struct Room {
     window: Window,
     listener: Option<u64>,
     is_dirty: bool,
+    /// When the next packet may come without being early, where the session is held to a rate.
+    due: Nanos,
 }
 
 impl Room {
     fn new(next: u64, bytes: usize) -> Self {
-        Self { window: Window::new(next, bytes), listener: None, is_dirty: false }
+        Self {
+            window: Window::new(next, bytes),
+            listener: None,
+            is_dirty: false,
+            due: Nanos::default(),
+        }
     }
 }
 
@@ -91,6 +99,19 @@ impl Rooms {
                     room.listener = None;
                 }
             }
+        }
+    }
+
+    /// When the session may speak again, whatever connection it has.
+    pub(super) fn due(&self, session: u16) -> Nanos {
+        let room = self.sessions.get(usize::from(session)).and_then(Option::as_ref);
+        room.map_or(Nanos::default(), |room| room.due)
+    }
+
+    /// It spoke now, and may do so again every so many nanoseconds.
+    pub(super) fn spoke(&mut self, session: u16, now: Nanos, every: u64) {
+        if let Some(Some(room)) = self.sessions.get_mut(usize::from(session)) {
+            room.due = room.due.max(now).after(every);
         }
     }
 

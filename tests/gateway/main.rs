@@ -3,6 +3,7 @@
 //! `RINGFRAME_KILLS=300 cargo test --release --test gateway kill` is the long form.
 #![expect(clippy::disallowed_methods, reason = "clients have threads, wait, and look at the clock")]
 
+mod answers;
 mod behind;
 mod certificates;
 mod crowd;
@@ -12,6 +13,7 @@ mod failover;
 mod hostile;
 mod kill;
 mod late;
+mod limits;
 mod peer;
 mod polled;
 #[path = "../cli/program.rs"]

@@ -124,26 +124,27 @@ fn both_sides_say_that_they_are_there() {
 }
 
 /// Closes the market, ends the day, and opens the market again.
-pub(crate) fn end_day(data: &Path) {
-    let mut lines = String::new();
+pub(crate) fn next_day() -> Vec<Command> {
     let listed = demo::opening().into_iter().filter_map(|command| match command {
         Command::AddInstrument(added) => Some(added.0.symbol),
         _ => None,
     });
     let listed: Vec<_> = listed.collect();
-    let mut say = |command: Command| {
+    let all = |state| {
+        listed.iter().map(move |symbol| {
+            Command::from(ChangeState { symbol: *symbol, state, reserved: [0; 7] })
+        })
+    };
+    let open = [State::PreOpen, State::Open].into_iter().flat_map(all);
+    all(State::Closed).chain([EndDay.into()]).chain(open).collect()
+}
+
+/// Lets the next day begin.
+pub(crate) fn end_day(data: &Path) {
+    let mut lines = String::new();
+    for command in next_day() {
         write_command(&mut lines, &command);
         lines.push('\n');
-    };
-    let change = |symbol, state| ChangeState { symbol, state, reserved: [0; 7] };
-    for symbol in &listed {
-        say(change(*symbol, State::Closed).into());
-    }
-    say(EndDay.into());
-    for state in [State::PreOpen, State::Open] {
-        for symbol in &listed {
-            say(change(*symbol, state).into());
-        }
     }
     let done = apply(&[], data, &lines).expect(0, &["day_ended"]);
     assert!(!done.out.contains("rejected"), "{done:#?}");
