@@ -14,17 +14,20 @@ use zerocopy::IntoBytes;
 /// Does it once, or until it is told to stop.
 pub(crate) type Harm = fn(&str, &AtomicBool) -> io::Result<()>;
 
-pub(crate) const HARMS: [(&str, Harm); 6] = [
+pub(crate) const HARMS: [(&str, Harm); 7] = [
     ("garbage", garbage),
     ("wrong passwords", wrong_password),
     ("truncated logins", truncated_login),
     ("lengths of 64 KiB", long_length),
     ("half-open sockets", half_open),
     ("floods that are never read", flood),
+    ("floods of heartbeats", beat),
 ];
 
-/// None of the load's.
+/// None of the load's: one that gets in only to flood with orders, or tries to …
 const USER: &str = "TRDR99";
+/// … and one that floods with heartbeats.
+const BEATS: &str = "TRDR98";
 const HALF_OPEN: usize = 200;
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -58,9 +61,9 @@ fn say(mut stream: TcpStream, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn login(password: &str) -> Vec<u8> {
+fn login(user: &str, password: &str) -> Vec<u8> {
     let request = LoginRequest {
-        username: Alpha::new(USER).expect("6 letters"),
+        username: Alpha::new(user).expect("6 letters"),
         password: Alpha::new(password).expect("10 letters at most"),
         session: Session::BLANK,
         sequence: 0,
@@ -77,11 +80,11 @@ fn garbage(address: &str, _: &AtomicBool) -> io::Result<()> {
 }
 
 fn wrong_password(address: &str, _: &AtomicBool) -> io::Result<()> {
-    say(open_elsewhere(address)?, &login("wrong"))
+    say(open_elsewhere(address)?, &login(USER, "wrong"))
 }
 
 fn truncated_login(address: &str, _: &AtomicBool) -> io::Result<()> {
-    let login = login("secret");
+    let login = login(USER, "secret");
     say(open(address)?, &login[..fastrand::usize(1..login.len())])
 }
 
@@ -102,7 +105,7 @@ fn half_open(address: &str, stop: &AtomicBool) -> io::Result<()> {
 /// Gets in, enters orders as fast as the socket takes them, and never reads an answer.
 fn flood(address: &str, stop: &AtomicBool) -> io::Result<()> {
     let mut stream = open(address)?;
-    stream.write_all(&login("secret"))?;
+    stream.write_all(&login(USER, "secret"))?;
     // Used ones would get no answer.
     let mut number = fastrand::u64(..1 << 60);
     while !stop.load(Ordering::Relaxed) {
@@ -112,6 +115,21 @@ fn flood(address: &str, stop: &AtomicBool) -> io::Result<()> {
             // What is half said is lost, and what follows is garbage: all the better.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             written => written?,
+        }
+    }
+    Ok(())
+}
+
+/// Gets in and says that it is there as fast as the socket takes it, which costs it next to nothing.
+fn beat(address: &str, stop: &AtomicBool) -> io::Result<()> {
+    let mut stream = open(address)?;
+    stream.write_all(&login(BEATS, "secret"))?;
+    let beats = [0, 1, b'R'].repeat(1 << 14);
+    let mut said = 0;
+    while !stop.load(Ordering::Relaxed) {
+        match stream.write(&beats[said..]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => said = (said + written?) % beats.len(),
         }
     }
     Ok(())

@@ -1,14 +1,15 @@
-//! What clients that mean harm cost the others: the same load without and with them, in turn.
+//! What clients that mean harm cost the others: the same load without and with them, in turn, each
+//! time on a server that nobody has done anything to.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loadgen::schedule::Length;
 
-use crate::Scale;
 use crate::harm::{HARMS, Harm};
 use crate::table::{Table, compare, latency_columns};
 use crate::world::{Server, medians, play};
+use crate::{MIB, Scale};
 
 const RATE: u64 = 10_000;
 
@@ -21,6 +22,10 @@ impl Drop for Stops<'_> {
     }
 }
 
+/// What an accepted order's token takes for the rest of the day, with its place in the index
+/// (`cargo bench --bench exchange resting`), in the exchange and in the shadow that follows it.
+const TOKEN_BYTES: f64 = 2.0 * 28.0;
+
 pub(crate) fn run(scale: &Scale) {
     let names: Vec<&str> = HARMS.iter().map(|(name, _)| *name).collect();
     let title = format!(
@@ -29,28 +34,36 @@ pub(crate) fn run(scale: &Scale) {
         names.join(", ")
     );
     let mut table = Table::new(&title, &latency_columns(""));
-    let mut memory = Vec::new();
+    let columns = ["policy", "million orders", "before", "grown", "their tokens", "the rest"];
+    let mut memory = Table::new("memory beside harm, MiB, without pages of files", &columns);
     for policy in scale.policies() {
         let (mut alone, mut beside) = (vec![], vec![]);
-        let server = Server::start(policy);
         for _ in 0..scale.pick(5, 1) {
             let time = Duration::from_millis(scale.pick(3_000, 200));
             let rate = scale.pick(RATE, 1_000);
-            let load = server.load(rate, Length::Time(time), scale.smoke);
-            alone.push(play(&load).results.measured.latency_ns);
-            let before = server.memory();
-            beside.push(harmed(&HARMS, &server, || play(&load).results.measured.latency_ns));
-            memory.push((policy, before, server.memory()));
+            let measure = |server: &Server| {
+                let load = server.load(rate, Length::Time(time), scale.smoke);
+                play(&load).results.measured.latency_ns
+            };
+            // Harm has lasting effects, too: each has a server of its own.
+            let server = Server::start(policy);
+            alone.push(measure(&server));
+            server.end();
+            let server = Server::start(policy);
+            let before = server.own_memory();
+            beside.push(harmed(&HARMS, &server, || measure(&server)));
+            let grown = server.own_memory() - before;
+            let orders = server.end().counted("messages in") as f64;
+            let tokens = orders * TOKEN_BYTES / MIB as f64;
+            let figures = [before, grown, tokens, grown - tokens].map(|it| format!("{it:.0}"));
+            let orders = format!("{:.2}", orders / 1e6);
+            memory.row([policy.to_owned(), orders].into_iter().chain(figures));
         }
-        server.end();
         let name = format!("{policy}: beside harm");
         compare(&mut table, [&name, "  alone"], &medians(&beside), &medians(&alone));
     }
     table.print();
-    println!("\nresident memory of the server before and after harm, MiB");
-    for (policy, before, after) in memory {
-        println!("  {policy}: {before:.0} {after:.0}");
-    }
+    memory.print();
 }
 
 /// Measures while all of it is done.

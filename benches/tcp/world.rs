@@ -9,7 +9,7 @@ use loadgen::results::Measured;
 use loadgen::run::{self, Options, Outcome};
 use loadgen::schedule::Length;
 
-use crate::program::{Serving, apply};
+use crate::program::{Done, Serving, apply};
 
 /// A slow server is a figure, not a failure.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -52,16 +52,27 @@ impl Server {
 
     /// Its resident memory, in MiB; pages of mapped files count.
     pub(crate) fn memory(&self) -> f64 {
+        self.resident("VmRSS:")
+    }
+
+    /// What it has of its own, without pages of files, in MiB.
+    pub(crate) fn own_memory(&self) -> f64 {
+        self.resident("RssAnon:")
+    }
+
+    fn resident(&self, what: &str) -> f64 {
         let status = format!("/proc/{}/status", self.serving.child.id());
         let status = fs::read_to_string(status).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("the kernel says");
+        let line = status.lines().find(|line| line.starts_with(what)).expect("the kernel says");
         let kib: f64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("kB");
         kib / 1024.0
     }
 
-    pub(crate) fn end(self) {
-        self.serving.drain();
+    /// What it said, to its end.
+    pub(crate) fn end(self) -> Done {
+        let done = self.serving.drain();
         drop(self.directory);
+        done
     }
 
     /// `f1` at a rate for a time; the smoke size leaves the server its cores.

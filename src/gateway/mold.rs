@@ -22,7 +22,7 @@ const ENDS: u32 = 3;
 /// Where market data goes in datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MoldOptions {
-    /// A group, or one receiver.
+    /// A group, or one receiver. To a group of IPv4 they leave by the network of `requests`.
     pub to: SocketAddr,
     /// Where requests for lost messages are taken.
     pub requests: SocketAddr,
@@ -46,11 +46,15 @@ pub(super) struct Mold {
 
 impl Mold {
     pub(super) fn new(options: MoldOptions) -> io::Result<Self> {
-        let from: SocketAddr = match options.to {
+        let from: SocketAddr = match (options.to, options.requests) {
             // On loopback only what leaves from there is seen.
-            SocketAddr::V4(to) if to.ip().is_loopback() => ([127, 0, 0, 1], 0).into(),
-            SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-            SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
+            (SocketAddr::V4(to), _) if to.ip().is_loopback() => ([127, 0, 0, 1], 0).into(),
+            // The network where its listeners ask for what they lost.
+            (SocketAddr::V4(to), SocketAddr::V4(requests)) if to.ip().is_multicast() => {
+                (*requests.ip(), 0).into()
+            }
+            (SocketAddr::V4(_), _) => ([0, 0, 0, 0], 0).into(),
+            (SocketAddr::V6(_), _) => ([0_u16; 8], 0).into(),
         };
         let socket = UdpSocket::bind(from)?;
         let requests = UdpSocket::bind(options.requests)?;

@@ -6,8 +6,12 @@
 mod answers;
 mod behind;
 mod certificates;
+#[path = "../counting/mod.rs"]
+#[allow(dead_code, reason = "faults are counted elsewhere")]
+mod counting;
 mod crowd;
 mod cut;
+mod datagrams;
 mod disconnect;
 mod failover;
 mod hostile;
@@ -21,6 +25,7 @@ mod polled;
 mod program;
 mod sessions;
 mod start;
+mod steady;
 mod tls;
 mod traders;
 mod turns;
