@@ -205,6 +205,35 @@ fn who_guesses_passwords_gets_no_more_guesses_and_others_get_in() {
 }
 
 #[test]
+fn floods_of_heartbeats_hold_nobody_up() {
+    const FLOODS: u16 = 4;
+    endured(|serving| {
+        let address = serving.addresses[0];
+        let beats = packed(FromClient::Heartbeat).repeat(1 << 14);
+        let is_over = AtomicBool::new(false);
+        scope(|scope| {
+            let stops = Stops(&is_over);
+            for flood in 0..FLOODS {
+                let (is_over, beats) = (&is_over, &beats);
+                scope.spawn(move || {
+                    let mut flood = Peer::from(address, BAD + flood, 0);
+                    while !is_over.load(Ordering::SeqCst) {
+                        flood.write(beats).unwrap();
+                    }
+                });
+            }
+            // Another one comes meanwhile, and trades.
+            let mut peer = Peer::from(address, BAD - 1, 0);
+            for number in 0..20 {
+                peer.order(&order(number, Side::BUY, 1, PRICE / 2)).unwrap();
+                assert_eq!(answered(&peer.told()), Some(token(number)));
+            }
+            drop(stops);
+        });
+    });
+}
+
+#[test]
 fn one_that_floods_and_never_reads_is_cut_off_and_may_resume() {
     endured(|serving| {
         let address = serving.addresses[0];
