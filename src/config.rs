@@ -284,8 +284,8 @@ pub const SETTINGS: &[Setting] = &[
         "where market data goes in MoldUDP64 datagrams: IP:PORT, a multicast group or one \
          receiver, or off"),
     setting!("mold_requests", "mold-requests", "127.0.0.1:9002", address, shown, mold_requests,
-        "where requests for lost datagrams are taken, by UDP: IP:PORT; datagrams to a group of IPv4 \
-         leave by this address's network, those of 0.0.0.0 as the routing table says"),
+        "where requests for lost datagrams are taken, by UDP: IP:PORT; datagrams to a group leave \
+         by this address's network, or as the routing table says where it is 0.0.0.0"),
     setting!("tls.certificate", "tls-certificate", "off", optional_path, show_optional_path,
         tls.certificate,
         "order entry, market data and its snapshots inside TLS: a PEM file with the server's \

@@ -120,7 +120,7 @@ fn flood(address: &str, stop: &AtomicBool) -> io::Result<()> {
     Ok(())
 }
 
-/// Gets in and says that it is there as fast as the socket takes it, which costs it next to nothing.
+/// Gets in and says that it is there as fast as the socket takes it: that costs it next to nothing.
 fn beat(address: &str, stop: &AtomicBool) -> io::Result<()> {
     let mut stream = open(address)?;
     stream.write_all(&login(BEATS, "secret"))?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use loadgen::schedule::Length;
 
 use crate::harm::{HARMS, Harm};
+use crate::program::Done;
 use crate::table::{Table, compare, latency_columns};
 use crate::world::{Server, medians, play};
 use crate::{MIB, Scale};
@@ -53,7 +54,7 @@ pub(crate) fn run(scale: &Scale) {
             let before = server.own_memory();
             beside.push(harmed(&HARMS, &server, || measure(&server)));
             let grown = server.own_memory() - before;
-            let orders = server.end().counted("messages in") as f64;
+            let orders = counted(&server.end(), "messages in") as f64;
             let tokens = orders * TOKEN_BYTES / MIB as f64;
             let figures = [before, grown, tokens, grown - tokens].map(|it| format!("{it:.0}"));
             let orders = format!("{:.2}", orders / 1e6);
@@ -64,6 +65,12 @@ pub(crate) fn run(scale: &Scale) {
     }
     table.print();
     memory.print();
+}
+
+/// How often something happened, as a server says at its end.
+fn counted(done: &Done, what: &str) -> u64 {
+    let line = done.out.lines().find_map(|line| line.trim().strip_suffix(what));
+    line.and_then(|number| number.trim().parse().ok()).expect("the server says it")
 }
 
 /// Measures while all of it is done.

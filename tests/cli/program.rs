@@ -62,12 +62,6 @@ impl Done {
         }
         self
     }
-
-    /// How often something happened, as a server says at its end; it does not say what never did.
-    pub(crate) fn counted(&self, what: &str) -> u64 {
-        let line = self.out.lines().find_map(|line| line.trim().strip_suffix(what));
-        line.map_or(0, |number| number.trim().parse().expect("a number before it"))
-    }
 }
 
 /// Orders of the demo's users that trade with each other, as lines; the same numbers give the same

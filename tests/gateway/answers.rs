@@ -78,8 +78,11 @@ fn a_datagram_of_the_day_before_is_not_sent_on_the_next() {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     receiver.set_nonblocking(true).unwrap();
     let mold = mold_to(receiver.local_addr().unwrap());
-    let options =
-        GatewayOptions { mold, feed_window_bytes: WINDOW_BYTES, ..GatewayOptions::default() };
+    let options = GatewayOptions {
+        mold: Some(mold),
+        feed_window_bytes: WINDOW_BYTES,
+        ..GatewayOptions::default()
+    };
     let mut polled = Polled::open(options);
     let asker = UdpSocket::bind("127.0.0.1:0").unwrap();
     asker.set_read_timeout(Some(PATIENCE)).unwrap();

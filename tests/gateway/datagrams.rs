@@ -24,7 +24,7 @@ fn a_group_is_told_what_connections_are() {
         return println!("this machine's loopback has no groups");
     }
     receiver.set_nonblocking(true).unwrap();
-    let mut polled = Polled::open(GatewayOptions { mold: mold_to(to), ..Default::default() });
+    let mut polled = Polled::open(GatewayOptions { mold: Some(mold_to(to)), ..Default::default() });
     let mut reader = polled.log_in(1, USER, 0);
     let first = reader.next;
     let mut trader = polled.log_in(0, USER, 0);

@@ -194,6 +194,6 @@ pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
 }
 
 /// Datagrams to there.
-pub(crate) fn mold_to(to: SocketAddr) -> Option<MoldOptions> {
-    Some(MoldOptions { to, requests: ([127, 0, 0, 1], 0).into() })
+pub(crate) fn mold_to(to: SocketAddr) -> MoldOptions {
+    MoldOptions { to, requests: ([127, 0, 0, 1], 0).into() }
 }
