@@ -8,20 +8,22 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use crate::layout::Layout;
-use crate::release::ReleasePolicy;
 use crate::peers::OnStandbyLoss;
+use crate::release::ReleasePolicy;
 use crate::runner::Idle;
 use crate::small_file::SmallFile;
-use crate::snapshot::schedule::TimeOfDay;
-use crate::tls::Identity;
 use crate::users::UserList;
 
+pub use parts::{
+    Activate, NodeNumber, PerAddress, SecondLogin, Sessions, SnapshotMode, Snapshots, Tls,
+};
 use values::{
     address, connections, destination, drain_seconds, keep, optional, optional_address,
     optional_path, parsed, path, rate, ring_slots, seconds, segment_bytes, show_bytes,
     show_optional, show_optional_path, show_path, shown, time_of_day, truth, window_bytes,
 };
 
+mod parts;
 mod values;
 
 /// The settings of a node, checked.
@@ -78,135 +80,6 @@ pub struct Config {
     /// When a newer version of the logic takes over.
     pub activate: Activate,
     sources: Vec<Source>,
-}
-
-/// A node's number in its pair.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NodeNumber {
-    /// 2 for one that begins as a standby, 1 for any other.
-    #[default]
-    Auto,
-    /// This.
-    Is(u8),
-}
-
-/// Files in PEM; none for plain bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// The server's certificate …
-    pub certificate: Option<PathBuf>,
-    /// … and its key.
-    pub key: Option<PathBuf>,
-    /// Whose certificates clients must show.
-    pub clients: Option<PathBuf>,
-}
-
-impl Config {
-    /// The replication address of the other node, if it is known.
-    pub fn other(&self) -> Option<SocketAddr> {
-        self.standby_of.or(self.peer)
-    }
-
-    /// This node's number.
-    pub fn number(&self) -> u8 {
-        match self.node {
-            NodeNumber::Is(number) => number,
-            NodeNumber::Auto if self.standby_of.is_some() => 2,
-            NodeNumber::Auto => 1,
-        }
-    }
-}
-
-impl Tls {
-    /// What the server shows, where it does.
-    pub fn identity(&self) -> Option<Identity> {
-        let (certificate, key) = self.certificate.clone().zip(self.key.clone())?;
-        Some(Identity { certificate, key })
-    }
-}
-
-/// How clients are treated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sessions {
-    /// What a second login to a session does.
-    pub second_login: SecondLogin,
-    /// The most connections at a time …
-    pub connections: u64,
-    /// … and from one address.
-    pub connections_per_address: PerAddress,
-    /// Messages per second and session, before it is read more slowly.
-    pub rate: Option<u64>,
-    /// How much of a session's newest messages is kept in memory.
-    pub window_bytes: u64,
-    /// Who has not logged in after this is cut off.
-    pub login_seconds: u64,
-    /// A client that said nothing for so long is cut off.
-    pub silence_seconds: u64,
-    /// After a start, so long may clients take to come back before their orders are canceled.
-    pub grace_seconds: u64,
-}
-
-/// The most connections from one address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PerAddress {
-    /// A quarter of all, and from this machine any number.
-    #[default]
-    Auto,
-    /// Any number.
-    Off,
-    /// So many, also from this machine.
-    Most(u64),
-}
-
-/// What a second login to a session does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SecondLogin {
-    /// It has the session from then on, and the first connection is closed.
-    #[default]
-    TakesOver,
-    /// Nothing: it is refused while the first connection lives.
-    Refused,
-}
-
-/// When states are saved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Snapshots {
-    /// Who takes them.
-    pub mode: SnapshotMode,
-    /// After so many commands.
-    pub every_commands: Option<u64>,
-    /// After so much time.
-    pub every_seconds: Option<u64>,
-    /// Every day at this time.
-    pub at: Option<TimeOfDay>,
-    /// When a restart would take longer than this.
-    pub recovery_target_seconds: Option<u64>,
-    /// So many are kept.
-    pub keep: u64,
-    /// Once more when the node is told to end.
-    pub at_drain: bool,
-}
-
-/// Who takes snapshots.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SnapshotMode {
-    /// A second instance of the logic that follows the journal: nobody waits.
-    #[default]
-    Shadow,
-    /// The processor itself: all wait, but nothing is held in memory twice.
-    Inline,
-    /// Nobody: a restart replays the whole journal.
-    Off,
-}
-
-/// When a newer version of the logic takes over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activate {
-    /// When an operator says so.
-    #[default]
-    Manual,
-    /// At the start of a build that has it.
-    Start,
 }
 
 /// Where a value came from.
@@ -438,8 +311,29 @@ impl Config {
         settings.map(|(setting, source)| (setting, (setting.show)(self), source))
     }
 
+    /// The replication address of the other node, if it is known.
+    pub fn other(&self) -> Option<SocketAddr> {
+        self.standby_of.or(self.peer)
+    }
+
+    /// This node's number.
+    pub fn number(&self) -> u8 {
+        match self.node {
+            NodeNumber::Is(number) => number,
+            NodeNumber::Auto if self.standby_of.is_some() => 2,
+            NodeNumber::Auto => 1,
+        }
+    }
+
     /// What is allowed, and yet better known.
     pub fn warning(&self) -> Option<String> {
+        if let Some(address) = self.replication.filter(|address| !address.ip().is_loopback()) {
+            return Some(format!(
+                "warning: replication is {address}, which other machines can reach: whoever \
+                 connects reads every order, and may say that he leads. Let only the other node's \
+                 machine through, by a firewall or a tunnel"
+            ));
+        }
         let market = [("market_data", self.market_data), ("glimpse", self.glimpse)];
         let open = [&[("listen", self.listen)][..], &market].concat();
         let (name, address) = open.iter().find(|(_, address)| !address.ip().is_loopback())?;

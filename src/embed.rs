@@ -35,6 +35,8 @@ mod intake;
 const QUEUE: usize = 4096;
 /// So often a program that waits looks whether the node still runs.
 const LOOK: Duration = Duration::from_millis(20);
+/// The same for one that waits for the end: clients may wait for who comes after it.
+const LOOK_AT_END: Duration = Duration::from_millis(1);
 /// What comes from the node itself while it waits for a last snapshot has this long to be done.
 const GRACE: u64 = Nanos::SECOND;
 
@@ -189,6 +191,8 @@ pub enum AtEnd {
     Nothing,
     /// Saving the state.
     Snapshot,
+    /// Letting the standby lead.
+    HandOver,
 }
 
 /// What an orderly end did.
@@ -362,6 +366,13 @@ impl<L: Logic> Embedded<L> {
             && self.heard.unwrap_or(self.positions.left()) == self.positions.progress().emitted
     }
 
+    /// Takes no more commands, and lets everything that was submitted come to its end.
+    pub fn drain(&mut self, longest: Duration) -> Result<(), Fault> {
+        self.submitter = None;
+        let end = self.clock.now().after(longest.as_nanos() as u64);
+        self.finish_all(longest, end, &mut |_| ())
+    }
+
     /// Takes no more commands, lets everything that was submitted come to its end, makes it
     /// durable, and stops. What is not done after `longest` is a fault; nothing is lost by it. A
     /// snapshot that is being written when it ends, or after `longest` the one that was asked for,
@@ -403,7 +414,7 @@ impl<L: Logic> Embedded<L> {
     ) -> Result<(), Fault> {
         while !self.ended.load(Ordering::Acquire) || !self.is_quiet() {
             self.waker.wake();
-            if let Some(outcome) = self.next(LOOK)? {
+            if let Some(outcome) = self.next(LOOK_AT_END)? {
                 told(outcome);
             }
             if self.clock.now() > end {

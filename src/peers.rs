@@ -53,6 +53,13 @@ pub struct Facts {
     pub followers: Vec<FollowerFacts>,
 }
 
+impl Facts {
+    /// Whether another node could lead, and loses nothing.
+    pub fn has_standby(&self) -> bool {
+        self.role == Role::Leader && self.followers.iter().any(|follower| follower.stands_by)
+    }
+}
+
 /// One that follows.
 #[derive(Clone, Debug)]
 pub struct FollowerFacts {
@@ -83,9 +90,9 @@ pub struct Promoted {
     pub lacks: Option<u64>,
 }
 
-pub(crate) struct Asked {
-    pub(crate) force: bool,
-    pub(crate) tell: Sender<Result<Promoted, String>>,
+pub(crate) enum Asked {
+    Promote { force: bool, tell: Sender<Result<Promoted, String>> },
+    HandOver { tell: Sender<Result<(), String>> },
 }
 
 pub(crate) struct Shared {
@@ -132,7 +139,15 @@ impl Handle {
     /// none where the node stops, or another one asks just now.
     pub fn promote(&self, force: bool) -> Option<Receiver<Result<Promoted, String>>> {
         let (tell, told) = bounded(1);
-        self.asks.try_send(Asked { force, tell }).ok()?;
+        self.asks.try_send(Asked::Promote { force, tell }).ok()?;
+        Some(told)
+    }
+
+    /// Asks a node that takes no more commands to let its standby lead. The answer comes when that
+    /// one does; it may be lost where the node stops for it.
+    pub fn hand_over(&self) -> Option<Receiver<Result<(), String>>> {
+        let (tell, told) = bounded(1);
+        self.asks.try_send(Asked::HandOver { tell }).ok()?;
         Some(told)
     }
 }

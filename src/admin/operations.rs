@@ -160,7 +160,8 @@ impl Call {
             ("/snapshot", None) => Ok(Self::Snapshot),
             ("/drain", None | Some("snapshot=false")) => Ok(Self::Drain(AtEnd::Nothing)),
             ("/drain", Some("snapshot=true")) => Ok(Self::Drain(AtEnd::Snapshot)),
-            ("/drain", _) => Err(wrong("snapshot=true or snapshot=false")),
+            ("/drain", Some("hand_over=true")) => Ok(Self::Drain(AtEnd::HandOver)),
+            ("/drain", _) => Err(wrong("snapshot=true, snapshot=false, or hand_over=true")),
             ("/command", None) => Ok(Self::Command(body.trim().to_owned())),
             ("/activate", None) => Ok(Self::Activate(None)),
             ("/activate", Some(query)) => {
@@ -263,12 +264,18 @@ async fn drain(shared: &Shared, at_end: AtEnd) -> Answer {
             let why = "nobody takes snapshots: snapshots.mode is off";
             return Answer::error(StatusCode::CONFLICT, why);
         }
+        let others = seen.as_ref().and_then(|seen| seen.others.as_ref());
+        let has_standby = others.is_some_and(|others| others.facts().has_standby());
+        if at_end == AtEnd::HandOver && !has_standby {
+            let why = "no standby is there that could lead: `ringframe status` says who follows";
+            return Answer::error(StatusCode::CONFLICT, why);
+        }
         let mut wanted = lock(&shared.drain);
-        if at_end == AtEnd::Snapshot && shared.life() == Life::Draining {
+        if at_end != AtEnd::Nothing && shared.life() == Life::Draining {
             return not_serving(shared);
         }
-        // Of several who ask, one with a snapshot prevails.
-        if *wanted != Some(AtEnd::Snapshot) {
+        // Of several who ask, the first with a wish prevails.
+        if wanted.is_none_or(|wanted| wanted == AtEnd::Nothing) {
             *wanted = Some(at_end);
         }
     }

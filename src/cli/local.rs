@@ -10,16 +10,16 @@ use ringframe::admin::Admin;
 use ringframe::clock::Clock;
 use ringframe::config::{Activate, Config, SnapshotMode};
 use ringframe::control;
-use ringframe::embed::{AtEnd, Embedded, Outcome, STAGES, Saving};
+use ringframe::embed::{AtEnd, Embedded, Finished, Outcome, STAGES, Saving};
 use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
 use ringframe::layout;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
+use ringframe::peers::Handle;
 use ringframe::pipeline::Waiting;
 use ringframe::record::Record;
 use ringframe::recovery::Cores;
-use ringframe::peers::Handle;
 use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
@@ -29,7 +29,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use super::pair::Pair;
 use super::progress::Progress;
 use super::serve::NodeArgs;
-use super::served::{self, Served};
+use super::served::{self, Prepared, Served};
 use super::{Answer, Failure, operators};
 
 /// So many lines of the gateway at most stand in the log for a second.
@@ -79,6 +79,29 @@ fn recover(
     Node::open(stores, options, clock.now(), &mut told)
 }
 
+/// What a node that serves clients has around it.
+#[derive(Default)]
+struct Around {
+    prepared: Option<Prepared>,
+    admin: Option<Admin>,
+    pair: Option<Pair>,
+}
+
+impl Around {
+    /// What is wrong with settings is known before the data is touched.
+    fn prepare(
+        config: &Config,
+        stores: &Stores<MappedStorage>,
+        after: Option<&Fault>,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
+        let prepared = served::prepare(config, clock.now())?;
+        let admin = operators::start(config, clock)?;
+        let pair = Pair::prepare(config, stores, after)?;
+        Ok(Self { prepared: Some(prepared), admin, pair: Some(pair) })
+    }
+}
+
 impl Local {
     /// Recovers, says so on standard error, and starts.
     /// After a fault that says so it goes on as another node's follower.
@@ -97,15 +120,10 @@ impl Local {
         let placed = config.layout.resolve(names, &host);
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
-        // What is wrong with settings is known before the data is touched.
         let stores = Stores::mapped(&config.data);
-        let (prepared, admin, pair) = match talk {
-            Talk::Program => (None, None, None),
-            Talk::Clients => {
-                let prepared = served::prepare(&config, clock.now())?;
-                let admin = operators::start(&config, clock)?;
-                (Some(prepared), admin, Some(Pair::prepare(&config, &stores, after)?))
-            }
+        let Around { prepared, admin, pair } = match talk {
+            Talk::Program => Around::default(),
+            Talk::Clients => Around::prepare(&config, &stores, after, clock)?,
         };
         let mut options =
             NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
@@ -140,19 +158,9 @@ impl Local {
                 (start(front, node, replicator, saving, groups, idle, clock)?, served)
             }
         };
-        let opened = embedded.positions().published().0 + opening.len() as u64;
-        for command in opening {
-            embedded.submit(command);
-        }
-        if let Talk::Clients = talk
-            && leads
-        {
-            // Who logs in now finds the session that he knows.
-            while embedded.positions().published().0 < opened || !embedded.is_quiet() {
-                embedded.next(LOOK)?;
-                tell_notes(others.as_ref());
-            }
-        }
+        // Who logs in now finds the session that he knows.
+        let waits = leads && served.is_some();
+        begin(&mut embedded, opening, waits, || tell_notes(others.as_ref()))?;
         if let Some(admin) = &admin {
             let traffic = served.as_ref().map(Served::traffic);
             admin.serving(operators::running(&embedded, stores.events, traffic, others.clone()));
@@ -258,15 +266,47 @@ impl Local {
         );
     }
 
+    /// Takes no more commands, and lets the standby lead as soon as it has all of them.
+    fn hand_over(&mut self, longest: Duration) -> Result<(), Failure> {
+        self.embedded.drain(longest)?;
+        let asked = self.others.as_ref().and_then(Handle::hand_over);
+        let failed = |why: &str| {
+            Failure::Fault(format!(
+                "all is done and released, but not handed over: {why}; let the other node lead by \
+                 `ringframe promote` there, or start this one again"
+            ))
+        };
+        match asked.map(|asked| asked.recv_timeout(longest)) {
+            Some(Ok(Ok(()))) => {
+                self.report_notes();
+                say!("handed over: the other node leads");
+                Ok(())
+            }
+            Some(Ok(Err(why))) => Err(failed(&why)),
+            _ => Err(failed("the standby did not say in time that it leads")),
+        }
+    }
+
     /// Lets everything that was accepted come to its end, takes a snapshot if that is asked for,
     /// and stops. No, where the snapshot is missing; the rest is done then, too.
-    pub(super) fn finish(self, told: impl FnMut(Outcome<Exchange>)) -> Result<Answer, Failure> {
+    pub(super) fn finish(mut self, told: impl FnMut(Outcome<Exchange>)) -> Result<Answer, Failure> {
         let longest = Duration::from_secs(self.config.drain_seconds);
         let asked = self.admin.as_ref().map(Admin::draining);
+        let last = Arc::clone(self.embedded.positions());
         let saves = self.config.snapshots.at_drain || asked == Some(AtEnd::Snapshot);
         let at_end = if saves { AtEnd::Snapshot } else { AtEnd::Nothing };
         // Where it faults, the admin says so when it goes.
-        let finished = self.embedded.finish(longest, at_end, told)?;
+        if asked == Some(AtEnd::HandOver) {
+            self.hand_over(longest)?;
+        }
+        let finished = match self.embedded.finish(longest, at_end, told) {
+            // Whom it gave its place to says so.
+            Err(Fault::Fenced { .. }) if asked == Some(AtEnd::HandOver) => {
+                let (last, snapshot) = (last.published(), None);
+                Finished { last, snapshot }
+            }
+            finished => finished?,
+        };
         if let Some(admin) = self.admin {
             admin.ended(&finished);
         }
@@ -303,6 +343,24 @@ fn saving(
         SnapshotMode::Inline => Saving::Inline(Box::new(taker()?)),
         SnapshotMode::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?))),
     })
+}
+
+/// Submits what a new exchange begins with, and waits, if it is to, until all of it is done.
+fn begin(
+    embedded: &mut Embedded<Exchange>,
+    opening: Vec<ExchangeCommand>,
+    waits: bool,
+    meanwhile: impl Fn(),
+) -> Result<(), Fault> {
+    let opened = embedded.positions().published().0 + opening.len() as u64;
+    for command in opening {
+        embedded.submit(command);
+    }
+    while waits && (embedded.positions().published().0 < opened || !embedded.is_quiet()) {
+        embedded.next(LOOK)?;
+        meanwhile();
+    }
+    Ok(())
 }
 
 /// Says what there is to say about other nodes: few lines, and none of them may be missing.

@@ -13,9 +13,9 @@ use ringframe::exchange::command::Command;
 use ringframe::exchange_json::write_command;
 use ringframe::logic::Logic;
 use ringframe::node::{Node, NodeOptions, Order, Stores};
+use ringframe::peers::{Handle, OnStandbyLoss};
 use ringframe::record::Record;
 use ringframe::release::ReleasePolicy;
-use ringframe::peers::{Handle, OnStandbyLoss};
 use ringframe::replication::{
     Beginning, Epochs, Replicator, ReplicatorOptions, Term, beginning, cut,
 };

@@ -102,6 +102,12 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         Ok(heard + sent)
     }
 
+    /// Lets the follower lead, which has all that this node ordered.
+    pub fn hand_over(&mut self, now: Nanos) {
+        let last = self.have.journaled;
+        self.say(Says::TakeOver { last }, now);
+    }
+
     fn hear(&mut self, now: Nanos) -> Result<usize, Parted> {
         let mut work = 0;
         self.line.fill(now)?;

@@ -60,6 +60,8 @@ pub enum Parted {
         /// The last that both have.
         agreed: Sequence,
     },
+    /// The leader gives its place to this node, which has all that was ordered.
+    HandedOver,
     /// This node cannot go on.
     Fault(crate::stage::Fault),
 }
@@ -95,6 +97,7 @@ impl fmt::Display for Parted {
                 "the leader has other commands, or none, after {}: ours behind it are to be cut",
                 agreed.0
             ),
+            Self::HandedOver => f.write_str("the leader gave its place to this node"),
             Self::Fault(fault) => fault.fmt(f),
         }
     }

@@ -77,6 +77,8 @@ enum Turn<L: Logic> {
         herald_at: Nanos,
         /// Whether a standby is there; none before that was found out.
         has_standby: Option<bool>,
+        /// Who waits for the standby to lead, and whether that one was told to.
+        successor: Option<(Sender<Result<(), String>>, bool)>,
     },
     Theirs {
         upstream: Option<Box<Upstream<TcpStream>>>,
@@ -89,6 +91,12 @@ enum Turn<L: Logic> {
         /// The node is to end: nothing more is taken.
         ending: Arc<AtomicBool>,
     },
+}
+
+impl<L: Logic> Turn<L> {
+    fn ours(herald_at: Nanos) -> Self {
+        Self::Ours { herald: None, herald_at, has_standby: None, successor: None }
+    }
 }
 
 struct Follower<S: Storage> {
@@ -133,7 +141,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             journal,
             positions,
             release,
-            turn: Turn::Ours { herald: None, herald_at: Nanos::default(), has_standby: None },
+            turn: Turn::ours(Nanos::default()),
             followers: Vec::new(),
             token: LISTENER,
             asked,
@@ -237,6 +245,10 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         if self.follows() {
             return Ok(work);
         }
+        if let Turn::Ours { successor: Some((tell, true)), .. } = &self.turn {
+            // Who asked may have gone away.
+            let _ = tell.try_send(Ok(()));
+        }
         // What has not left does not leave.
         self.positions.set_replicated(Sequence(0), Sequence(0));
         self.release.set(ReleasePolicy::Replicated);
@@ -261,7 +273,22 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         self.promise(least.is_some());
         self.is_wanted.store(!self.followers.is_empty(), Ordering::Relaxed);
         self.herald(now);
+        self.hand_over(now);
         Ok(work)
+    }
+
+    /// Lets a standby lead that has everything, and whose word is heard then by [`Self::serve`].
+    fn hand_over(&mut self, now: Nanos) {
+        let Turn::Ours { successor: Some((_, is_told)), .. } = &mut self.turn else { return };
+        let last = self.positions.published();
+        let has_all = |follower: &&mut Follower<S>| {
+            let have = follower.link.have();
+            follower.link.stands_by() && have.is_some_and(|have| have.journaled == last)
+        };
+        if !*is_told && let Some(standby) = self.followers.iter_mut().find(has_all) {
+            standby.link.hand_over(now);
+            *is_told = true;
+        }
     }
 
     /// A reply means what it can mean.
@@ -363,6 +390,12 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         match parted {
             Parted::Fault(fault) => return Err(fault),
             Parted::Surplus { agreed } => return Err(Fault::Surplus { agreed }),
+            Parted::HandedOver => {
+                if let Err(why) = self.promote(true, now)? {
+                    self.note(format!("replication: cannot take over: {why}"));
+                }
+                return Ok(1);
+            }
             parted => {
                 let told = parted.to_string();
                 if *why != told {
@@ -392,10 +425,20 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
     }
 
     fn answer(&mut self, now: Nanos) -> Result<usize, Fault> {
-        let Ok(Asked { force, tell }) = self.asked.try_recv() else { return Ok(0) };
-        let answer = self.promote(force, now)?;
         // Who asked may have gone away.
-        let _ = tell.try_send(answer);
+        match (self.asked.try_recv(), &mut self.turn) {
+            (Err(_), _) => return Ok(0),
+            (Ok(Asked::Promote { force, tell }), _) => {
+                let answer = self.promote(force, now)?;
+                let _ = tell.try_send(answer);
+            }
+            (Ok(Asked::HandOver { tell }), Turn::Ours { successor, .. }) => {
+                *successor = Some((tell, false));
+            }
+            (Ok(Asked::HandOver { tell }), Turn::Theirs { .. }) => {
+                let _ = tell.try_send(Err("this node does not lead".into()));
+            }
+        }
         self.tell(now);
         Ok(1)
     }
@@ -432,7 +475,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             OnStandbyLoss::Halt => self.options.release,
         });
         self.followers.clear();
-        self.turn = Turn::Ours { herald: None, herald_at: now, has_standby: None };
+        self.turn = Turn::ours(now);
         // The other end is there as long as the node runs.
         let _ = to.try_send(orders);
         self.note(format!("replication: leads term {}, from command {} on", epoch.0, first.0));

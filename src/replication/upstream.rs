@@ -150,6 +150,9 @@ impl<K: Link> Upstream<K> {
                 self.journaled = journaled;
                 Ok(())
             }
+            Says::TakeOver { last } if self.leader.is_some() && last == sequencer.last() => {
+                Err(Parted::HandedOver)
+            }
             other => Err(Parted::Wrong(format!("{other:?} has no place here"))),
         }
     }

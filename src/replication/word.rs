@@ -13,6 +13,7 @@ const WELCOME: u16 = FIRST + 1;
 const REFUSED: u16 = FIRST + 2;
 const BEAT: u16 = FIRST + 3;
 const HAVE: u16 = FIRST + 4;
+const TAKE_OVER: u16 = FIRST + 5;
 /// Of all words; another one is refused by its number.
 const VERSION: u16 = 1;
 /// A text is cut here.
@@ -41,6 +42,8 @@ pub(super) enum Says {
     Beat { journaled: Sequence },
     /// The follower has so much; and the leader's time that it heard last, for who measures.
     Have { journaled: Sequence, synced: Sequence, applied: Sequence, heard: Nanos },
+    /// The leader orders nothing behind this command any more: the follower is to lead.
+    TakeOver { last: Sequence },
 }
 
 /// Whether the frame is a word and none of the journal's.
@@ -69,6 +72,7 @@ impl Word {
                 (REFUSED, *last)
             }
             Says::Beat { journaled } => (BEAT, *journaled),
+            Says::TakeOver { last } => (TAKE_OVER, *last),
             Says::Have { journaled, synced, applied, heard } => {
                 for number in [synced.0, applied.0, heard.0] {
                     payload.extend(number.to_le_bytes());
@@ -125,6 +129,7 @@ fn says(kind: u16, sequence: Sequence, payload: &[u8]) -> Option<Says> {
             Says::Refused { last: sequence, why: String::from_utf8_lossy(payload).into_owned() }
         }
         BEAT if payload.is_empty() => Says::Beat { journaled: sequence },
+        TAKE_OVER if payload.is_empty() => Says::TakeOver { last: sequence },
         HAVE => {
             let ([synced, applied, heard], []) = payload.as_chunks::<8>() else { return None };
             Says::Have {
@@ -157,6 +162,7 @@ mod tests {
             Says::Welcome { agreed: Sequence(7), segment_bytes: 1 << 20, terms },
             Says::Refused { last: Sequence(3), why: "läuft nicht".into() },
             Says::Beat { journaled: Sequence(5) },
+            Says::TakeOver { last: Sequence(6) },
             Says::Have {
                 journaled: Sequence(4),
                 synced: Sequence(3),

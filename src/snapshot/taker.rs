@@ -77,7 +77,9 @@ impl<S: Storage> Taker<S> {
         let headers = infos.iter().filter_map(|info| info.header.as_ref().ok());
         let loaded = headers.clone().find(|header| header.applied.sequence == from);
         let mut verified = Verified::default();
-        loaded.into_iter().for_each(|header| verified.note(header));
+        if let Some(header) = loaded {
+            verified.note(header);
+        }
         let time = loaded.map_or(Nanos(0), |header| header.applied.time);
         let behind = (durable.commands.journaled() > from.0).then_some(time);
         let schedule = Schedule::new(triggers, from, behind);

@@ -1,6 +1,6 @@
 //! Two nodes, one of them the other's standby, under the load of several clients, while one of them
-//! is killed or stopped, again and again, and now and then the standby takes over: what a client was
-//! told by one node it is told by the other, once, in order, with the same bytes.
+//! is killed or stopped, again and again, and now and then the standby takes over: what a client
+//! was told by one node it is told by the other, once, in order, with the same bytes.
 //! `RINGFRAME_FAILOVERS=300 cargo test --release --test gateway failover` is the long form.
 
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::program::{Done, PROGRAM, Serving, ringframe};
 use crate::traders::{Crowd, Venue};
 
 /// A quick run in `./test`.
-const FAILOVERS: u64 = 6;
+const FAILOVERS: u64 = 7;
 /// Something happens when clients have heard so much, …
 const MESSAGES: u64 = 1_000;
 /// … or a little later.
@@ -129,12 +129,20 @@ enum Mishap {
     Alone,
     /// The standby stands still for longer than the leader waits.
     Stalled,
+    /// The leader gives its place to the standby, and comes back as one.
+    HandedOver,
     /// The leader stands still, is replaced, and goes on as if nothing had happened.
     Outdated,
 }
 
-const MISHAPS: [Mishap; 5] =
-    [Mishap::Replaced, Mishap::Outdated, Mishap::Back, Mishap::Alone, Mishap::Stalled];
+const MISHAPS: [Mishap; 6] = [
+    Mishap::Replaced,
+    Mishap::Outdated,
+    Mishap::HandedOver,
+    Mishap::Back,
+    Mishap::Alone,
+    Mishap::Stalled,
+];
 
 /// Lets it happen; says who leads then.
 fn befall(mishap: Mishap, nodes: &mut [Node; 2], leads: usize, venue: &Venue) -> usize {
@@ -145,6 +153,16 @@ fn befall(mishap: Mishap, nodes: &mut [Node; 2], leads: usize, venue: &Venue) ->
             nodes[leads].kill();
             nodes[stands_by].promote();
             venue.set(Some(nodes[stands_by].addresses()));
+            nodes[leads].start();
+            nodes[leads].is_there();
+            return stands_by;
+        }
+        Mishap::HandedOver => {
+            nodes[leads].wait_for("\"stands_by\":true");
+            nodes[leads].operate(&["drain", "--hand-over"]).expect(0, &["drained at command"]);
+            venue.set(Some(nodes[stands_by].addresses()));
+            let ended = nodes[leads].serving.take().unwrap().end();
+            ended.expect(0, &["handed over: the other node leads", "drained"]);
             nodes[leads].start();
             nodes[leads].is_there();
             return stands_by;

@@ -257,7 +257,7 @@ fn no_end_waits_for_a_snapshot_that_is_being_written() {
         let begun = Instant::now();
         if let Some(at_end) = at_end {
             let longest = match at_end {
-                AtEnd::Nothing => PATIENCE,
+                AtEnd::Nothing | AtEnd::HandOver => PATIENCE,
                 AtEnd::Snapshot => Duration::from_secs(1),
             };
             let finished = node.finish(longest, at_end, |_| ()).unwrap();

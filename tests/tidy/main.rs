@@ -60,8 +60,7 @@ const STAGES: &[&str] = &[
     "feed",
     "projection",
 ];
-const STAGE_BUILDERS: &[&str] =
-    &[
+const STAGE_BUILDERS: &[&str] = &[
     "src/lib.rs",
     "src/main.rs",
     "src/node",

@@ -64,6 +64,9 @@ pub(crate) struct DrainArgs {
     /// Save the state, too
     #[arg(long)]
     snapshot: bool,
+    /// Let the standby lead as soon as it has everything: nothing is lost, and clients reconnect
+    #[arg(long, conflicts_with = "snapshot")]
+    hand_over: bool,
     #[command(flatten)]
     node: Node,
 }
@@ -134,7 +137,11 @@ pub(crate) fn snapshot(args: &SnapshotArgs, out: &mut dyn Write) -> Result<Answe
 }
 
 pub(crate) fn drain(args: &DrainArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let path = if args.snapshot { "/drain?snapshot=true" } else { "/drain" };
+    let path = match (args.snapshot, args.hand_over) {
+        (true, _) => "/drain?snapshot=true",
+        (_, true) => "/drain?hand_over=true",
+        _ => "/drain",
+    };
     let said = parsed(&args.node.ask("POST", path, "", None)?)?;
     writeln!(out, "drained at command {}", said["last"])?;
     let snapshot = &said["snapshot"];
