@@ -173,7 +173,9 @@ impl<S: Storage> Taker<S> {
         match prepared.publish() {
             Ok(info) => {
                 // It was read back when it was prepared.
-                info.header.iter().for_each(|header| self.verified.note(header));
+                if let Ok(header) = &info.header {
+                    self.verified.note(header);
+                }
                 let (verified, given_up) = (&mut self.verified, self.schedule.given_up());
                 let retained =
                     retain_unless::<L, S>(&self.snapshots, self.keep, None, verified, given_up);
