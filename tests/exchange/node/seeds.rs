@@ -1,5 +1,5 @@
-//! Which of the random worlds are tried: `RINGFRAME_SEEDS=1000` tries so many from each test's first
-//! seed on, `RINGFRAME_SEED=117` that one. Whoever fails is named.
+//! Which of the random worlds are tried: `RINGFRAME_SEEDS=1000` tries so many from each test's
+//! first seed on, `RINGFRAME_SEED=117` that one. Whoever fails is named.
 
 use std::ops::Range;
 
