@@ -100,14 +100,28 @@ impl Bucket {
 struct Table {
     buckets: Box<[Bucket]>,
     used: usize,
+    /// While nothing is in it: buckets whose memory was brought in.
+    touched: usize,
 }
+
+/// Buckets that lie in one page of memory.
+const PAGE_BUCKETS: usize = 4096 / size_of::<Bucket>();
 
 impl Table {
     fn with_room_for(tokens: usize) -> Self {
         let buckets = (tokens * 5 / 4 / BUCKET + 1).max(64);
-        // Zeroed by the system, page by page, when each is first used: a new table is no pause.
+        // Zeroed by the system, page by page, when each is first used.
         let buckets = <[Bucket]>::new_box_zeroed_with_elems(buckets);
-        Self { buckets: buckets.expect("memory for a larger index"), used: 0 }
+        Self { buckets: buckets.expect("memory for a larger index"), used: 0, touched: 0 }
+    }
+
+    /// Brings the next page of an empty table in, or says that all are there. Tokens lie anywhere,
+    /// so without this the first few would bring in all of them at once: a pause.
+    fn touch(&mut self) -> bool {
+        let Some(bucket) = self.buckets.get_mut(self.touched) else { return false };
+        *std::hint::black_box(bucket) = Bucket::new_zeroed();
+        self.touched += PAGE_BUCKETS;
+        true
     }
 
     /// Full enough to begin the next one.
@@ -244,13 +258,16 @@ impl Tokens {
         number
     }
 
-    /// Fills the larger table from the log, a few with each new token, and changes over when it
-    /// holds as many.
+    /// Brings the larger table's memory in, a page with each new token, then fills it from the log,
+    /// a few with each, and changes over when it holds as many.
     #[cold]
     fn move_on(&mut self) {
         let next = self
             .next
             .get_or_insert_with(|| Table::with_room_for(self.table.buckets.len() * BUCKET * 2));
+        if next.touch() {
+            return;
+        }
         let last = self.log.len() - 1;
         for number in (next.used + 1..=last).take(MOVED_PER_TOKEN) {
             let entry = self.log.get(number as u32);
