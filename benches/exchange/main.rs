@@ -1,5 +1,5 @@
-//! The exchange beside a bare engine, in the same run. Medians of the repeats;
-//! `cargo bench --bench exchange [mixes|book|regimes|resting|digest|instructions] [a flow's name]`.
+//! The exchange beside a bare engine, in the same run. Medians of the repeats; `cargo bench --bench
+//! exchange [mixes|book|regimes|resting|growth|digest|instructions] [a flow's name]`.
 //! Without `--bench` (that is how `cargo test` starts benches) a smoke size runs in a few seconds.
 //!
 //! The bars, and why they are shares of the floor. On another machine of this kind, five mixes
@@ -23,6 +23,7 @@
 mod alone;
 mod commands;
 mod floor;
+mod growth;
 mod instructions;
 mod mixes;
 mod regimes;
@@ -65,11 +66,12 @@ pub(crate) fn rate(commands: usize, nanos: u64) -> f64 {
 
 type Part = (&'static str, fn(&Scale));
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("mixes", mixes::run),
     ("book", alone::run),
     ("regimes", regimes::run),
     ("resting", regimes::run_resting),
+    ("growth", growth::run),
     ("digest", mixes::run_digest),
     ("instructions", instructions::run),
 ];

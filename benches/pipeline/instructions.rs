@@ -76,29 +76,41 @@ fn egress(world: &mut World) {
 }
 
 pub(crate) fn run(scale: &Scale) {
-    if let Err(error) = Process::new("valgrind").arg("--version").stdout(Stdio::null()).status() {
-        println!(
-            "\ninstructions: valgrind does not start ({error}); install your system's package"
-        );
+    if !has_valgrind() {
         return;
     }
     let columns: Vec<&str> = std::iter::once("flow").chain(PARTS).collect();
     let mut table = Table::new("instructions per command (callgrind)", &columns);
     for mix in Mix::ALL.into_iter().filter(|mix| scale.wants(mix.name)).take(scale.pick(5, 1)) {
         let commands = scale.pick(50_000, 2_000);
-        let count = |part| format!("{:.0}", count(mix.name, commands, part) / commands as f64);
+        let arguments = [mix.name, &commands.to_string()];
+        let count = |part| collected(&format!("instructions::{part}"), &arguments);
+        let count = |part| format!("{:.0}", count(part) / commands as f64);
         table.row([mix.name.to_owned()].into_iter().chain(PARTS.map(count)));
     }
     table.print();
 }
 
-fn count(flow: &str, commands: usize, part: &str) -> f64 {
+/// Whether anything can be counted here; says so if not.
+pub(crate) fn has_valgrind() -> bool {
+    let version = Process::new("valgrind").arg("--version").stdout(Stdio::null()).status();
+    if let Err(error) = &version {
+        println!(
+            "\ninstructions: valgrind does not start ({error}); install your system's package"
+        );
+    }
+    version.is_ok()
+}
+
+/// How many instructions pass in a function, and in what it calls, when this program runs so.
+pub(crate) fn collected(function: &str, arguments: &[&str]) -> f64 {
     let this = std::env::current_exe().expect("the program has a path");
     let output = Process::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
-        .arg(format!("--toggle-collect=*instructions::{part}*"))
+        .arg(format!("--toggle-collect=*{function}*"))
         .arg(this)
-        .args([COUNTED, flow, &commands.to_string()])
+        .arg(COUNTED)
+        .args(arguments)
         .output()
         .expect("valgrind starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

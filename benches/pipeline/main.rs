@@ -9,12 +9,14 @@ mod bare;
 #[path = "../exchange/commands.rs"]
 #[allow(dead_code, reason = "the exchange's bench uses the rest")]
 mod commands;
+mod counters;
 mod instructions;
 mod latency;
 mod layouts;
 mod paced;
 mod recovery;
 mod shadow;
+mod start;
 #[path = "../journal/table.rs"]
 #[allow(dead_code, reason = "the journal's bench uses the rest")]
 mod table;
@@ -47,17 +49,24 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 type Part = (&'static str, fn(&Scale));
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 8] = [
     ("throughput", throughput::run),
     ("layouts", layouts::run),
     ("instructions", instructions::run),
     ("latency", latency::run),
     ("shadow", shadow::run),
+    ("counters", counters::run),
     ("recovery", recovery::run),
+    ("start", start::run),
 ];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [counted, way, items, turns] = &arguments[..]
+        && counted == instructions::COUNTED
+    {
+        return counters::counted(way, items, turns.parse().expect("a number of turns"));
+    }
     if let [counted, flow, commands] = &arguments[..]
         && counted == instructions::COUNTED
     {

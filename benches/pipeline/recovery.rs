@@ -75,7 +75,10 @@ fn row<L: Logic>(
     ]);
 }
 
-fn write<L: Logic>(directory: &Path, commands: impl Iterator<Item = L::Command>) -> (u64, u64) {
+pub(crate) fn write<L: Logic>(
+    directory: &Path,
+    commands: impl Iterator<Item = L::Command>,
+) -> (u64, u64) {
     let storage = MappedStorage::new(directory.join("journal"));
     let options = Options { segment_bytes: 256 << 20, ..Options::new(L::NAME, L::VERSION) };
     let Journal { mut writer, syncer, keeper, .. } =
