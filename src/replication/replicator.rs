@@ -170,6 +170,8 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             ending,
         };
         self.is_wanted.store(true, Ordering::Relaxed);
+        // Whoever asks from now on hears that nobody leads here.
+        self.hand_down();
         self.tell(Nanos::default());
         coming
     }
