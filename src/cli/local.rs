@@ -135,8 +135,7 @@ impl Local {
         let leads = !pair.as_ref().is_some_and(Pair::follows);
         let opening =
             if args.empty || !leads { Vec::new() } else { opening(&stores, &node.start)? };
-        let activate = options.activate;
-        let joined = pair.map(|pair| pair.join(&mut node, &stores, &config, activate, clock.now()));
+        let joined = pair.map(|pair| pair.join(&mut node, &stores, &config, clock.now()));
         let (replicator, others) = joined.transpose()?.flatten().unzip();
         let groups = |stages: Vec<Box<dyn Stage>>| {
             let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use ringframe::config::Config;
+use ringframe::config::{Activate, Config};
 use ringframe::control;
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
@@ -92,7 +92,6 @@ impl Pair {
         node: &mut Node<Exchange, MappedStorage>,
         stores: &Stores<MappedStorage>,
         config: &Config,
-        activate: bool,
         now: Nanos,
     ) -> Result<Option<Joined>, Fault> {
         let applied = node.start.applied;
@@ -107,7 +106,7 @@ impl Pair {
             Beginning::TakesOver => Some(self.epochs.promote(first)?),
         };
         if let Some(epoch) = epoch {
-            node.lead(epoch, activate, now);
+            node.lead(epoch, config.activate == Activate::Start, now);
         }
         if self.listener.is_none() && self.other.is_none() {
             return Ok(None);

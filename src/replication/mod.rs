@@ -13,8 +13,8 @@
 //! is as on the leader. Both ends are polled and never wait.
 //!
 //! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`; then the
-//! stage that has both ends, `replicator`, what is seen of it, [`crate::peers`], and how a node begins,
-//! `start`.
+//! stage that has both ends, `replicator`, what is seen of it, [`crate::peers`], and how a node
+//! begins, `start`.
 
 use std::fmt;
 use std::io;
