@@ -69,8 +69,9 @@ pub(crate) fn run(scale: &Scale) {
 
 /// How often something happened, as a server says at its end.
 fn counted(done: &Done, what: &str) -> u64 {
-    let line = done.out.lines().find_map(|line| line.trim().strip_suffix(what));
-    line.and_then(|number| number.trim().parse().ok()).expect("the server says it")
+    let line = done.out.lines().find_map(|line| line.trim_end().strip_suffix(what));
+    let number = line.and_then(|line| line.split_whitespace().next_back());
+    number.and_then(|number| number.parse().ok()).expect("the server says it")
 }
 
 /// Measures while all of it is done.

@@ -121,6 +121,13 @@ impl Shared {
         *lock(&self.life)
     }
 
+    /// Whether another node orders.
+    fn follows(&self) -> bool {
+        let seen = lock(&self.seen);
+        let others = seen.as_ref().and_then(|seen| seen.others.as_ref());
+        others.is_some_and(|others| others.facts().role == peers::Role::Follower)
+    }
+
     fn now(&self) -> Nanos {
         self.options.clock.now()
     }

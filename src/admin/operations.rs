@@ -299,7 +299,15 @@ fn with<T>(
     }
 }
 
+fn orders(shared: &Shared) -> Result<(), Answer> {
+    let why = "this node follows another one: ask its leader, or promote it first";
+    if shared.follows() { Err(Answer::error(StatusCode::CONFLICT, why)) } else { Ok(()) }
+}
+
 async fn command(shared: &Shared, text: &str) -> Answer {
+    if let Err(answer) = orders(shared) {
+        return answer;
+    }
     let observer = match observer(shared) {
         Ok(observer) => observer,
         Err(answer) => return answer,
@@ -356,6 +364,9 @@ async fn released(shared: &Shared, observer: &Observer, sequence: Sequence) -> O
 }
 
 async fn activate(shared: &Shared, version: Option<u32>) -> Answer {
+    if let Err(answer) = orders(shared) {
+        return answer;
+    }
     let (version, asked) = match with(shared, |operations| operations.activate(version)) {
         Ok(asked) => asked,
         Err(answer) => return answer,

@@ -19,7 +19,6 @@ use super::audit::Asked;
 use super::operations::Call;
 use super::server::PATIENCE;
 use super::{Life, Shared, lock, metrics, status};
-use crate::peers;
 
 /// The longest body of a call: a command is a line.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -73,17 +72,11 @@ async fn unknown(uri: Uri) -> Answer {
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
     match shared.life() {
-        Life::Serving if follows(&shared) => (StatusCode::SERVICE_UNAVAILABLE, "standing by\n"),
+        Life::Serving if shared.follows() => (StatusCode::SERVICE_UNAVAILABLE, "standing by\n"),
         Life::Serving => (StatusCode::OK, "ready\n"),
         Life::Recovering { .. } => (StatusCode::SERVICE_UNAVAILABLE, "recovering\n"),
         Life::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }
-}
-
-fn follows(shared: &Shared) -> bool {
-    let seen = lock(&shared.seen);
-    let others = seen.as_ref().and_then(|seen| seen.others.as_ref());
-    others.is_some_and(|others| others.facts().role == peers::Role::Follower)
 }
 
 async fn told(

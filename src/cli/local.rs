@@ -26,7 +26,7 @@ use ringframe::types::{Nanos, Sequence};
 use ringframe_journal::{MappedStorage, Reader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use super::pair::Pair;
+use super::pair::{self, Pair};
 use super::progress::Progress;
 use super::serve::NodeArgs;
 use super::served::{self, Prepared, Served};
@@ -90,11 +90,16 @@ struct Around {
 impl Around {
     /// What is wrong with settings is known before the data is touched.
     fn prepare(
+        talk: &Talk,
         config: &Config,
         stores: &Stores<MappedStorage>,
         after: Option<&Fault>,
         clock: Clock,
     ) -> Result<Self, Failure> {
+        if let Talk::Program = talk {
+            pair::is_alone(config, stores)?;
+            return Ok(Self::default());
+        }
         let prepared = served::prepare(config, clock.now())?;
         let admin = operators::start(config, clock)?;
         let pair = Pair::prepare(config, stores, after)?;
@@ -121,10 +126,8 @@ impl Local {
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
         let stores = Stores::mapped(&config.data);
-        let Around { prepared, admin, pair } = match talk {
-            Talk::Program => Around::default(),
-            Talk::Clients => Around::prepare(&config, &stores, after, clock)?,
-        };
+        let Around { prepared, admin, pair } =
+            Around::prepare(talk, &config, &stores, after, clock)?;
         let mut options =
             NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
         if let Some(pair) = &pair {
@@ -355,7 +358,7 @@ fn begin(
     for command in opening {
         embedded.submit(command);
     }
-    while waits && (embedded.positions().published().0 < opened || !embedded.is_quiet()) {
+    while waits && embedded.positions().progress().released.0 < opened {
         embedded.next(LOOK)?;
         meanwhile();
     }

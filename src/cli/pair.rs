@@ -58,6 +58,13 @@ impl Pair {
             Some(_) => Beginning::Follows,
             None => beginning(&epochs, Exchange::NAME, other, config.standby_of.is_some()),
         };
+        if beginning == Beginning::Unknown {
+            return Err(Failure::Usage(format!(
+                "this node led, and another one leads a later term, {}: name that one's \
+                 replication address with --peer, so that this one follows it",
+                epochs.highest().0
+            )));
+        }
         if config.release.is_replicated() && listener.is_none() {
             return Err(Failure::Usage(format!(
                 "release is {} and replication is off: nobody could follow",
@@ -95,14 +102,25 @@ impl Pair {
         now: Nanos,
     ) -> Result<Option<Joined>, Fault> {
         let applied = node.start.applied;
+        self.epochs.heard(applied.epoch)?;
         if self.epochs.terms().is_empty() && applied.sequence > Sequence(0) {
             // From a build that knew of no terms.
             self.epochs.begin(Term { epoch: Epoch(0), first: Sequence(1) })?;
         }
         let first = applied.sequence.next();
+        if let Beginning::Leads { other_has } = self.beginning
+            && other_has >= first
+        {
+            return Err(Fault::Node(format!(
+                "this node ordered commands up to {} and lost those after {}: the other node has \
+                 them, and clients may have been told of them. Let that one lead, by `ringframe \
+                 promote` there, and start this one again: it follows",
+                other_has.0, applied.sequence.0
+            )));
+        }
         let epoch = match self.beginning {
-            Beginning::Follows => None,
-            Beginning::Leads => Some(self.epochs.resume(first)?),
+            Beginning::Follows | Beginning::Unknown => None,
+            Beginning::Leads { .. } => Some(self.epochs.resume(first)?),
             Beginning::TakesOver => Some(self.epochs.promote(first)?),
         };
         if let Some(epoch) = epoch {
@@ -123,6 +141,19 @@ impl Pair {
         let release = node.release.clone();
         Replicator::new(options, self.listener, self.epochs, journal, positions, release).map(Some)
     }
+}
+
+/// Whether a program may order in a directory where no other node is known.
+pub(super) fn is_alone(config: &Config, stores: &Stores<MappedStorage>) -> Result<(), Failure> {
+    let epochs = Epochs::open(stores.journal.clone(), config.number())?;
+    if epochs.terms().is_empty() || epochs.led_last() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{} is a standby's: its leader orders, and what this program orders would not be there. \
+         Use another directory, or a copy without the file journal/epochs",
+        config.data.display()
+    )))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -167,7 +198,7 @@ fn list_after(
     list: &Path,
 ) -> std::io::Result<u64> {
     let mut listed = 0;
-    let mut out = BufWriter::new(File::create(list)?);
+    let mut out = BufWriter::new(File::options().append(true).create(true).open(list)?);
     let Ok(mut reader) = Reader::open(stores.journal.clone(), agreed.0 + 1) else { return Ok(0) };
     // What cannot be read is kept as bytes all the same.
     while let Ok(Some(frame)) = reader.next_frame() {

@@ -56,8 +56,8 @@ impl<L: Logic> Intake<L> {
         Self { queue, order: Order::Here(sequencer), waiting: None, ended }
     }
 
-    /// The same for a node that follows another one: what is submitted waits until the sequencer
-    /// comes.
+    /// The same for a node that follows another one: what is submitted before the sequencer comes
+    /// is dropped.
     pub fn following(
         queue: Receiver<Input<L>>,
         sequencer: Receiver<Sequencer<L>>,
@@ -86,8 +86,9 @@ impl<L: Logic> Intake<L> {
             && let Ok(sequencer) = coming.try_recv()
         {
             self.order = Order::Here(sequencer);
-        } else if self.waiting.is_none() {
-            self.waiting = self.next();
+        } else {
+            // Nobody is told that it has a place, because it gets none.
+            drop(self.next());
         }
     }
 

@@ -6,7 +6,7 @@ use ringframe_journal::storage::Storage;
 use ringframe_journal::{Error, Reader};
 
 use super::Parted;
-use super::epochs::{Term, agreed};
+use super::epochs::{Term, agreed, is_of_one};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
 use crate::pipeline::Positions;
@@ -85,9 +85,9 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         self.line.interest()
     }
 
-    /// How far it is; nothing before it was welcomed.
+    /// How far it is; nothing before it said so.
     pub fn have(&self) -> Option<Have> {
-        self.reader.as_ref().map(|_| self.have)
+        self.reader.as_ref().filter(|_| self.have.heard > Nanos(0)).map(|_| self.have)
     }
 
     /// Hears what the follower says, and sends what it lacks.
@@ -138,7 +138,7 @@ impl<S: Storage, K: Link> Downstream<S, K> {
                 Ok(())
             }
             // It hears of our term as we heard of its own.
-            Says::Beat { .. } => Err(Parted::Refused("it leads an earlier term".into())),
+            Says::Beat { .. } => self.refuse("there is a later term".into(), now),
             other => Err(Parted::Wrong(format!("{other:?} has no place here"))),
         }
     }
@@ -158,6 +158,9 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             return self.refuse(format!("the journal here is of '{ours}', not of '{logic}'"), now);
         }
         let agreed = agreed((own, self.positions.journaled()), (terms, last));
+        if let Some(why) = lost_here(own, terms, agreed, last) {
+            return self.refuse(why, now);
+        }
         let reader = match Reader::open(self.journal.clone(), agreed.0 + 1) {
             Ok(reader) => reader,
             Err(Error::OutOfRange { first, .. }) => {
@@ -167,7 +170,6 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             Err(error) => return Err(Parted::Fault(Fault::Journal(error))),
         };
         self.reader = Some(reader);
-        self.have.journaled = agreed;
         let (segment_bytes, terms) = (*segment_bytes, own.clone());
         self.say(Says::Welcome { agreed, segment_bytes, terms }, now);
         Ok(())
@@ -199,5 +201,46 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             work += 1;
         }
         Ok(work)
+    }
+}
+
+/// What the follower has of this leader's own terms and this leader does not have any more, clients
+/// may have been told: it must not be cut.
+fn lost_here(own: &[Term], terms: &[Term], agreed: Sequence, last: Sequence) -> Option<String> {
+    let surplus = terms.iter().rfind(|term| term.first <= agreed.next())?;
+    let at = own.iter().position(|term| term == surplus)?;
+    // A term that another leader ended was cut by that one.
+    let is_own = own[at..].iter().all(|term| is_of_one(term.epoch, surplus.epoch));
+    (last > agreed && is_own).then(|| {
+        format!(
+            "the leader lost the commands {} to {} that it ordered itself, and this node has them: \
+             `ringframe promote --force` here, so that nothing is lost",
+            agreed.0 + 1,
+            last.0
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_leader_lost_of_its_own_is_not_cut_and_what_it_replaced_is() {
+        let terms = |of: &[(u32, u64)]| -> Vec<Term> {
+            let term = |&(epoch, first)| Term { epoch: Epoch(epoch), first: Sequence(first) };
+            of.iter().map(term).collect()
+        };
+        let lost = |own: &[(u32, u64)], has: u64, theirs: &[(u32, u64)], last: u64| {
+            let (own, theirs) = (terms(own), terms(theirs));
+            let agreed = agreed((&own, Sequence(has)), (&theirs, Sequence(last)));
+            lost_here(&own, &theirs, agreed, Sequence(last)).is_some()
+        };
+        // It lost power, started again, and its standby has more of its term before.
+        assert!(lost(&[(0x101, 1), (0x201, 101)], 100, &[(0x101, 1)], 110));
+        assert!(!lost(&[(0x101, 1), (0x201, 101)], 120, &[(0x101, 1)], 100));
+        // It replaced the one that is back now.
+        assert!(!lost(&[(0x101, 1), (0x10_0002, 81)], 90, &[(0x101, 1)], 100));
+        assert!(!lost(&[(0x101, 1), (0x10_0002, 81), (0x20_0001, 90)], 99, &[(0x101, 1)], 100));
     }
 }

@@ -20,7 +20,7 @@ const SCHEMA: u16 = 1;
 const NODE_BITS: u32 = u8::BITS;
 /// … those before count its leader's starts, and the first ones promotions: however often a leader
 /// starts that was replaced and does not know it, its terms stay below its successor's.
-const START_BITS: u32 = u8::BITS;
+const START_BITS: u32 = 12;
 const TERM_BYTES: usize = 16;
 
 /// A term of leadership.
@@ -81,7 +81,7 @@ impl<S: Storage> Epochs<S> {
 
     /// Whether the term is one that this node leads, or led.
     pub fn is_own(&self, epoch: Epoch) -> bool {
-        epoch.0 & ((1 << NODE_BITS) - 1) == u32::from(self.node)
+        is_of_one(epoch, Epoch(self.node.into()))
     }
 
     /// Whether this node led last, as far as it knows.
@@ -113,12 +113,12 @@ impl<S: Storage> Epochs<S> {
     pub fn begin(&mut self, term: Term) -> Result<(), Fault> {
         let last = self.terms.last();
         assert!(
-            last.is_none_or(|last| last.epoch < term.epoch && last.first <= term.first),
+            last.is_none_or(|last| last.epoch < term.epoch),
             "terms only grow: {term:?} after {last:?}"
         );
         let mut terms = self.terms.clone();
-        // One in which nothing was said tells nobody anything.
-        terms.pop_if(|last| last.first == term.first);
+        // One in which nothing was said, or of which nothing is left, tells nobody anything.
+        while terms.pop_if(|last| last.first >= term.first).is_some() {}
         terms.push(term);
         self.write(self.highest.max(term.epoch), terms)
     }
@@ -168,6 +168,11 @@ fn parse(bytes: &[u8]) -> Option<(Epoch, Vec<Term>)> {
         && frame.schema() == SCHEMA
         && frame.sequence() == terms.len() as u64;
     is_whole.then(|| (Epoch(frame.epoch()), terms))
+}
+
+/// Whether both terms are of one leader.
+pub(super) fn is_of_one(one: Epoch, other: Epoch) -> bool {
+    (one.0 ^ other.0) & ((1 << NODE_BITS) - 1) == 0
 }
 
 /// Appends terms as bytes, as the file and the link have them.

@@ -21,12 +21,14 @@ use crate::poller::{Interest, Poller};
 use crate::release::{Release, ReleasePolicy};
 use crate::sequencer::Sequencer;
 use crate::stage::{Fault, Sleeper, Stage};
-use crate::types::{Nanos, Sequence};
+use crate::types::{Epoch, Nanos, Sequence};
 
 /// Whoever was lost is looked for so often.
 const RETRY_NANOS: u64 = Nanos::SECOND / 5;
 /// What is seen from outside is as old as this at most.
 const TELL_NANOS: u64 = Nanos::SECOND / 20;
+/// The other node is told so often who leads, while there are followers.
+const HERALD_NANOS: u64 = 5 * Nanos::SECOND;
 /// More followers are turned away.
 const FOLLOWERS_MAX: usize = 16;
 const LISTENER: u64 = 0;
@@ -105,6 +107,8 @@ struct Follower<S: Storage> {
     token: u64,
     watched: Interest,
     is_told: bool,
+    /// When it lacked little last.
+    near_at: Nanos,
 }
 
 impl<L: Logic, S: Storage> Replicator<L, S> {
@@ -204,7 +208,8 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             let (journal, positions) = (self.journal.clone(), Arc::clone(&self.positions));
             let link = Downstream::new(socket, leading, journal, positions, now);
             let (token, watched) = (self.token, Interest::READ);
-            self.followers.push(Follower { from, link, token, watched, is_told: false });
+            let near_at = Nanos::default();
+            self.followers.push(Follower { from, link, token, watched, is_told: false, near_at });
         }
         work
     }
@@ -219,8 +224,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
                     work += done;
                     follower.watch(poller);
                     // Who only asked has nothing.
-                    let has = follower.link.have().is_some_and(|have| have.heard.0 > 0);
-                    if !follower.is_told && has {
+                    if !follower.is_told && follower.link.have().is_some() {
                         follower.is_told = true;
                         shared.note(format!("replication: {} follows", follower.from));
                     }
@@ -243,30 +247,45 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             false
         });
         let Some(by) = fenced else { return Ok(work) };
-        self.epochs.heard(by)?;
         if self.follows() {
+            self.epochs.heard(by)?;
             return Ok(work);
         }
+        // What has not left does not leave.
+        self.hold_back();
+        self.epochs.heard(by)?;
         if let Turn::Ours { successor: Some((tell, true)), .. } = &self.turn {
             // Who asked may have gone away.
             let _ = tell.try_send(Ok(()));
         }
-        // What has not left does not leave.
+        Err(Fault::Fenced { by })
+    }
+
+    fn hold_back(&self) {
         self.positions.set_replicated(Sequence(0), Sequence(0));
         self.release.set(ReleasePolicy::Replicated);
-        Err(Fault::Fenced { by })
     }
 
     /// How far the standbys are, and what a reply means with or without one.
     fn lead(&mut self, now: Nanos) -> Result<usize, Fault> {
         let work = self.serve(now)?;
+        if let Turn::Ours { successor: Some((_, true)), .. } = &self.turn {
+            // It is the other one's turn, whatever it says last on this link.
+            return Ok(work);
+        }
         let caught_up = self.options.ring_slots as u64;
         let journaled = self.positions.journaled().0;
-        let standbys = self.followers.iter().filter(|follower| follower.link.stands_by());
-        let haves = standbys.filter_map(|standby| standby.link.have());
-        let is_near = |have: &super::Have| journaled.saturating_sub(have.journaled.0) <= caught_up;
         let halts = self.options.on_standby_loss == OnStandbyLoss::Halt;
-        let haves = haves.filter(|have| halts || is_near(have));
+        let standbys = self.followers.iter_mut().filter(|follower| follower.link.stands_by());
+        let haves = standbys.filter_map(|standby| {
+            let have = standby.link.have()?;
+            if journaled.saturating_sub(have.journaled.0) <= caught_up {
+                standby.near_at = now;
+            }
+            // One that was near and stumbles is waited for a while.
+            let counts = halts || now.0.saturating_sub(standby.near_at.0) <= SILENCE_NANOS;
+            counts.then_some(have)
+        });
         let least = haves.map(|have| (have.journaled, have.synced));
         let least = least.reduce(|one, other| (one.0.min(other.0), one.1.min(other.1)));
         if let Some((journaled, synced)) = least {
@@ -274,7 +293,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         }
         self.promise(least.is_some());
         self.is_wanted.store(!self.followers.is_empty(), Ordering::Relaxed);
-        self.herald(now);
+        self.herald(now)?;
         self.hand_over(now);
         Ok(work)
     }
@@ -290,6 +309,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         if !*is_told && let Some(standby) = self.followers.iter_mut().find(has_all) {
             standby.link.hand_over(now);
             *is_told = true;
+            self.hold_back();
         }
     }
 
@@ -323,24 +343,39 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         }
     }
 
-    /// Whoever led before may not know that he does no more. While the other node does not follow,
-    /// it is told.
-    fn herald(&mut self, now: Nanos) {
-        let Some(peer) = self.options.peer else { return };
-        let Turn::Ours { herald, herald_at, .. } = &mut self.turn else { return };
+    /// Whoever led before may not know that he does no more: the other node is told, and may know
+    /// better.
+    fn herald(&mut self, now: Nanos) -> Result<(), Fault> {
+        let Some(peer) = self.options.peer else { return Ok(()) };
+        let Turn::Ours { herald, herald_at, .. } = &mut self.turn else { return Ok(()) };
         if let Some(line) = herald {
-            let spoken = line.flush(now).and_then(|()| Ok(line.fill(now)?));
+            let mut highest = Epoch(0);
+            let spoken = line.flush(now).and_then(|()| {
+                line.fill(now)?;
+                if let Some(frame) = line.frame()? {
+                    highest = Epoch(frame.epoch());
+                    line.take(frame.bytes().len());
+                }
+                Ok(())
+            });
             if spoken.is_err() {
                 *herald = None;
             }
-        } else if now >= *herald_at && self.followers.is_empty() {
-            *herald_at = now.after(SILENCE_NANOS);
-            let Ok(socket) = sockets::connect(peer) else { return };
+            if highest > self.leading.epoch {
+                self.hold_back();
+                self.epochs.heard(highest)?;
+                return Err(Fault::Fenced { by: highest });
+            }
+        } else if now >= *herald_at {
+            let is_alone = self.followers.is_empty();
+            *herald_at = now.after(if is_alone { SILENCE_NANOS } else { HERALD_NANOS });
+            let Ok(socket) = sockets::connect(peer) else { return Ok(()) };
             let mut line = Line::new(socket, now);
             let says = Says::Beat { journaled: self.positions.journaled() };
             Word { epoch: self.leading.epoch, at: now, says }.put(line.outbox());
             *herald = Some(line);
         }
+        Ok(())
     }
 
     /// Takes in what the leader orders.
@@ -419,7 +454,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         let known = &self.leading;
         if known.epoch != epoch
             || known.refuses.is_some() != refuses.is_some()
-            || known.terms.len() != self.epochs.terms().len()
+            || known.terms != self.epochs.terms()
         {
             let terms = self.epochs.terms().to_vec();
             self.leading = Arc::new(Leading { epoch, terms, refuses, ..(**known).clone() });
@@ -467,6 +502,10 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         };
         let first = orders.last().next();
         let epoch = self.epochs.promote(first)?;
+        if let Some(upstream) = upstream {
+            // Before the link ends, so that it does not take us for lost.
+            upstream.fence(epoch, now);
+        }
         orders.lead(epoch, now);
         let terms = self.epochs.terms().to_vec();
         let known = &self.leading;
@@ -552,28 +591,6 @@ impl<L: Logic, S: Storage> Stage for Replicator<L, S> {
 
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
         let inner = self.poller.sleeper().ok()?;
-        Some(Box::new(Bed { inner, is_wanted: Arc::clone(&self.is_wanted) }))
-    }
-}
-
-/// Nobody rings where nobody waits for what this stage does: an order of a node without a standby
-/// costs no wake-up.
-struct Bed {
-    inner: Box<dyn Sleeper>,
-    is_wanted: Arc<AtomicBool>,
-}
-
-impl Sleeper for Bed {
-    fn sleep(&mut self, longest: std::time::Duration) {
-        self.inner.sleep(longest);
-    }
-
-    fn waker(&self) -> Box<dyn Fn() + Send + Sync> {
-        let (inner, is_wanted) = (self.inner.waker(), Arc::clone(&self.is_wanted));
-        Box::new(move || {
-            if is_wanted.load(Ordering::Relaxed) {
-                inner();
-            }
-        })
+        Some(Box::new(sockets::Bed::new(inner, Arc::clone(&self.is_wanted))))
     }
 }

@@ -13,6 +13,8 @@ use crate::types::{Epoch, Nanos, Sequence};
 
 /// The other node answers in this time, or is not there.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Of one that takes connections and says nothing it is asked so often.
+const ASKS: u32 = 5;
 /// The longest answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -20,11 +22,17 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
     /// It leads on, or for the first time.
-    Leads,
+    Leads {
+        /// The last command that the other node has of the term that this one led last; 0 where
+        /// that one does not say.
+        other_has: Sequence,
+    },
     /// It takes over from whoever led its journal.
     TakesOver,
     /// It follows.
     Follows,
+    /// Another node leads, and where that is nobody said.
+    Unknown,
 }
 
 /// What the other node is.
@@ -32,6 +40,7 @@ pub enum Beginning {
 struct Other {
     highest: Epoch,
     leads: bool,
+    last: Sequence,
 }
 
 /// Decides it. `peer` is the other node, `stands_by` says that a node which never did anything
@@ -42,7 +51,7 @@ pub fn beginning<S: Storage>(
     peer: Option<SocketAddr>,
     stands_by: bool,
 ) -> Beginning {
-    let other = peer.and_then(|peer| ask(peer, epochs, logic).ok());
+    let other = peer.and_then(|peer| ask_until(peer, epochs, logic));
     decide(epochs.terms(), epochs.led_last(), epochs.highest(), other, (peer.is_some(), stands_by))
 }
 
@@ -57,12 +66,34 @@ fn decide(
         // It leads, or knows of a later term than ours: our journal is not the one that counts.
         Some(other) if other.highest > highest => Beginning::Follows,
         Some(Other { leads: true, .. }) if !led_last => Beginning::Follows,
-        _ if led_last => Beginning::Leads,
+        _ if led_last => {
+            let same = other.filter(|other| other.highest == highest);
+            Beginning::Leads { other_has: same.map_or(Sequence(0), |other| other.last) }
+        }
         _ if stands_by => Beginning::Follows,
-        _ if terms.is_empty() => Beginning::Leads,
+        _ if terms.is_empty() && highest == Epoch(0) => Beginning::Leads { other_has: Sequence(0) },
         _ if has_peer => Beginning::Follows,
-        _ => Beginning::TakesOver,
+        // It followed, and whoever starts it so wants it to lead.
+        _ if terms.last().is_some_and(|last| last.epoch == highest) => Beginning::TakesOver,
+        _ => Beginning::Unknown,
     }
+}
+
+/// One that is there and says nothing recovers: what it is counts.
+fn ask_until<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> Option<Other> {
+    let times = if epochs.terms().is_empty() { 1 } else { ASKS };
+    for _ in 0..times {
+        match ask(to, epochs, logic) {
+            Ok(other) => return Some(other),
+            Err(error) if is_silence(&error) => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Asks the other node what it is, by the hello of a follower that goes away.
@@ -91,8 +122,12 @@ fn ask<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> io::Resul
             break;
         }
         let word = Word::read(frame).map_err(io::Error::other)?;
-        let leads = matches!(word.says, Says::Welcome { .. });
-        return Ok(Other { highest: word.epoch, leads });
+        let (leads, last) = match word.says {
+            Says::Welcome { .. } => (true, Sequence(0)),
+            Says::Refused { last, .. } => (false, last),
+            _ => break,
+        };
+        return Ok(Other { highest: word.epoch, leads, last });
     }
     Err(io::ErrorKind::InvalidData.into())
 }
@@ -101,22 +136,36 @@ fn ask<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> io::Resul
 mod tests {
     use super::*;
 
+    const LEADS: Beginning = Beginning::Leads { other_has: Sequence(0) };
+
     #[test]
     fn a_node_leads_only_where_no_other_one_may() {
         let none: &[Term] = &[];
         let some = &[Term { epoch: Epoch(0x101), first: Sequence(1) }][..];
-        let other = |highest, leads| Some(Other { highest: Epoch(highest), leads });
+        let other =
+            |highest, leads| Some(Other { highest: Epoch(highest), leads, last: Sequence(9) });
         let alone = (false, false);
         let pair = (true, false);
         let standby = (true, true);
         let cases = [
-            (none, false, 0, None, alone, Beginning::Leads),
-            (some, true, 0x101, None, alone, Beginning::Leads),
-            (some, false, 0x102, None, alone, Beginning::TakesOver),
-            (none, false, 0, None, pair, Beginning::Leads),
+            (none, false, 0, None, alone, LEADS),
+            (some, true, 0x101, None, alone, LEADS),
+            (some, false, 0x101, None, alone, Beginning::TakesOver),
+            // It was replaced, and nobody says by whom.
+            (some, false, 0x102, None, alone, Beginning::Unknown),
+            // It has heard of a leader, and has nothing of it yet.
+            (none, false, 0x102, None, pair, Beginning::Follows),
+            (none, false, 0, None, pair, LEADS),
             (none, false, 0, None, standby, Beginning::Follows),
             // It is back, and the other one waits for it.
-            (some, true, 0x101, other(0x101, false), pair, Beginning::Leads),
+            (
+                some,
+                true,
+                0x101,
+                other(0x101, false),
+                pair,
+                Beginning::Leads { other_has: Sequence(9) },
+            ),
             (some, false, 0x101, other(0x101, false), standby, Beginning::Follows),
             // The other one was promoted meanwhile.
             (some, true, 0x101, other(0x1_0002, true), pair, Beginning::Follows),
@@ -125,9 +174,9 @@ mod tests {
             // Its disk is new: what the other one has counts.
             (none, false, 0, other(0x101, false), pair, Beginning::Follows),
             // The former standby leads, and starts again while nobody answers.
-            (some, true, 0x1_0002, None, standby, Beginning::Leads),
+            (some, true, 0x1_0002, None, standby, LEADS),
             // The other one believes that it leads, in an earlier term.
-            (some, true, 0x1_0002, other(0x201, true), standby, Beginning::Leads),
+            (some, true, 0x1_0002, other(0x201, true), standby, LEADS),
             (some, false, 0x101, None, pair, Beginning::Follows),
             (some, false, 0x101, other(0x101, true), pair, Beginning::Follows),
         ];

@@ -73,6 +73,14 @@ impl<K: Link> Upstream<K> {
         self.line.link()
     }
 
+    /// The last word to a leader whose term this node has ended.
+    pub fn fence(&mut self, epoch: Epoch, now: Nanos) {
+        let says = Says::Beat { journaled: self.positions.journaled() };
+        Word { epoch, at: now, says }.put(self.line.outbox());
+        // Where it does not get through, the next leader's own links say it.
+        let _ = self.line.flush(now);
+    }
+
     /// How many commands the leader has that are not in this node's journal, by its last word.
     pub fn lag(&self) -> u64 {
         self.journaled.0.saturating_sub(self.positions.journaled().0)
@@ -143,6 +151,8 @@ impl<K: Link> Upstream<K> {
                 if agreed < sequencer.last() {
                     return Err(Parted::Surplus { agreed });
                 }
+                // Terms of which nothing is left here.
+                epochs.cut(agreed).map_err(Parted::Fault)?;
                 self.leader = Some(word.epoch);
                 Ok(())
             }
