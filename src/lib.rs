@@ -27,19 +27,21 @@
 //!    [`config`] has every setting, out of a [`small_file`], [`layout`] says which stages share a
 //!    core of the [`host`], and [`runner`] polls them, by the [`clock`]; what each did is in its
 //!    [`counters`].
-//! 8. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
+//! 8. [`replication`]: the journal's way to another node and who of the two leads; [`peers`] is
+//!    what other threads see of it.
+//! 9. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
-//! 9. [`gateway`]: the one stage that faces clients. [`wire`], a crate of its own so that the load
-//!    generator shares it: the bytes that they see;
-//!    [`dialect`]: what those mean to the exchange. [`streams`]: what clients are told, numbered
-//!    from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`].
-//!    [`client`] speaks them from the other side, for programs that trade here.
-//!    [`users`] may log in, when the [`doorman`] finds their passwords right; [`tls`] reads the
-//!    certificates, where bytes are to be secret. [`traffic`] is what was counted.
-//! 10. [`admin`]: what operators ask a running node, by HTTP.
+//! 10. [`gateway`]: the one stage that faces clients. [`wire`], a crate of its own so that the load
+//!     generator shares it: the bytes that they see;
+//!     [`dialect`]: what those mean to the exchange. [`streams`]: what clients are told, numbered
+//!     from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`].
+//!     [`client`] speaks them from the other side, for programs that trade here.
+//!     [`users`] may log in, when the [`doorman`] finds their passwords right; [`tls`] reads the
+//!     certificates, where bytes are to be secret. [`traffic`] is what was counted.
+//! 11. [`admin`]: what operators ask a running node, by HTTP.
 //!     What it says by itself is in its [`log`].
-//! 11. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
+//! 12. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
 pub use ringframe_journal as journal;

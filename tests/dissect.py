@@ -243,7 +243,7 @@ def talk(program, capture, directory):
     """All that is recorded; says on which ports, and how many market messages there were."""
     mold = Datagrams(capture)
     serve = [program, "serve", "--data", directory / "data", "--release", "journaled",
-             "--listen", "127.0.0.1:0", "--market-data", "127.0.0.1:0", "--admin", "off",
+             "--listen", "127.0.0.1:0", "--market-data", "127.0.0.1:0", "--admin", "off", "--replication", "off",
              "--glimpse", "127.0.0.1:0",
              "--mold", f"127.0.0.1:{mold.port}", "--mold-requests", "127.0.0.1:0"]
     with (directory / "serve.err").open("w") as errors:

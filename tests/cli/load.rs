@@ -1,14 +1,18 @@
 //! The load generator against the real server: every kind of message, nothing lost, repeated or
 //! unexpected, and nothing left behind.
+#![expect(clippy::disallowed_methods, reason = "one of them stops the server meanwhile")]
 
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use loadgen::run::{Options, Outcome, demo_users, run};
 use loadgen::schedule::{Arrival, Length, Pace};
 
-use crate::program::Serving;
+use rustix::process::Signal;
+
+use crate::program::{PROGRAM, Serving, run as program};
 
 const MESSAGES: u64 = 2_000;
 
@@ -87,6 +91,62 @@ fn a_regime_and_what_was_recorded_of_it_play_alike() {
     let outcome = run(&again).unwrap();
     assert!(outcome.is_complete(), "{:?}", outcome.results.measured);
     assert!(outcome.results.measured.sent >= MESSAGES);
+    serving.drain();
+}
+
+#[test]
+fn a_day_of_market_data_is_played_as_orders() {
+    let directory = directory();
+    let data = directory.path().join("data");
+    let first = serving(&data);
+    complete(&options(&first, "normal"));
+    first.drain();
+    let file = directory.path().join("day");
+    let out = file.to_str().unwrap();
+    program(&["feed", "--day", "all", "--out", out], &data).expect(0, &[]);
+    let second = serving(&directory.path().join("fresh"));
+    let source = loadgen::source::Source::File(file);
+    let outcome = run(&Options { source, ..options(&second, "f1") }).unwrap();
+    assert!(outcome.is_complete(), "{:?}", outcome.results.measured);
+    assert!(outcome.results.measured.answered > 0);
+    second.drain();
+}
+
+#[test]
+fn who_was_due_while_the_server_stood_still_waited_for_so_long() {
+    const STALL: Duration = Duration::from_millis(500);
+    let directory = directory();
+    let serving = serving(directory.path());
+    let (_, admin) = serving.places.split_once("operators at ").unwrap();
+    let rate = NonZeroU64::new(500).unwrap();
+    let mut load = options(&serving, "f1");
+    load.pace = Pace {
+        length: Length::Count(4_000),
+        warm_up: Duration::ZERO,
+        ..Options::new(serving.addresses[0].to_string(), rate, Duration::from_secs(1)).pace
+    };
+    let outcome = std::thread::scope(|scope| {
+        let playing = scope.spawn(|| run(&load).unwrap());
+        let is_under_way = || {
+            let mut status = Command::new(PROGRAM);
+            let said = status.args(["status", "--json", "--admin", admin.trim()]).output().unwrap();
+            let status: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+            status["traffic"].as_array().unwrap().iter().any(|it| {
+                it["what"] == "messages in" && it["count"].as_u64().is_some_and(|it| it > 100)
+            })
+        };
+        while !is_under_way() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        serving.signal(Signal::STOP);
+        std::thread::sleep(STALL);
+        serving.signal(Signal::CONT);
+        playing.join().unwrap()
+    });
+    assert!(outcome.is_complete(), "{:?}", outcome.results.measured);
+    // 250 of 4,000 were due in that time, the first forty within 80 ms of its beginning.
+    let latency = &outcome.results.measured.latency_ns;
+    assert!(latency.p99 >= 400_000_000 && latency.max >= 480_000_000, "{latency:?}");
     serving.drain();
 }
 
