@@ -13,7 +13,7 @@ if [[ $browser == none ]]; then
     exit 1
 fi
 target=${CARGO_TARGET_DIR:-target}
-# ./test has built both.
-[[ -n ${RINGFRAME_PROGRAM:-} ]] || cargo build -q -p loadgen --bins --examples
+# What `cargo test` makes of an example is a test, not the program.
+cargo build -q -p loadgen --bins --examples
 exec python3 tests/report.py "$target/debug/loadgen" "$target/debug/examples/sample_runs" \
     "$target/report-pages" "$browser"
