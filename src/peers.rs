@@ -35,13 +35,14 @@ pub enum OnStandbyLoss {
 }
 
 /// How it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Facts {
     /// What this node is.
     pub role: Role,
     /// The term.
     pub epoch: Epoch,
     /// What a reply means now …
+    #[serde(skip)]
     pub release: ReleasePolicy,
     /// … and what it is to mean, with a standby.
     pub wanted: ReleasePolicy,
@@ -61,7 +62,7 @@ impl Facts {
 }
 
 /// One that follows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct FollowerFacts {
     /// Where it is.
     pub address: SocketAddr,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use serde::{Serialize, Serializer};
+
 use crate::pipeline::Positions;
 use crate::types::Sequence;
 
@@ -82,6 +84,13 @@ impl fmt::Display for ReleasePolicy {
             Self::Replicated => "replicated",
             Self::ReplicatedSynced => "replicated+synced",
         })
+    }
+}
+
+/// As it is written and read.
+impl Serialize for ReleasePolicy {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

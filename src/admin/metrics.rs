@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::status::{Follower, Status};
-use crate::peers::Role;
+use super::status::Status;
+use crate::peers::{FollowerFacts, Role};
 
 /// Writes every metric once: what it is, then its values.
 struct Text(String);
@@ -40,11 +40,11 @@ fn others(status: &Status, to: &mut Text) {
         (label("role", name), u8::from(it == others.role))
     });
     to.metric("role", "gauge", "1 for what the node is to others.", roles);
-    let degraded = u8::from(others.role == Role::Leader && others.wanted != status.release);
+    let degraded = u8::from(others.role == Role::Leader && others.wanted != others.release);
     to.gauge("degraded", "1 while replies mean less than they are to.", Some(degraded));
     to.gauge("lag_commands", "Of the leader's, not here.", Some(others.lag));
     let followers = || others.followers.iter();
-    let of = |it: &Follower| label("address", &it.address.to_string());
+    let of = |it: &FollowerFacts| label("address", &it.address.to_string());
     let lags = followers().map(|it| (of(it), it.lag));
     to.metric("follower_lag_commands", "gauge", "Not in a follower's journal.", lags);
     let behind = followers().map(|it| (of(it), seconds(it.behind_nanos)));

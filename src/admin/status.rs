@@ -2,7 +2,6 @@
 //! is asked for: the processor answers at the end of a poll.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::{Life, Shared, lock};
 use crate::counters::Counters;
 use crate::embed::Observer;
 use crate::machine::Standing;
-use crate::peers::{Facts, FollowerFacts, Role};
+use crate::peers::{Facts, Role};
 use crate::snapshot;
 use crate::streams::Day;
 use crate::traffic::{Count, Traffic};
@@ -42,7 +41,7 @@ pub(super) struct Status {
     /// What a reply means.
     pub(super) release: String,
     /// What other nodes are to it.
-    pub(super) replication: Option<Replication>,
+    pub(super) replication: Option<Facts>,
     pub(super) logic: LogicFacts,
     /// The last applied command; it and what follows is null while the processor does not say.
     pub(super) sequence: Option<u64>,
@@ -60,55 +59,6 @@ pub(super) struct Status {
     pub(super) traffic: Vec<Counted>,
     pub(super) snapshots: Snapshots,
     pub(super) disk: Disk,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Replication {
-    pub(super) role: Role,
-    /// The term.
-    pub(super) epoch: u32,
-    /// What a reply is to mean, where a standby is there.
-    pub(super) wanted: String,
-    /// Whom it follows, while there is somebody …
-    pub(super) leader: Option<SocketAddr>,
-    /// … and how many of that one's commands it lacks.
-    pub(super) lag: u64,
-    pub(super) followers: Vec<Follower>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Follower {
-    pub(super) address: SocketAddr,
-    /// Whether replies wait for it.
-    pub(super) stands_by: bool,
-    pub(super) journaled: u64,
-    pub(super) synced: u64,
-    pub(super) applied: u64,
-    /// So many commands it lacks.
-    pub(super) lag: u64,
-    pub(super) behind_nanos: u64,
-}
-
-impl From<Facts> for Replication {
-    fn from(facts: Facts) -> Self {
-        let follower = |it: FollowerFacts| Follower {
-            address: it.address,
-            stands_by: it.stands_by,
-            journaled: it.journaled.0,
-            synced: it.synced.0,
-            applied: it.applied.0,
-            lag: it.lag,
-            behind_nanos: it.behind_nanos,
-        };
-        Self {
-            role: facts.role,
-            epoch: facts.epoch.0,
-            wanted: facts.wanted.to_string(),
-            leader: facts.leader,
-            lag: facts.lag,
-            followers: facts.followers.into_iter().map(follower).collect(),
-        }
-    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -245,7 +195,7 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
             .as_ref()
             .map_or(shared.options.release, |others| others.release)
             .to_string(),
-        replication: others.map(Replication::from),
+        replication: others,
         logic: LogicFacts { name, active: applied.map(|it| it.version), newest },
         sequence: applied.map(|it| it.sequence.0),
         digest: standing.map(|standing| standing.digest.to_string()),

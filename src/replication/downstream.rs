@@ -29,7 +29,7 @@ pub struct Leading {
     /// How segments are cut: a follower's are the same.
     pub segment_bytes: u64,
     /// Why nobody can follow this node now, where that is so.
-    pub refuses: Option<String>,
+    pub refuses: Option<&'static str>,
 }
 
 /// How far a follower is, by its own word.
@@ -138,7 +138,10 @@ impl<S: Storage, K: Link> Downstream<S, K> {
                 Ok(())
             }
             // It hears of our term as we heard of its own.
-            Says::Beat { .. } => self.refuse("there is a later term".into(), now),
+            Says::Beat { .. } => {
+                self.turn_away("this node's term is no earlier".into(), now)?;
+                Err(Parted::Answered)
+            }
             other => Err(Parted::Wrong(format!("{other:?} has no place here"))),
         }
     }
@@ -151,8 +154,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         now: Nanos,
     ) -> Result<(), Parted> {
         let Leading { terms: own, logic: ours, segment_bytes, .. } = &*Arc::clone(&self.leading);
-        if let Some(why) = &self.leading.refuses {
-            return self.refuse(why.clone(), now);
+        if let Some(why) = self.leading.refuses {
+            return self.refuse(why.into(), now);
         }
         if logic != *ours {
             return self.refuse(format!("the journal here is of '{ours}', not of '{logic}'"), now);
@@ -176,10 +179,15 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     }
 
     fn refuse(&mut self, why: String, now: Nanos) -> Result<(), Parted> {
-        let last = self.positions.journaled();
-        self.say(Says::Refused { last, why: why.clone() }, now);
-        self.line.flush(now)?;
+        self.turn_away(why.clone(), now)?;
         Err(Parted::Refused(why))
+    }
+
+    /// The last word here: it carries our term, too.
+    fn turn_away(&mut self, why: String, now: Nanos) -> Result<(), Parted> {
+        let last = self.positions.journaled();
+        self.say(Says::Refused { last, why }, now);
+        self.line.flush(now)
     }
 
     fn say(&mut self, says: Says, now: Nanos) {

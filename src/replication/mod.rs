@@ -50,6 +50,8 @@ pub enum Parted {
     Wrong(String),
     /// It does not want this node, or this node not it.
     Refused(String),
+    /// It asked who leads, and has its answer.
+    Answered,
     /// There is a later term: whoever leads an earlier one leads no more.
     Fenced {
         /// The later one.
@@ -91,6 +93,7 @@ impl fmt::Display for Parted {
             }
             Self::Wrong(why) => write!(f, "the other node sent what makes no sense: {why}"),
             Self::Refused(why) => f.write_str(why),
+            Self::Answered => f.write_str("it knows who leads"),
             Self::Fenced { by } => write!(f, "there is a later term, {}", by.0),
             Self::Surplus { agreed } => write!(
                 f,

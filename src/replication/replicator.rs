@@ -251,7 +251,12 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             self.epochs.heard(by)?;
             return Ok(work);
         }
-        // What has not left does not leave.
+        self.leads_no_more(by)?;
+        Ok(work)
+    }
+
+    /// Another node leads a later term: what has not left does not leave.
+    fn leads_no_more(&mut self, by: Epoch) -> Result<(), Fault> {
         self.hold_back();
         self.epochs.heard(by)?;
         if let Turn::Ours { successor: Some((tell, true)), .. } = &self.turn {
@@ -362,9 +367,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
                 *herald = None;
             }
             if highest > self.leading.epoch {
-                self.hold_back();
-                self.epochs.heard(highest)?;
-                return Err(Fault::Fenced { by: highest });
+                return self.leads_no_more(highest);
             }
         } else if now >= *herald_at {
             let is_alone = self.followers.is_empty();
@@ -449,13 +452,10 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
     fn hand_down(&mut self) {
         let Turn::Theirs { upstream, .. } = &self.turn else { return };
         let epoch = upstream.as_ref().and_then(|upstream| upstream.follows());
-        let refuses = epoch.is_none().then(|| "this node has no leader itself".to_owned());
+        let refuses = epoch.is_none().then_some("this node has no leader itself");
         let epoch = epoch.unwrap_or_default().max(self.epochs.highest());
         let known = &self.leading;
-        if known.epoch != epoch
-            || known.refuses.is_some() != refuses.is_some()
-            || known.terms != self.epochs.terms()
-        {
+        if known.epoch != epoch || known.refuses != refuses || known.terms != self.epochs.terms() {
             let terms = self.epochs.terms().to_vec();
             self.leading = Arc::new(Leading { epoch, terms, refuses, ..(**known).clone() });
         }

@@ -68,7 +68,8 @@ impl World {
                 self.fenced += 1;
                 self.restart(one);
             }
-            Some(Parted::Gone(_) | Parted::Silent | Parted::Refused(_)) | None => {}
+            Some(Parted::Gone(_) | Parted::Silent | Parted::Refused(_) | Parted::Answered)
+            | None => {}
             Some(other) => panic!("{other}"),
         }
     }
