@@ -134,6 +134,11 @@ pub enum Fault {
         /// The last that both have.
         agreed: Sequence,
     },
+    /// The leader's journal does not go back to where this node's ends: a copy is to be taken.
+    Behind {
+        /// The first command that the leader has.
+        first: Sequence,
+    },
     /// Something else that this node cannot go on without.
     Node(String),
 }
@@ -188,6 +193,12 @@ impl fmt::Display for Fault {
                 f,
                 "the leader has other commands, or none, after {}: those here are to be cut",
                 agreed.0
+            ),
+            Self::Behind { first } => write!(
+                f,
+                "the leader's journal begins with command {}: this node begins with a copy of \
+                 what the leader has",
+                first.0
             ),
             Self::Snapshot(why) | Self::Node(why) => f.write_str(why),
             Self::Panicked { stage, message } => write!(f, "stage {stage} panicked: {message}"),

@@ -102,7 +102,7 @@ impl Around {
         }
         let prepared = served::prepare(config, clock.now())?;
         let admin = operators::start(config, clock)?;
-        let pair = Pair::prepare(config, stores, after)?;
+        let pair = Pair::prepare(config, stores, after, clock)?;
         Ok(Self { prepared: Some(prepared), admin, pair: Some(pair) })
     }
 }
@@ -138,7 +138,7 @@ impl Local {
         let leads = !pair.as_ref().is_some_and(Pair::follows);
         let opening =
             if args.empty || !leads { Vec::new() } else { opening(&stores, &node.start)? };
-        let joined = pair.map(|pair| pair.join(&mut node, &stores, &config, clock.now()));
+        let joined = pair.map(|pair| pair.join(&mut node, &config, clock.now()));
         let (replicator, others) = joined.transpose()?.flatten().unzip();
         let groups = |stages: Vec<Box<dyn Stage>>| {
             let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();

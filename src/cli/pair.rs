@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::time::Duration;
 
-use ringframe::config::{Activate, Config};
+use ringframe::clock::Clock;
+use ringframe::config::{Activate, Config, NodeNumber};
 use ringframe::control;
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
@@ -23,7 +25,10 @@ use ringframe::stage::Fault;
 use ringframe::types::{Epoch, Nanos, Sequence};
 use ringframe_journal::{MappedStorage, Reader};
 
-use super::Failure;
+use super::{Failure, arrive};
+
+/// So long it waits for a leader that it could not copy.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The stage, and what others see of it.
 type Joined = (Replicator<Exchange, MappedStorage>, Handle);
@@ -43,17 +48,32 @@ impl Pair {
         config: &Config,
         stores: &Stores<MappedStorage>,
         after: Option<&Fault>,
+        clock: Clock,
     ) -> Result<Self, Failure> {
         let listener = config.replication.map(listen).transpose()?;
+        arrive::settle(&config.data)?;
         let journal = config.data.join("journal");
         fs::create_dir_all(&journal).map_err(|error| {
             Failure::Fault(format!("cannot create {}: {error}", journal.display()))
         })?;
-        let mut epochs = Epochs::open(stores.journal.clone(), config.number())?;
-        if let Some(Fault::Surplus { agreed }) = after {
-            take_off(stores, &mut epochs, *agreed, &config.data)?;
-        }
+        let mut epochs = open_epochs(stores, config)?;
         let other = config.other();
+        match (after, other) {
+            (Some(Fault::Surplus { agreed }), _) => {
+                take_off(stores, &mut epochs, *agreed, &config.data)?;
+            }
+            (Some(Fault::Behind { .. }), Some(leader)) => {
+                match arrive::take(leader, &epochs, &config.data, clock) {
+                    Ok(()) => epochs = open_epochs(stores, config)?,
+                    // With what is here it looks for a leader again.
+                    Err(failure) => {
+                        say!("replication: {failure}");
+                        std::thread::sleep(AGAIN);
+                    }
+                }
+            }
+            _ => {}
+        }
         let beginning = match after {
             Some(_) => Beginning::Follows,
             None => beginning(&epochs, Exchange::NAME, other, config.standby_of.is_some()),
@@ -97,7 +117,6 @@ impl Pair {
     pub(super) fn join(
         mut self,
         node: &mut Node<Exchange, MappedStorage>,
-        stores: &Stores<MappedStorage>,
         config: &Config,
         now: Nanos,
     ) -> Result<Option<Joined>, Fault> {
@@ -120,8 +139,8 @@ impl Pair {
         }
         let epoch = match self.beginning {
             Beginning::Follows | Beginning::Unknown => None,
-            Beginning::Leads { .. } => Some(self.epochs.resume(first)?),
-            Beginning::TakesOver => Some(self.epochs.promote(first)?),
+            Beginning::Leads { .. } => Some(self.epochs.resume(first, now)?),
+            Beginning::TakesOver => Some(self.epochs.promote(first, now)?),
         };
         if let Some(epoch) = epoch {
             node.lead(epoch, config.activate == Activate::Start, now);
@@ -137,15 +156,15 @@ impl Pair {
             segment_bytes: config.segment_bytes,
             ring_slots: config.ring_slots,
         };
-        let (journal, positions) = (stores.journal.clone(), node.positions.clone());
+        let (holdings, positions) = (arrive::holdings(&config.data), node.positions.clone());
         let release = node.release.clone();
-        Replicator::new(options, self.listener, self.epochs, journal, positions, release).map(Some)
+        Replicator::new(options, self.listener, self.epochs, holdings, positions, release).map(Some)
     }
 }
 
 /// Whether a program may order in a directory where no other node is known.
 pub(super) fn is_alone(config: &Config, stores: &Stores<MappedStorage>) -> Result<(), Failure> {
-    let epochs = Epochs::open(stores.journal.clone(), config.number())?;
+    let epochs = open_epochs(stores, config)?;
     if epochs.terms().is_empty() || epochs.led_last() {
         return Ok(());
     }
@@ -154,6 +173,23 @@ pub(super) fn is_alone(config: &Config, stores: &Stores<MappedStorage>) -> Resul
          Use another directory, or a copy without the file journal/epochs",
         config.data.display()
     )))
+}
+
+/// What the directory promised; its number stays, whatever the settings leave open.
+fn open_epochs(
+    stores: &Stores<MappedStorage>,
+    config: &Config,
+) -> Result<Epochs<MappedStorage>, Failure> {
+    let epochs = Epochs::open(stores.journal.clone(), config.number())?;
+    match config.node {
+        NodeNumber::Is(number) if number != epochs.node() => Err(Failure::Usage(format!(
+            "node is {number}, and {} is of node {}: two nodes of one number could lead one term. \
+             Leave the setting out, or begin from an empty directory",
+            config.data.display(),
+            epochs.node()
+        ))),
+        _ => Ok(epochs),
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

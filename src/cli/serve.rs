@@ -63,9 +63,9 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
         match serve(&mut node, &signals, out) {
             Ok(()) => break,
             // Another one leads: this one follows it, from what both have.
-            Err(Failure::Node(fault @ (Fault::Fenced { .. } | Fault::Surplus { .. })))
-                if node.has_other() =>
-            {
+            Err(Failure::Node(
+                fault @ (Fault::Fenced { .. } | Fault::Surplus { .. } | Fault::Behind { .. }),
+            )) if node.has_other() => {
                 node.report_notes();
                 say!("{fault}");
                 drop(node);

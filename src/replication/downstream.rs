@@ -6,9 +6,11 @@ use ringframe_journal::storage::Storage;
 use ringframe_journal::{Error, Reader};
 
 use super::Parted;
-use super::epochs::{Term, agreed, is_of_one};
+use super::copy::{Copying, Holdings, is_there};
+use super::epochs::{HistoryId, Term, agreed, checksum_of, is_of_one};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
+use crate::node::Stores;
 use crate::pipeline::Positions;
 use crate::poller::Interest;
 use crate::stage::Fault;
@@ -22,6 +24,8 @@ const BATCH: usize = 256;
 pub struct Leading {
     /// The term.
     pub epoch: Epoch,
+    /// Of which history.
+    pub history: HistoryId,
     /// All terms of the journal, this one too.
     pub terms: Vec<Term>,
     /// Whose commands these are.
@@ -49,10 +53,12 @@ pub struct Have {
 pub struct Downstream<S: Storage, K: Link> {
     line: Line<K>,
     leading: Arc<Leading>,
-    journal: S,
+    holdings: Holdings<S>,
     positions: Arc<Positions>,
     /// None before the follower has said what it lacks.
     reader: Option<Reader<S>>,
+    /// What it asked for instead.
+    copying: Option<Copying<S>>,
     have: Have,
     stands_by: bool,
 }
@@ -62,12 +68,13 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     pub fn new(
         link: K,
         leading: Arc<Leading>,
-        journal: S,
+        holdings: Holdings<S>,
         positions: Arc<Positions>,
         now: Nanos,
     ) -> Self {
         let (line, have) = (Line::new(link, now), Have::default());
-        Self { line, leading, journal, positions, reader: None, have, stands_by: false }
+        let (reader, copying, stands_by) = (None, None, false);
+        Self { line, leading, holdings, positions, reader, copying, have, stands_by }
     }
 
     /// Whether replies may wait for it; not before it was welcomed.
@@ -90,10 +97,16 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         self.reader.as_ref().filter(|_| self.have.heard > Nanos(0)).map(|_| self.have)
     }
 
+    /// What it is here for, once it has said so: who only asks is not.
+    pub(super) fn does(&self) -> Option<&'static str> {
+        let copies = self.copying.as_ref().map(|_| "takes a copy, from the newest snapshot on");
+        copies.or(self.have().map(|_| "follows"))
+    }
+
     /// Hears what the follower says, and sends what it lacks.
     pub fn poll(&mut self, now: Nanos) -> Result<usize, Parted> {
         let heard = self.hear(now)?;
-        let sent = self.send()?;
+        let sent = self.send()? + self.copy(now)?;
         if self.line.is_beat_due(now) && self.line.has_room() {
             let journaled = self.positions.journaled();
             self.say(Says::Beat { journaled }, now);
@@ -125,6 +138,14 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     }
 
     fn answer(&mut self, word: Word, now: Nanos) -> Result<(), Parted> {
+        if word.history.is_another(self.leading.history) {
+            return self.refuse(
+                "the journal there is of another history than the one here: it is not this \
+                 node's pair; mend the address, or begin from an empty directory"
+                    .into(),
+                now,
+            );
+        }
         if word.epoch > self.leading.epoch {
             return Err(Parted::Fenced { by: word.epoch });
         }
@@ -137,6 +158,10 @@ impl<S: Storage, K: Link> Downstream<S, K> {
                 self.have = Have { journaled, synced, applied, heard };
                 Ok(())
             }
+            Says::Copy { logic } if self.reader.is_none() && self.copying.is_none() => {
+                self.begin_copy(&logic, now)
+            }
+            Says::Beat { .. } if self.copying.is_some() => Ok(()),
             // It hears of our term as we heard of its own.
             Says::Beat { .. } => {
                 self.turn_away("this node's term is no earlier".into(), now)?;
@@ -158,24 +183,67 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             return self.refuse(why.into(), now);
         }
         if logic != *ours {
-            return self.refuse(format!("the journal here is of '{ours}', not of '{logic}'"), now);
+            return self.refuse(of_another_logic(ours, logic), now);
         }
         let agreed = agreed((own, self.positions.journaled()), (terms, last));
         if let Some(why) = lost_here(own, terms, agreed, last) {
             return self.refuse(why, now);
         }
-        let reader = match Reader::open(self.journal.clone(), agreed.0 + 1) {
+        let Stores { journal, snapshots, .. } = &self.holdings.stores;
+        // Who has nothing is there sooner with a copy than with all commands since the beginning.
+        if last == Sequence(0) && is_there(snapshots) {
+            return self.send_back(Sequence(1), now);
+        }
+        let reader = match Reader::open(journal.clone(), agreed.0 + 1) {
             Ok(reader) => reader,
-            Err(Error::OutOfRange { first, .. }) => {
-                let why = format!("the journal here begins with {first}, after {}", agreed.0);
-                return self.refuse(why, now);
-            }
+            Err(Error::OutOfRange { first, .. }) => return self.send_back(Sequence(first), now),
             Err(error) => return Err(Parted::Fault(Fault::Journal(error))),
         };
+        let checksum = checksum_of(journal, agreed).unwrap_or_default();
         self.reader = Some(reader);
         let (segment_bytes, terms) = (*segment_bytes, own.clone());
-        self.say(Says::Welcome { agreed, segment_bytes, terms }, now);
+        self.say(Says::Welcome { agreed, segment_bytes, checksum, terms }, now);
         Ok(())
+    }
+
+    /// It is to come again with a copy.
+    fn send_back(&mut self, first: Sequence, now: Nanos) -> Result<(), Parted> {
+        self.say(Says::Behind { first }, now);
+        self.line.flush(now)?;
+        Err(Parted::Behind { first })
+    }
+
+    fn begin_copy(&mut self, logic: &str, now: Nanos) -> Result<(), Parted> {
+        let ours = self.leading.logic;
+        if let Some(why) = self.leading.refuses {
+            return self.refuse(why.into(), now);
+        }
+        if logic != ours {
+            return self.refuse(of_another_logic(ours, logic), now);
+        }
+        match Copying::begin(&self.holdings) {
+            Ok(copying) => self.copying = Some(copying),
+            Err(why) => return self.refuse(why, now),
+        }
+        self.line.wait_for_disks();
+        Ok(())
+    }
+
+    /// Files go out as the socket takes them.
+    fn copy(&mut self, now: Nanos) -> Result<usize, Parted> {
+        let Some(copying) = self.copying.as_mut().filter(|copying| !copying.is_whole()) else {
+            return Ok(0);
+        };
+        let Leading { history, epoch, terms, .. } = &*self.leading;
+        let put = |line: &mut Line<K>, says| {
+            Word { history: *history, epoch: *epoch, at: now, says }.put(line.outbox());
+        };
+        let mut work = copying.poll(&mut self.line, put).map_err(Parted::Refused)?;
+        if copying.is_whole() {
+            put(&mut self.line, Says::Whole { terms: terms.clone() });
+            work += 1;
+        }
+        Ok(work)
     }
 
     fn refuse(&mut self, why: String, now: Nanos) -> Result<(), Parted> {
@@ -191,8 +259,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     }
 
     fn say(&mut self, says: Says, now: Nanos) {
-        let word = Word { epoch: self.leading.epoch, at: now, says };
-        word.put(self.line.outbox());
+        let Leading { history, epoch, .. } = *self.leading;
+        Word { history, epoch, at: now, says }.put(self.line.outbox());
     }
 
     /// Frames go out as they stand; the socket's room is the only limit, so batches follow load.
@@ -210,6 +278,10 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         }
         Ok(work)
     }
+}
+
+fn of_another_logic(ours: &str, theirs: &str) -> String {
+    format!("the journal here is of '{ours}', not of '{theirs}'")
 }
 
 /// What the follower has of this leader's own terms and this leader does not have any more, clients

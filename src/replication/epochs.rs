@@ -2,26 +2,29 @@
 //! file `epochs` beside the journal's segments.
 //!
 //! The file is one frame, as the journal has them: its epoch is the highest that was heard of, its
-//! payload the terms, 16 bytes each: epoch and first sequence.
+//! payload the history's number, the node's, and the terms, 16 bytes each: epoch and first sequence.
 //!
 //! Two nodes compare their terms to find the last command that both have: within a term there was
-//! one leader, so where the same term is in both journals its commands are the same.
+//! one leader, so where the same term is in both journals its commands are the same. That holds
+//! within a history: all journals that follow from one empty one.
 
-use ringframe_journal::Frame;
 use ringframe_journal::frame::{Decoded, decode};
 use ringframe_journal::storage::{Storage, read_whole, replace_whole};
+use ringframe_journal::{Frame, Reader};
 
 use crate::stage::Fault;
-use crate::types::{Epoch, Sequence};
+use crate::types::{Epoch, Nanos, Sequence};
 
 const FILE: &str = "epochs";
-const SCHEMA: u16 = 1;
+const SCHEMA: u16 = 2;
 /// The last bits of an epoch are its leader's number, …
 const NODE_BITS: u32 = u8::BITS;
 /// … those before count its leader's starts, and the first ones promotions: however often a leader
 /// starts that was replaced and does not know it, its terms stay below its successor's.
 const START_BITS: u32 = 12;
 const TERM_BYTES: usize = 16;
+/// Of the payload, before the terms.
+const HEAD_BYTES: usize = 16;
 
 /// A term of leadership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,78 +35,126 @@ pub struct Term {
     pub first: Sequence,
 }
 
+/// The number of a history: whoever begins one draws it, and whoever follows has the same. 0 is a
+/// journal in which nobody led yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryId(pub u64);
+
+impl HistoryId {
+    /// Whether the two cannot be one: what is true of the one says nothing of the other.
+    pub fn is_another(self, other: Self) -> bool {
+        self != other && self.0 != 0 && other.0 != 0
+    }
+}
+
 /// The terms of a node's journal, and the highest that this node ever heard of.
 pub struct Epochs<S: Storage> {
     storage: S,
+    known: Known,
+}
+
+/// What is in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    history: HistoryId,
     node: u8,
     highest: Epoch,
     terms: Vec<Term>,
 }
 
 impl<S: Storage> Epochs<S> {
-    /// What the file says; nothing where there is none. No two nodes have the same number: it
-    /// stands in the epochs that a node leads, so that two that know nothing of each other cannot
-    /// lead the same one.
+    /// What the file says; nothing where there is none, and then `node` is this node's number. No
+    /// two nodes have the same one: it stands in the epochs that a node leads, so that two that
+    /// know nothing of each other cannot lead the same one.
     pub fn open(storage: S, node: u8) -> Result<Self, Fault> {
-        let mut epochs = Self { storage, node, highest: Epoch(0), terms: Vec::new() };
+        let mut epochs = Self { storage, known: Known { node, ..Known::default() } };
         let found = read_whole(&epochs.storage, FILE)
             .map_err(|error| epochs.fault(&format!("cannot be read: {error}")))?;
         let Some(bytes) = found else { return Ok(epochs) };
-        let Some((highest, terms)) = parse(&bytes) else {
-            return Err(epochs.fault(
+        epochs.known = parse(&bytes).ok_or_else(|| {
+            epochs.fault(
                 "is damaged: what this node promised is not known, so it must not lead. Bring \
                  back the file from a backup, or begin this node anew as a standby, from an empty \
                  directory",
-            ));
-        };
-        (epochs.highest, epochs.terms) = (highest, terms);
+            )
+        })?;
         Ok(epochs)
+    }
+
+    /// The journal beside which the file is.
+    pub(super) fn journal(&self) -> &S {
+        &self.storage
+    }
+
+    /// This node's number.
+    pub fn node(&self) -> u8 {
+        self.known.node
+    }
+
+    /// Which history the journal is of.
+    pub fn history(&self) -> HistoryId {
+        self.known.history
     }
 
     /// The highest epoch that this node ever heard of: it follows no lower one.
     pub fn highest(&self) -> Epoch {
-        self.highest
+        self.known.highest
     }
 
     /// The terms of the journal, in order.
     pub fn terms(&self) -> &[Term] {
-        &self.terms
+        &self.known.terms
     }
 
     /// A leader was heard of. Durable when this returns.
     pub fn heard(&mut self, epoch: Epoch) -> Result<(), Fault> {
-        if epoch <= self.highest {
-            return Ok(());
-        }
-        let terms = self.terms.clone();
-        self.write(epoch, terms)
+        self.joined(self.known.history, epoch)
+    }
+
+    /// The same of a leader whose history this one's journal is of from now on.
+    pub fn joined(&mut self, history: HistoryId, epoch: Epoch) -> Result<(), Fault> {
+        let highest = epoch.max(self.known.highest);
+        self.write(Known { history, highest, ..self.known.clone() })
+    }
+
+    /// The journal is a copy of a leader's, with these terms. Durable when this returns.
+    pub(super) fn copied(&mut self, history: HistoryId, terms: Vec<Term>) -> Result<(), Fault> {
+        let last = terms.last().map_or(Epoch(0), |last| last.epoch);
+        let highest = last.max(self.known.highest);
+        self.write(Known { history, highest, terms, ..self.known.clone() })
     }
 
     /// Whether the term is one that this node leads, or led.
     pub fn is_own(&self, epoch: Epoch) -> bool {
-        is_of_one(epoch, Epoch(self.node.into()))
+        is_of_one(epoch, Epoch(self.known.node.into()))
     }
 
     /// Whether this node led last, as far as it knows.
     pub fn led_last(&self) -> bool {
-        let last = self.terms.last();
-        last.is_some_and(|last| self.is_own(last.epoch) && last.epoch >= self.highest)
+        let last = self.known.terms.last();
+        last.is_some_and(|last| self.is_own(last.epoch) && last.epoch >= self.known.highest)
     }
 
     /// This node leads again after a start, and this command is the first that it orders. Durable
     /// when this returns.
-    pub fn resume(&mut self, first: Sequence) -> Result<Epoch, Fault> {
-        self.lead((self.highest.0 >> NODE_BITS) + 1, first)
+    pub fn resume(&mut self, first: Sequence, now: Nanos) -> Result<Epoch, Fault> {
+        self.lead((self.known.highest.0 >> NODE_BITS) + 1, first, now)
     }
 
     /// This node takes over from whoever led, likewise: in a term above all that a former leader
     /// can reach by itself.
-    pub fn promote(&mut self, first: Sequence) -> Result<Epoch, Fault> {
-        self.lead(((self.highest.0 >> (START_BITS + NODE_BITS)) + 1) << START_BITS, first)
+    pub fn promote(&mut self, first: Sequence, now: Nanos) -> Result<Epoch, Fault> {
+        let promotions = (self.known.highest.0 >> (START_BITS + NODE_BITS)) + 1;
+        self.lead(promotions << START_BITS, first, now)
     }
 
-    fn lead(&mut self, later: u32, first: Sequence) -> Result<Epoch, Fault> {
-        let epoch = Epoch(later << NODE_BITS | u32::from(self.node));
+    fn lead(&mut self, later: u32, first: Sequence, now: Nanos) -> Result<Epoch, Fault> {
+        let node = self.known.node;
+        let epoch = Epoch(later << NODE_BITS | u32::from(node));
+        if self.known.history == HistoryId(0) {
+            // No two nodes draw the same, and no node draws one twice.
+            self.known.history = HistoryId(now.0 << NODE_BITS | u64::from(node));
+        }
         self.begin(Term { epoch, first })?;
         Ok(epoch)
     }
@@ -111,32 +162,33 @@ impl<S: Storage> Epochs<S> {
     /// A term begins with this command. Durable when this returns; the first of its commands must
     /// not be journaled before.
     pub fn begin(&mut self, term: Term) -> Result<(), Fault> {
-        let last = self.terms.last();
+        let mut terms = self.known.terms.clone();
+        let last = terms.last();
         assert!(
             last.is_none_or(|last| last.epoch < term.epoch),
             "terms only grow: {term:?} after {last:?}"
         );
-        let mut terms = self.terms.clone();
         // One in which nothing was said, or of which nothing is left, tells nobody anything.
         while terms.pop_if(|last| last.first >= term.first).is_some() {}
         terms.push(term);
-        self.write(self.highest.max(term.epoch), terms)
+        let highest = self.known.highest.max(term.epoch);
+        self.write(Known { highest, terms, ..self.known.clone() })
     }
 
     /// The journal was cut behind this command: the terms behind it never were.
     pub fn cut(&mut self, last: Sequence) -> Result<(), Fault> {
-        let stays = self.terms.partition_point(|term| term.first <= last);
-        if stays == self.terms.len() {
-            return Ok(());
-        }
-        let terms = self.terms[..stays].to_vec();
-        self.write(self.highest, terms)
+        let mut known = self.known.clone();
+        known.terms.retain(|term| term.first <= last);
+        self.write(known)
     }
 
-    fn write(&mut self, highest: Epoch, terms: Vec<Term>) -> Result<(), Fault> {
-        replace_whole(&self.storage, FILE, &encode(highest, &terms))
+    fn write(&mut self, known: Known) -> Result<(), Fault> {
+        if known == self.known {
+            return Ok(());
+        }
+        replace_whole(&self.storage, FILE, &encode(&known))
             .map_err(|error| self.fault(&format!("cannot be written: {error}")))?;
-        (self.highest, self.terms) = (highest, terms);
+        self.known = known;
         Ok(())
     }
 
@@ -145,13 +197,15 @@ impl<S: Storage> Epochs<S> {
     }
 }
 
-fn encode(highest: Epoch, terms: &[Term]) -> Vec<u8> {
+fn encode(known: &Known) -> Vec<u8> {
     let mut payload = Vec::new();
-    put_terms(&mut payload, terms);
+    payload.extend(known.history.0.to_le_bytes());
+    payload.extend(u64::from(known.node).to_le_bytes());
+    put_terms(&mut payload, &known.terms);
     let frame = Frame {
-        sequence: terms.len() as u64,
+        sequence: known.terms.len() as u64,
         timestamp: 0,
-        epoch: highest.0,
+        epoch: known.highest.0,
         kind: 0,
         schema: SCHEMA,
         payload: &payload,
@@ -161,13 +215,24 @@ fn encode(highest: Epoch, terms: &[Term]) -> Vec<u8> {
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Option<(Epoch, Vec<Term>)> {
+fn parse(bytes: &[u8]) -> Option<Known> {
     let Decoded::Frame(frame) = decode(bytes) else { return None };
-    let terms = parse_terms(frame.payload())?;
+    let (head, terms) = frame.payload().split_first_chunk::<HEAD_BYTES>()?;
+    let ([history, node], _) = head.as_chunks::<8>() else { return None };
+    let terms = parse_terms(terms)?;
     let is_whole = frame.bytes().len() == bytes.len()
         && frame.schema() == SCHEMA
         && frame.sequence() == terms.len() as u64;
-    is_whole.then(|| (Epoch(frame.epoch()), terms))
+    let node = u8::try_from(u64::from_le_bytes(*node)).ok()?;
+    let history = HistoryId(u64::from_le_bytes(*history));
+    is_whole.then(|| Known { history, node, highest: Epoch(frame.epoch()), terms })
+}
+
+/// The checksum of a command in a journal; nothing where it is not there.
+pub(super) fn checksum_of<S: Storage>(journal: &S, sequence: Sequence) -> Option<u32> {
+    let mut reader = Reader::open(journal.clone(), sequence.0).ok()?;
+    let frame = reader.next_frame().ok()??;
+    Some(u32::from_le_bytes(*frame.bytes().first_chunk()?))
 }
 
 /// Whether both terms are of one leader.
@@ -261,7 +326,7 @@ mod tests {
             epochs.begin(Term { epoch: Epoch(1), first: Sequence(1) }).unwrap();
             epochs.heard(Epoch(4)).unwrap();
             disk.crash_at(disk.steps() + steps);
-            let second = epochs.resume(Sequence(9));
+            let second = epochs.resume(Sequence(9), Nanos(7));
             for survival in [Survival::Everything, Survival::Nothing, Survival::Even] {
                 let found = Epochs::open(disk.after_crash(survival), 1).unwrap();
                 let is_new = found.terms() == terms(&[(1, 1), (0x101, 9)]);
@@ -294,7 +359,7 @@ mod tests {
         let lead = |node| {
             let mut epochs = Epochs::open(SimulatedStorage::new(), node).unwrap();
             epochs.begin(Term { epoch: Epoch(0x100), first: Sequence(1) }).unwrap();
-            (epochs.promote(Sequence(81)).unwrap(), epochs.terms().to_vec())
+            (epochs.promote(Sequence(81), Nanos(7)).unwrap(), epochs.terms().to_vec())
         };
         let ((one, ones), (other, others)) = (lead(1), lead(2));
         assert!(one != other && one > Epoch(0x100) && other > Epoch(0x100));
@@ -304,34 +369,57 @@ mod tests {
     #[test]
     fn who_was_replaced_stays_below_however_often_it_starts() {
         let mut former = Epochs::open(SimulatedStorage::new(), 1).unwrap();
-        former.resume(Sequence(1)).unwrap();
+        former.resume(Sequence(1), Nanos(7)).unwrap();
         let mut next = Epochs::open(SimulatedStorage::new(), 2).unwrap();
         next.begin(*former.terms().last().unwrap()).unwrap();
         assert!(former.led_last() && !next.led_last());
-        let promoted = next.promote(Sequence(40)).unwrap();
+        let promoted = next.promote(Sequence(40), Nanos(8)).unwrap();
         assert!(next.led_last());
         for _ in 0..200 {
-            assert!(former.resume(Sequence(50)).unwrap() < promoted);
+            assert!(former.resume(Sequence(50), Nanos(9)).unwrap() < promoted);
         }
-        assert!(next.resume(Sequence(60)).unwrap() > promoted);
+        assert!(next.resume(Sequence(60), Nanos(9)).unwrap() > promoted);
         former.heard(promoted).unwrap();
         assert!(!former.led_last());
     }
 
+    fn known(of: &[(u32, u64)]) -> Known {
+        let highest = Epoch(of.last().map_or(0, |last| last.0));
+        Known { history: HistoryId(0x1122), node: 3, highest, terms: terms(of) }
+    }
+
+    #[test]
+    fn a_history_is_drawn_once_and_kept_with_the_nodes_number() {
+        let disk = SimulatedStorage::new();
+        let mut epochs = Epochs::open(disk.clone(), 1).unwrap();
+        epochs.resume(Sequence(1), Nanos(7)).unwrap();
+        assert_eq!(epochs.history(), HistoryId(0x701));
+        epochs.resume(Sequence(4), Nanos(8)).unwrap();
+        // Told otherwise: the file knows.
+        let mut found = Epochs::open(disk, 2).unwrap();
+        assert_eq!((found.history(), found.node()), (HistoryId(0x701), 1));
+        found.joined(HistoryId(0x902), Epoch(1)).unwrap();
+        assert_eq!((found.history(), found.highest()), (HistoryId(0x902), Epoch(0x201)));
+        let nobody = HistoryId(0);
+        let is_another = |one: u64, other: u64| HistoryId(one).is_another(HistoryId(other));
+        assert!(is_another(1, 2) && !is_another(1, 1) && !nobody.is_another(HistoryId(1)));
+    }
+
     #[test]
     fn the_file_is_as_the_formats_page_says() {
-        let bytes = encode(Epoch(0x203), &terms(&[(0x101, 1), (0x203, 90)]));
-        let payload = [0x101_u64, 1, 0x203, 90].map(u64::to_le_bytes).concat();
-        assert_eq!(bytes.len(), 64);
+        let bytes = encode(&known(&[(0x101, 1), (0x203, 90)]));
+        let payload = [0x1122_u64, 3, 0x101, 1, 0x203, 90].map(u64::to_le_bytes).concat();
+        assert_eq!(bytes.len(), 80);
         assert_eq!(bytes[8..16], 2_u64.to_le_bytes());
-        assert_eq!(bytes[24..32], [3, 2, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(bytes[24..32], [3, 2, 0, 0, 0, 0, 2, 0]);
         assert_eq!(bytes[32..], payload);
     }
 
     #[test]
     fn every_flipped_byte_is_seen() {
-        let bytes = encode(Epoch(7), &terms(&[(1, 1), (7, 90)]));
-        assert_eq!(parse(&bytes), Some((Epoch(7), terms(&[(1, 1), (7, 90)]))));
+        let known = known(&[(1, 1), (7, 90)]);
+        let bytes = encode(&known);
+        assert_eq!(parse(&bytes), Some(known));
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 0x10;

@@ -15,6 +15,8 @@ use crate::types::Nanos;
 const BEAT_NANOS: u64 = Nanos::SECOND / 10;
 /// Who says nothing for so long is gone.
 pub(super) const SILENCE_NANOS: u64 = Nanos::SECOND;
+/// The same of who copies: its disk may take its time.
+const COPY_NANOS: u64 = 60 * Nanos::SECOND;
 /// What leaves and what comes is gathered here: several times the largest frame.
 const BUFFER_BYTES: usize = 4 * FRAME_BYTES_MAX;
 
@@ -56,6 +58,7 @@ pub(super) struct Line<K> {
     heard_at: Nanos,
     /// … and when something left.
     spoke_at: Nanos,
+    silence_nanos: u64,
 }
 
 impl<K: Link> Line<K> {
@@ -68,7 +71,13 @@ impl<K: Link> Line<K> {
             to: 0,
             heard_at: now,
             spoke_at: now,
+            silence_nanos: SILENCE_NANOS,
         }
+    }
+
+    /// A copy is on its way here.
+    pub(super) fn wait_for_disks(&mut self) {
+        self.silence_nanos = COPY_NANOS;
     }
 
     /// Whether it is time to say that this node is there.
@@ -115,7 +124,7 @@ impl<K: Link> Line<K> {
         if sent > 0 {
             self.spoke_at = now;
         }
-        if now.0.saturating_sub(self.heard_at.0) > SILENCE_NANOS {
+        if now.0.saturating_sub(self.heard_at.0) > self.silence_nanos {
             return Err(Parted::Silent);
         }
         Ok(())

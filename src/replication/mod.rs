@@ -12,16 +12,21 @@
 //! to its ring what comes, in the place of a sequencer's own commands; behind the ring everything
 //! is as on the leader. Both ends are polled and never wait.
 //!
-//! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`; then the
-//! stage that has both ends, `replicator`, what is seen of it, [`crate::peers`], and how a node
-//! begins, `start`.
+//! A follower whose end the leader's journal does not reach any more begins with a copy of what the
+//! leader has, from its newest snapshot on.
+//!
+//! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`, `copy` and
+//! `arrival`; then the stage that has both ends, `replicator`, what is seen of it, [`crate::peers`],
+//! and how a node begins, `start`.
 
 use std::fmt;
 use std::io;
 
+pub use arrival::Arrival;
+pub use copy::Holdings;
 pub use cut::{Cut, cut};
 pub use downstream::{Downstream, Have, Leading};
-pub use epochs::{Epochs, Term};
+pub use epochs::{Epochs, HistoryId, Term};
 pub use link::Link;
 pub use replicator::{Replicator, ReplicatorOptions};
 pub use start::{Beginning, beginning};
@@ -29,6 +34,8 @@ pub use upstream::Upstream;
 
 use crate::types::{Epoch, Nanos, Sequence};
 
+mod arrival;
+mod copy;
 mod cut;
 pub mod downstream;
 pub mod epochs;
@@ -61,6 +68,11 @@ pub enum Parted {
     Surplus {
         /// The last that both have.
         agreed: Sequence,
+    },
+    /// The leader's journal does not go back to where the follower's ends.
+    Behind {
+        /// The first command that the leader has.
+        first: Sequence,
     },
     /// The leader gives its place to this node, which has all that was ordered.
     HandedOver,
@@ -100,6 +112,9 @@ impl fmt::Display for Parted {
                 "the leader has other commands, or none, after {}: ours behind it are to be cut",
                 agreed.0
             ),
+            Self::Behind { first } => {
+                write!(f, "the leader's journal begins with command {}", first.0)
+            }
             Self::HandedOver => f.write_str("the leader gave its place to this node"),
             Self::Fault(fault) => fault.fmt(f),
         }

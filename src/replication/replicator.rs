@@ -13,7 +13,7 @@ use super::epochs::Epochs;
 use super::link::{Line, SILENCE_NANOS};
 use super::sockets;
 use super::word::{Says, Word};
-use super::{Downstream, Leading, Parted, Upstream};
+use super::{Downstream, Holdings, Leading, Parted, Upstream};
 use crate::logic::Logic;
 use crate::peers::{Asked, FollowerFacts, Handle, OnStandbyLoss, Promoted, Role, Shared};
 use crate::pipeline::Positions;
@@ -56,7 +56,7 @@ pub struct Replicator<L: Logic, S: Storage> {
     listener: Option<TcpListener>,
     poller: Poller,
     epochs: Epochs<S>,
-    journal: S,
+    holdings: Holdings<S>,
     positions: Arc<Positions>,
     release: Arc<Release>,
     leading: Arc<Leading>,
@@ -117,7 +117,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         options: ReplicatorOptions,
         listener: Option<TcpListener>,
         epochs: Epochs<S>,
-        journal: S,
+        holdings: Holdings<S>,
         positions: Arc<Positions>,
         release: Arc<Release>,
     ) -> Result<(Self, Handle), Fault> {
@@ -133,6 +133,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         let mut replicator = Self {
             leading: Arc::new(Leading {
                 epoch: epochs.highest(),
+                history: epochs.history(),
                 terms: epochs.terms().to_vec(),
                 logic: L::NAME,
                 segment_bytes: options.segment_bytes,
@@ -142,7 +143,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             listener,
             poller,
             epochs,
-            journal,
+            holdings,
             positions,
             release,
             turn: Turn::ours(Nanos::default()),
@@ -205,8 +206,8 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
                 continue;
             }
             let leading = Arc::clone(&self.leading);
-            let (journal, positions) = (self.journal.clone(), Arc::clone(&self.positions));
-            let link = Downstream::new(socket, leading, journal, positions, now);
+            let (holdings, positions) = (self.holdings.clone(), Arc::clone(&self.positions));
+            let link = Downstream::new(socket, leading, holdings, positions, now);
             let (token, watched) = (self.token, Interest::READ);
             let near_at = Nanos::default();
             self.followers.push(Follower { from, link, token, watched, is_told: false, near_at });
@@ -224,9 +225,11 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
                     work += done;
                     follower.watch(poller);
                     // Who only asked has nothing.
-                    if !follower.is_told && follower.link.have().is_some() {
+                    if !follower.is_told
+                        && let Some(does) = follower.link.does()
+                    {
                         follower.is_told = true;
-                        shared.note(format!("replication: {} follows", follower.from));
+                        shared.note(format!("replication: {} {does}", follower.from));
                     }
                     return true;
                 }
@@ -358,8 +361,12 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             let spoken = line.flush(now).and_then(|()| {
                 line.fill(now)?;
                 if let Some(frame) = line.frame()? {
-                    highest = Epoch(frame.epoch());
-                    line.take(frame.bytes().len());
+                    let (bytes, word) = (frame.bytes().len(), Word::read(frame));
+                    line.take(bytes);
+                    let word = word.map_err(Parted::Wrong)?;
+                    if !word.history.is_another(self.leading.history) {
+                        highest = word.epoch;
+                    }
                 }
                 Ok(())
             });
@@ -375,7 +382,8 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             let Ok(socket) = sockets::connect(peer) else { return Ok(()) };
             let mut line = Line::new(socket, now);
             let says = Says::Beat { journaled: self.positions.journaled() };
-            Word { epoch: self.leading.epoch, at: now, says }.put(line.outbox());
+            let Leading { history, epoch, .. } = *self.leading;
+            Word { history, epoch, at: now, says }.put(line.outbox());
             *herald = Some(line);
         }
         Ok(())
@@ -430,6 +438,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         match parted {
             Parted::Fault(fault) => return Err(fault),
             Parted::Surplus { agreed } => return Err(Fault::Surplus { agreed }),
+            Parted::Behind { first } => return Err(Fault::Behind { first }),
             Parted::HandedOver => {
                 if let Err(why) = self.promote(true, now)? {
                     self.note(format!("replication: cannot take over: {why}"));
@@ -455,9 +464,12 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         let refuses = epoch.is_none().then_some("this node has no leader itself");
         let epoch = epoch.unwrap_or_default().max(self.epochs.highest());
         let known = &self.leading;
-        if known.epoch != epoch || known.refuses != refuses || known.terms != self.epochs.terms() {
-            let terms = self.epochs.terms().to_vec();
-            self.leading = Arc::new(Leading { epoch, terms, refuses, ..(**known).clone() });
+        let (history, terms) = (self.epochs.history(), self.epochs.terms());
+        let is_known = (known.epoch, known.history, known.refuses) == (epoch, history, refuses);
+        if !is_known || known.terms != terms {
+            let terms = terms.to_vec();
+            self.leading =
+                Arc::new(Leading { epoch, history, terms, refuses, ..(**known).clone() });
         }
     }
 
@@ -501,15 +513,15 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
             return Ok(Err("this node takes over already".into()));
         };
         let first = orders.last().next();
-        let epoch = self.epochs.promote(first)?;
+        let epoch = self.epochs.promote(first, now)?;
         if let Some(upstream) = upstream {
             // Before the link ends, so that it does not take us for lost.
             upstream.fence(epoch, now);
         }
         orders.lead(epoch, now);
-        let terms = self.epochs.terms().to_vec();
-        let known = &self.leading;
-        self.leading = Arc::new(Leading { epoch, terms, refuses: None, ..(**known).clone() });
+        let (history, terms) = (self.epochs.history(), self.epochs.terms().to_vec());
+        let (known, refuses) = (&self.leading, None);
+        self.leading = Arc::new(Leading { epoch, history, terms, refuses, ..(**known).clone() });
         self.positions.set_replicated(Sequence(0), Sequence(0));
         self.release.set(match self.options.on_standby_loss {
             OnStandbyLoss::Degrade => self.options.release.alone(),

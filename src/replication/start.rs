@@ -108,7 +108,7 @@ fn ask<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> io::Resul
     };
     let mut bytes = Vec::new();
     // Of no term: whoever only asks fences nobody.
-    Word { epoch: Epoch(0), at: Nanos(0), says }.put(&mut bytes);
+    Word { history: epochs.history(), epoch: Epoch(0), at: Nanos(0), says }.put(&mut bytes);
     socket.write_all(&bytes)?;
     let mut came = Vec::new();
     let mut piece = [0; 4096];
@@ -122,8 +122,11 @@ fn ask<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> io::Resul
             break;
         }
         let word = Word::read(frame).map_err(io::Error::other)?;
+        if word.history.is_another(epochs.history()) {
+            return Err(io::Error::other("it is of another history"));
+        }
         let (leads, last) = match word.says {
-            Says::Welcome { .. } => (true, Sequence(0)),
+            Says::Welcome { .. } | Says::Behind { .. } => (true, Sequence(0)),
             Says::Refused { last, .. } => (false, last),
             _ => break,
         };

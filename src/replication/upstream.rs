@@ -7,7 +7,7 @@ use ringframe_journal::storage::Storage;
 
 use super::Parted;
 use super::downstream::Have;
-use super::epochs::{Epochs, Term};
+use super::epochs::{Epochs, HistoryId, Term, checksum_of};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
 use crate::logic::Logic;
@@ -21,6 +21,7 @@ use crate::types::{Epoch, Nanos, Sequence};
 pub struct Upstream<K: Link> {
     line: Line<K>,
     positions: Arc<Positions>,
+    history: HistoryId,
     /// The leader's term, once it has said so.
     leader: Option<Epoch>,
     /// What the leader has.
@@ -47,10 +48,12 @@ impl<K: Link> Upstream<K> {
             last: sequencer.last(),
             terms: epochs.terms().to_vec(),
         };
-        Word { epoch: epochs.highest(), at: now, says }.put(line.outbox());
+        let history = epochs.history();
+        Word { history, epoch: epochs.highest(), at: now, says }.put(line.outbox());
         Self {
             line,
             positions,
+            history,
             leader: None,
             journaled: Sequence(0),
             heard: Nanos(0),
@@ -76,7 +79,7 @@ impl<K: Link> Upstream<K> {
     /// The last word to a leader whose term this node has ended.
     pub fn fence(&mut self, epoch: Epoch, now: Nanos) {
         let says = Says::Beat { journaled: self.positions.journaled() };
-        Word { epoch, at: now, says }.put(self.line.outbox());
+        Word { history: self.history, epoch, at: now, says }.put(self.line.outbox());
         // Where it does not get through, the next leader's own links say it.
         let _ = self.line.flush(now);
     }
@@ -131,6 +134,13 @@ impl<K: Link> Upstream<K> {
         sequencer: &Sequencer<L>,
         epochs: &mut Epochs<S>,
     ) -> Result<(), Parted> {
+        if word.history.is_another(epochs.history()) {
+            return Err(Parted::Refused(
+                "the node at the other end is of another history: it is not this one's pair; mend \
+                 the address"
+                    .into(),
+            ));
+        }
         if word.epoch < epochs.highest() {
             let why = format!(
                 "the other node leads term {}, and there is a later one, {}",
@@ -146,16 +156,19 @@ impl<K: Link> Upstream<K> {
                 "the leader's number is {}, and so is ours: give one of them another `node`",
                 word.epoch.0 & 0xFF
             ))),
-            Says::Welcome { agreed, .. } if self.leader.is_none() => {
-                epochs.heard(word.epoch).map_err(Parted::Fault)?;
+            Says::Welcome { agreed, checksum, .. } if self.leader.is_none() => {
+                is_same(epochs, agreed, checksum)?;
+                epochs.joined(word.history, word.epoch)?;
+                self.history = word.history;
                 if agreed < sequencer.last() {
                     return Err(Parted::Surplus { agreed });
                 }
                 // Terms of which nothing is left here.
-                epochs.cut(agreed).map_err(Parted::Fault)?;
+                epochs.cut(agreed)?;
                 self.leader = Some(word.epoch);
                 Ok(())
             }
+            Says::Behind { first } if self.leader.is_none() => Err(Parted::Behind { first }),
             Says::Beat { journaled } if self.leader.is_some() => {
                 self.journaled = journaled;
                 Ok(())
@@ -201,7 +214,7 @@ impl<K: Link> Upstream<K> {
         }
         if epochs.terms().last().is_none_or(|last| last.epoch < epoch) {
             // Durable before a command of it is in the journal.
-            epochs.begin(Term { epoch, first: next }).map_err(Parted::Fault)?;
+            epochs.begin(Term { epoch, first: next })?;
         }
         Ok(())
     }
@@ -222,6 +235,20 @@ impl<K: Link> Upstream<K> {
         self.told = have;
         let Have { journaled, synced, applied, heard } = have;
         let says = Says::Have { journaled, synced, applied, heard };
-        Word { epoch, at: now, says }.put(self.line.outbox());
+        Word { history: self.history, epoch, at: now, says }.put(self.line.outbox());
     }
+}
+
+/// The last command that both are said to have is the same in both.
+fn is_same<S: Storage>(epochs: &Epochs<S>, agreed: Sequence, checksum: u32) -> Result<(), Parted> {
+    let ours = checksum_of(epochs.journal(), agreed);
+    if checksum == 0 || ours.is_none_or(|ours| ours == checksum) {
+        return Ok(());
+    }
+    Err(Parted::Refused(format!(
+        "command {} is another one here than at the leader, though both journals have the same \
+         terms: one of them was copied, and both led. Look with `ringframe journal diff`, and \
+         begin this node from an empty directory where it is the one to give up",
+        agreed.0
+    )))
 }

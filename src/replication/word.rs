@@ -1,9 +1,10 @@
 //! What two nodes say to each other besides the journal's frames. A word is a frame, too: its epoch
-//! is the speaker's, its time the speaker's clock, its sequence what the word is about.
+//! is the speaker's, its time the speaker's clock, its sequence what the word is about, and its
+//! payload begins with the history that the speaker's journal is of.
 
 use ringframe_journal::{Frame, FrameRef};
 
-use super::epochs::{Term, parse_terms, put_terms};
+use super::epochs::{HistoryId, Term, parse_terms, put_terms};
 use crate::types::{Epoch, Nanos, Sequence};
 
 /// No command of a journal has a kind from here on but the one that closes a segment.
@@ -14,15 +15,21 @@ const REFUSED: u16 = FIRST + 2;
 const BEAT: u16 = FIRST + 3;
 const HAVE: u16 = FIRST + 4;
 const TAKE_OVER: u16 = FIRST + 5;
+const BEHIND: u16 = FIRST + 6;
+const COPY: u16 = FIRST + 7;
+const FILE: u16 = FIRST + 8;
+const PIECE: u16 = FIRST + 9;
+const WHOLE: u16 = FIRST + 10;
 /// Of all words; another one is refused by its number.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// A text is cut here.
 const TEXT_BYTES_MAX: usize = 1024;
 
 /// A word, with who said it when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Word {
-    /// The speaker's.
+    /// Both the speaker's.
+    pub(super) history: HistoryId,
     pub(super) epoch: Epoch,
     pub(super) at: Nanos,
     pub(super) says: Says,
@@ -34,8 +41,9 @@ pub(super) enum Says {
     /// The follower's first word: whose journal it has, and how much of it; and whether replies may
     /// wait for it.
     Hello { stands_by: bool, logic: String, last: Sequence, terms: Vec<Term> },
-    /// The leader's answer: what both have, and how segments are cut.
-    Welcome { agreed: Sequence, segment_bytes: u64, terms: Vec<Term> },
+    /// The leader's answer: what both have, how segments are cut, and the checksum of the last
+    /// command that both have; 0 where the leader has none.
+    Welcome { agreed: Sequence, segment_bytes: u64, checksum: u32, terms: Vec<Term> },
     /// The other answer, and the last word: why, and how much the one has that refuses.
     Refused { last: Sequence, why: String },
     /// The leader is there, and has journaled so much.
@@ -44,6 +52,16 @@ pub(super) enum Says {
     Have { journaled: Sequence, synced: Sequence, applied: Sequence, heard: Nanos },
     /// The leader orders nothing behind this command any more: the follower is to lead.
     TakeOver { last: Sequence },
+    /// The leader's other answer: a copy of what it has is the way, or a shorter one.
+    Behind { first: Sequence },
+    /// The first word of who wants a copy of what the leader has.
+    Copy { logic: String },
+    /// A file follows: in which store, how long, and how it is called.
+    File { store: u8, bytes: u64, name: String },
+    /// So stand its bytes from here on; between pieces there are zeros.
+    Piece { at: u64, bytes: Vec<u8> },
+    /// The copy is whole: the journal in it is of these terms.
+    Whole { terms: Vec<Term> },
 }
 
 /// Whether the frame is a word and none of the journal's.
@@ -53,35 +71,10 @@ pub(super) fn is_word(kind: u16) -> bool {
 
 impl Word {
     pub(super) fn put(&self, into: &mut Vec<u8>) {
-        let mut payload = Vec::new();
-        let (kind, sequence) = match &self.says {
-            Says::Hello { stands_by, logic, last, terms } => {
-                payload.extend([u8::from(*stands_by), logic.len() as u8]);
-                payload.extend(logic.as_bytes());
-                put_terms(&mut payload, terms);
-                (HELLO, *last)
-            }
-            Says::Welcome { agreed, segment_bytes, terms } => {
-                payload.extend(segment_bytes.to_le_bytes());
-                put_terms(&mut payload, terms);
-                (WELCOME, *agreed)
-            }
-            Says::Refused { last, why } => {
-                let end = why.floor_char_boundary(TEXT_BYTES_MAX);
-                payload.extend(&why.as_bytes()[..end]);
-                (REFUSED, *last)
-            }
-            Says::Beat { journaled } => (BEAT, *journaled),
-            Says::TakeOver { last } => (TAKE_OVER, *last),
-            Says::Have { journaled, synced, applied, heard } => {
-                for number in [synced.0, applied.0, heard.0] {
-                    payload.extend(number.to_le_bytes());
-                }
-                (HAVE, *journaled)
-            }
-        };
+        let mut payload = Vec::from(self.history.0.to_le_bytes());
+        let (kind, sequence) = self.says.put(&mut payload);
         let frame = Frame {
-            sequence: sequence.0,
+            sequence,
             timestamp: self.at.0,
             epoch: self.epoch.0,
             kind,
@@ -100,28 +93,86 @@ impl Word {
                 frame.schema()
             ));
         }
-        let says = says(frame.kind(), Sequence(frame.sequence()), frame.payload());
-        let says = says.ok_or_else(|| format!("a word of kind {} makes no sense", frame.kind()))?;
-        Ok(Self { epoch: Epoch(frame.epoch()), at: Nanos(frame.timestamp()), says })
+        let read = || {
+            let (history, payload) = frame.payload().split_first_chunk()?;
+            let says = says(frame.kind(), frame.sequence(), payload)?;
+            Some((HistoryId(u64::from_le_bytes(*history)), says))
+        };
+        let (history, says) =
+            read().ok_or_else(|| format!("a word of kind {} makes no sense", frame.kind()))?;
+        Ok(Self { history, epoch: Epoch(frame.epoch()), at: Nanos(frame.timestamp()), says })
     }
 }
 
-fn says(kind: u16, sequence: Sequence, payload: &[u8]) -> Option<Says> {
+impl Says {
+    /// Appends the payload; the frame's kind and sequence.
+    fn put(&self, payload: &mut Vec<u8>) -> (u16, u64) {
+        match self {
+            Self::Hello { stands_by, logic, last, terms } => {
+                payload.extend([u8::from(*stands_by), logic.len() as u8]);
+                payload.extend(logic.as_bytes());
+                put_terms(payload, terms);
+                (HELLO, last.0)
+            }
+            Self::Welcome { agreed, segment_bytes, checksum, terms } => {
+                payload.extend(segment_bytes.to_le_bytes());
+                payload.extend(checksum.to_le_bytes());
+                put_terms(payload, terms);
+                (WELCOME, agreed.0)
+            }
+            Self::Refused { last, why } => {
+                let end = why.floor_char_boundary(TEXT_BYTES_MAX);
+                payload.extend(&why.as_bytes()[..end]);
+                (REFUSED, last.0)
+            }
+            Self::Beat { journaled } => (BEAT, journaled.0),
+            Self::TakeOver { last } => (TAKE_OVER, last.0),
+            Self::Have { journaled, synced, applied, heard } => {
+                for number in [synced.0, applied.0, heard.0] {
+                    payload.extend(number.to_le_bytes());
+                }
+                (HAVE, journaled.0)
+            }
+            Self::Behind { first } => (BEHIND, first.0),
+            Self::Copy { logic } => {
+                payload.extend(logic.as_bytes());
+                (COPY, 0)
+            }
+            Self::File { store, bytes, name } => {
+                payload.push(*store);
+                payload.extend(name.as_bytes());
+                (FILE, *bytes)
+            }
+            Self::Piece { at, bytes } => {
+                payload.extend(bytes);
+                (PIECE, *at)
+            }
+            Self::Whole { terms } => {
+                put_terms(payload, terms);
+                (WHOLE, 0)
+            }
+        }
+    }
+}
+
+fn says(kind: u16, number: u64, payload: &[u8]) -> Option<Says> {
+    let sequence = Sequence(number);
     Some(match kind {
         HELLO => {
             let (&[stands_by @ 0..=1, length], rest) = payload.split_first_chunk()? else {
                 return None;
             };
             let (logic, terms) = rest.split_at_checked(length.into())?;
-            let logic = String::from_utf8(logic.to_vec()).ok()?;
-            let stands_by = stands_by == 1;
+            let (stands_by, logic) = (stands_by == 1, text(logic)?);
             Says::Hello { stands_by, logic, last: sequence, terms: parse_terms(terms)? }
         }
         WELCOME => {
-            let (segment_bytes, terms) = payload.split_first_chunk()?;
+            let (segment_bytes, rest) = payload.split_first_chunk()?;
+            let (checksum, terms) = rest.split_first_chunk()?;
             Says::Welcome {
                 agreed: sequence,
                 segment_bytes: u64::from_le_bytes(*segment_bytes),
+                checksum: u32::from_le_bytes(*checksum),
                 terms: parse_terms(terms)?,
             }
         }
@@ -130,6 +181,7 @@ fn says(kind: u16, sequence: Sequence, payload: &[u8]) -> Option<Says> {
         }
         BEAT if payload.is_empty() => Says::Beat { journaled: sequence },
         TAKE_OVER if payload.is_empty() => Says::TakeOver { last: sequence },
+        BEHIND if payload.is_empty() => Says::Behind { first: sequence },
         HAVE => {
             let ([synced, applied, heard], []) = payload.as_chunks::<8>() else { return None };
             Says::Have {
@@ -139,8 +191,19 @@ fn says(kind: u16, sequence: Sequence, payload: &[u8]) -> Option<Says> {
                 heard: Nanos(u64::from_le_bytes(*heard)),
             }
         }
+        COPY => Says::Copy { logic: text(payload)? },
+        FILE => {
+            let (&store, name) = payload.split_first()?;
+            Says::File { store, bytes: number, name: text(name)? }
+        }
+        PIECE => Says::Piece { at: number, bytes: payload.to_vec() },
+        WHOLE => Says::Whole { terms: parse_terms(payload)? },
         _ => return None,
     })
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    String::from_utf8(bytes.to_vec()).ok()
 }
 
 #[cfg(test)]
@@ -159,7 +222,12 @@ mod tests {
                 last: Sequence(9),
                 terms: terms.clone(),
             },
-            Says::Welcome { agreed: Sequence(7), segment_bytes: 1 << 20, terms },
+            Says::Welcome {
+                agreed: Sequence(7),
+                segment_bytes: 1 << 20,
+                checksum: 0x1234_5678,
+                terms: terms.clone(),
+            },
             Says::Refused { last: Sequence(3), why: "läuft nicht".into() },
             Says::Beat { journaled: Sequence(5) },
             Says::TakeOver { last: Sequence(6) },
@@ -169,25 +237,28 @@ mod tests {
                 applied: Sequence(2),
                 heard: Nanos(1),
             },
+            Says::Behind { first: Sequence(8) },
+            Says::Copy { logic: "exchange".into() },
+            Says::File { store: 2, bytes: 1 << 20, name: "0000000001.segment".into() },
+            Says::Piece { at: 4096, bytes: vec![1, 2, 3] },
+            Says::Whole { terms },
         ];
         for says in words {
-            let word = Word { epoch: Epoch(3), at: Nanos(77), says };
+            let word = Word { history: HistoryId(5), epoch: Epoch(3), at: Nanos(77), says };
             let mut bytes = Vec::new();
             word.put(&mut bytes);
             let Decoded::Frame(frame) = decode(&bytes) else { panic!("{word:?}") };
             assert!(is_word(frame.kind()));
             assert_eq!(Word::read(frame), Ok(word.clone()));
-            if let Says::Refused { .. } = word.says {
-                continue;
-            }
-            for length in 0..frame.payload().len() {
-                let cut = says_of(frame.kind(), &frame.payload()[..length]);
+            let payload = &frame.payload()[8..];
+            for length in 0..payload.len() {
+                let cut = says_of(frame.kind(), &payload[..length]);
                 assert_ne!(cut, Some(word.says.clone()), "{length} bytes");
             }
         }
     }
 
     fn says_of(kind: u16, payload: &[u8]) -> Option<Says> {
-        says(kind, Sequence(9), payload)
+        says(kind, 9, payload)
     }
 }

@@ -3,6 +3,7 @@
 //! was told by one node it is told by the other, once, in order, with the same bytes.
 //! `RINGFRAME_FAILOVERS=300 cargo test --release --test gateway failover` is the long form.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +19,7 @@ use crate::program::{Done, PROGRAM, Serving, ringframe};
 use crate::traders::{Crowd, Venue};
 
 /// A quick run in `./test`.
-const FAILOVERS: u64 = 7;
+const FAILOVERS: u64 = 8;
 /// Something happens when clients have heard so much, …
 const MESSAGES: u64 = 1_000;
 /// … or a little later.
@@ -136,11 +137,14 @@ enum Mishap {
     HandedOver,
     /// The leader stands still, is replaced, and goes on as if nothing had happened.
     Outdated,
+    /// The standby dies with all that it had, and comes back with nothing.
+    Emptied,
 }
 
-const MISHAPS: [Mishap; 6] = [
+const MISHAPS: [Mishap; 7] = [
     Mishap::Replaced,
     Mishap::Outdated,
+    Mishap::Emptied,
     Mishap::HandedOver,
     Mishap::Back,
     Mishap::Alone,
@@ -179,6 +183,17 @@ fn befall(mishap: Mishap, nodes: &mut [Node; 2], leads: usize, venue: &Venue) ->
             nodes[stands_by].kill();
             nodes[stands_by].start();
             nodes[stands_by].is_there();
+        }
+        Mishap::Emptied => {
+            nodes[stands_by].kill();
+            fs::remove_dir_all(&nodes[stands_by].data).unwrap();
+            nodes[stands_by].start();
+            nodes[stands_by].is_there();
+            nodes[leads].wait_for("\"stands_by\":true");
+            // It did not get all commands since the beginning.
+            let journal = MappedStorage::new(nodes[stands_by].data.join("journal"));
+            let begins = Reader::open_first(journal).unwrap().next_sequence();
+            assert!(begins > 1, "the standby's journal begins with {begins}");
         }
         Mishap::Stalled => {
             nodes[stands_by].signal(Signal::STOP);
@@ -244,6 +259,9 @@ fn are_the_same(nodes: &mut [Node; 2], leads: usize) {
     for part in ["journal", "events"] {
         let open = |node: &Node| Reader::open_first(MappedStorage::new(node.data.join(part)));
         let [mut one, mut other] = [&nodes[0], &nodes[1]].map(|node| open(node).unwrap());
+        // One may have begun with a copy.
+        let first = one.next_sequence().max(other.next_sequence());
+        one.seek(first).and_then(|()| other.seek(first)).unwrap();
         let mut frames = 0;
         while let Some(frame) = one.next_frame().unwrap() {
             let same = other.next_frame().unwrap().expect("as many frames");

@@ -85,3 +85,22 @@ fn a_leader_that_meets_a_later_term_leads_no_more() {
         assert!(world.fenced > 0, "seed {seed}: nobody was fenced");
     }
 }
+
+/// A follower that comes back behind what its leader still has, or with nothing at all, begins with
+/// a copy, while the leader goes on.
+#[test]
+fn who_is_too_far_behind_begins_with_a_copy() {
+    let mut copies = 0;
+    for seed in seeds() {
+        let mut world = World::new(Rng::with_seed(seed), ReleasePolicy::Journaled);
+        for _ in 0..4 {
+            world.turns(400);
+            world.leave_behind();
+            world.settle();
+            world.assert_equal();
+            world.crash_one();
+        }
+        copies += world.copies;
+    }
+    assert!(copies > seeds().end as u32, "{copies} copies");
+}

@@ -6,12 +6,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use ringframe::codec::state_digest;
 use ringframe::digest::Digest;
-use ringframe::journal::segment::BLOCK_BYTES;
+use ringframe::journal::segment::{BLOCK_BYTES, file_name};
+use ringframe::journal::storage::Storage;
 use ringframe::journal::{Options, SegmentInfo, Survival, SyncPolicy, survey};
 use ringframe::node::{Node, NodeOptions, Order, Stores};
 use ringframe::recovery::Cores;
 use ringframe::release::ReleasePolicy;
-use ringframe::replication::{Downstream, Epochs, Leading, Parted, Upstream, cut};
+use ringframe::replication::{
+    Arrival, Downstream, Epochs, Holdings, Leading, Parted, Upstream, cut,
+};
+use ringframe::snapshot;
 use ringframe::stage::Stage;
 use ringframe::types::{Nanos, Sequence};
 
@@ -33,6 +37,7 @@ pub(crate) struct Peer {
     epochs: Epochs<Disk>,
     leading: Arc<Leading>,
     policy: ReleasePolicy,
+    sessions: Disk,
     /// Every event that was let out, and those that the log had at the start: what a client is
     /// told who comes now.
     pub(crate) told: Vec<Vec<u8>>,
@@ -59,8 +64,10 @@ impl Peer {
             cores: Cores::One,
             ..NodeOptions::default()
         };
+        let sessions = Disk::new();
         let leading = Arc::new(Leading {
             epoch: epochs.highest(),
+            history: epochs.history(),
             terms: Vec::new(),
             logic: "sums",
             segment_bytes: Options::SEGMENT_BYTES_MIN,
@@ -69,17 +76,16 @@ impl Peer {
         if !leads {
             let node = Node::open(&disks, &options(Order::Elsewhere), now, &mut |_, _| ()).unwrap();
             let (role, told) = (Role::Follows(None), frames(&disks.events));
-            return Self { disks, role, node, epochs, leading, policy, told };
+            return Self { disks, role, node, epochs, leading, policy, sessions, told };
         }
         // Before there is a journal its first command is known.
-        let epoch = epochs.resume(Sequence(1)).unwrap();
+        let epoch = epochs.resume(Sequence(1), now).unwrap();
         let options = options(Order::Later);
         let mut node = Node::open(&disks, &options, now, &mut |_, _| ()).unwrap();
         node.lead(epoch, false, now);
-        let leading =
-            Arc::new(Leading { epoch, terms: epochs.terms().to_vec(), ..(*leading).clone() });
+        let leading = Arc::new(leading_of(&leading, &epochs));
         let (role, told) = (Role::Leads(None), frames(&disks.events));
-        Self { disks, role, node, epochs, leading, policy, told }
+        Self { disks, role, node, epochs, leading, policy, sessions, told }
     }
 
     /// What a crash of the process leaves.
@@ -100,13 +106,57 @@ impl Peer {
     /// A follower begins to lead.
     pub(crate) fn promote(&mut self, now: Nanos) {
         let first = self.node.sequencer.last().next();
-        let epoch = self.epochs.promote(first).unwrap();
+        let epoch = self.epochs.promote(first, now).unwrap();
         self.node.sequencer.lead(epoch, now);
-        let terms = self.epochs.terms().to_vec();
-        self.leading = Arc::new(Leading { epoch, terms, ..(*self.leading).clone() });
+        self.leading = Arc::new(leading_of(&self.leading, &self.epochs));
         self.node.positions.set_replicated(Sequence(0), Sequence(0));
         self.node.release.set(self.policy);
         self.role = Role::Leads(None);
+    }
+
+    /// Saves where the leader's logic stands, and forgets what lies before it.
+    pub(crate) fn save_and_prune(&mut self) {
+        let machine = self.node.processor.machine();
+        let saved = machine.applied().sequence;
+        snapshot::write(&self.disks.snapshots, machine).unwrap();
+        let journal = &self.disks.journal;
+        let seals = survey(journal).unwrap();
+        let seals: Vec<_> = seals
+            .iter()
+            .filter_map(|it| Some((it.number, it.seal.good()?.last_sequence)))
+            .collect();
+        // The last one has the chain that the next one goes on with.
+        for (number, last) in &seals[..seals.len().saturating_sub(1)] {
+            if *last <= saved.0 {
+                journal.remove(&file_name(*number)).unwrap();
+            }
+        }
+    }
+
+    /// Takes a copy of the leader's, polled by turns with it, onto disks of which nothing is used.
+    pub(crate) fn copy_of(
+        leader: &mut Self,
+        (ours, theirs): (End, End),
+        had: &Disks,
+        number: u8,
+        rng: &mut Rng,
+        mut now: Nanos,
+    ) -> Disks {
+        let epochs = Epochs::open(had.journal.clone(), number).unwrap();
+        let stores = Disks { journal: Disk::new(), events: Disk::new(), snapshots: Disk::new() };
+        let into = Holdings { stores: stores.clone(), sessions: Disk::new() };
+        leader.connect(theirs, now);
+        let mut arrival = Arrival::new(ours, "sums", &epochs, into, now).unwrap();
+        while !arrival.poll(now).unwrap() {
+            now = now.after(rng.u64(0..100_000));
+            if rng.u8(0..8) == 0 {
+                leader.offer(now);
+            }
+            let parted = leader.turn(rng, now);
+            assert!(parted.is_none(), "{parted:?}");
+        }
+        leader.part();
+        stores
     }
 
     /// Before a former leader follows: what only it has goes.
@@ -117,11 +167,11 @@ impl Peer {
 
     /// Takes its end of a new link.
     pub(crate) fn connect(&mut self, end: End, now: Nanos) {
-        let positions = Arc::clone(&self.node.positions);
+        let (positions, holdings) = (Arc::clone(&self.node.positions), self.holdings());
         match &mut self.role {
             Role::Leads(down) => {
-                let (leading, journal) = (Arc::clone(&self.leading), self.disks.journal.clone());
-                *down = Some(Box::new(Downstream::new(end, leading, journal, positions, now)));
+                let leading = Arc::clone(&self.leading);
+                *down = Some(Box::new(Downstream::new(end, leading, holdings, positions, now)));
             }
             Role::Follows(up) => {
                 let sequencer = &self.node.sequencer;
@@ -135,6 +185,10 @@ impl Peer {
                 )));
             }
         }
+    }
+
+    fn holdings(&self) -> Holdings<Disk> {
+        Holdings { stores: self.disks.clone(), sessions: self.sessions.clone() }
     }
 
     /// Its end of the link breaks.
@@ -227,8 +281,13 @@ impl Peer {
     }
 }
 
+/// The same, by what is known now.
+fn leading_of(before: &Leading, epochs: &Epochs<Disk>) -> Leading {
+    let (epoch, history, terms) = (epochs.highest(), epochs.history(), epochs.terms().to_vec());
+    Leading { epoch, history, terms, ..before.clone() }
+}
+
 /// What a node has.
-#[derive(PartialEq, Eq)]
 pub(crate) struct Holds {
     journal: Vec<Vec<u8>>,
     pub(crate) events: Vec<Vec<u8>>,
@@ -236,6 +295,19 @@ pub(crate) struct Holds {
     segments: Vec<Vec<u8>>,
     state: [u8; 32],
     digest: Digest,
+}
+
+impl Holds {
+    /// Whether both have the same, but for what lies before the first command that the other has.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let goes_on = |one: &[Vec<u8>], other: &[Vec<u8>]| {
+            one.len() >= other.len() && !other.is_empty() && one.ends_with(other)
+        };
+        (self.events == other.events && self.state == other.state && self.digest == other.digest)
+            && (goes_on(&self.journal, &other.journal) || goes_on(&other.journal, &self.journal))
+            && (goes_on(&self.segments, &other.segments)
+                || goes_on(&other.segments, &self.segments))
+    }
 }
 
 fn segments(journal: &Disk) -> Vec<Vec<u8>> {

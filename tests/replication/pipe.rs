@@ -57,12 +57,14 @@ impl Link for End {
     }
 }
 
-/// Who goes takes the link with him: a part of what was under way still arrives.
+/// Who goes takes the link with him: all of what was under way still arrives, or a part.
 impl Drop for End {
     fn drop(&mut self) {
         let mut out = self.out.lock().unwrap();
-        let kept = self.rng.usize(0..=out.bytes.len());
-        out.bytes.truncate(kept);
+        if self.rng.bool() {
+            let kept = self.rng.usize(0..=out.bytes.len());
+            out.bytes.truncate(kept);
+        }
         out.is_cut = true;
         drop(out);
         self.back.lock().unwrap().is_cut = true;

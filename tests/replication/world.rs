@@ -22,15 +22,30 @@ pub(crate) struct World {
     /// Former leaders that had what nobody else had.
     pub(crate) surplus: u32,
     pub(crate) fenced: u32,
+    /// Followers that began with a copy.
+    pub(crate) copies: u32,
+}
+
+fn empty() -> Disks {
+    Disks { journal: Disk::new(), events: Disk::new(), snapshots: Disk::new() }
 }
 
 impl World {
     pub(crate) fn new(rng: Rng, policy: ReleasePolicy) -> Self {
-        let disks = || Disks { journal: Disk::new(), events: Disk::new(), snapshots: Disk::new() };
         let now = Nanos(MILLISECOND);
-        let open = |one, leads| Some(Peer::open(disks(), one, leads, policy, now));
+        let open = |one, leads| Some(Peer::open(empty(), one, leads, policy, now));
         let peers = [open(0, true), open(1, false)];
-        Self { rng, now, policy, peers, heard: Vec::new(), promoted: 0, surplus: 0, fenced: 0 }
+        Self {
+            rng,
+            now,
+            policy,
+            peers,
+            heard: Vec::new(),
+            promoted: 0,
+            surplus: 0,
+            fenced: 0,
+            copies: 0,
+        }
     }
 
     pub(crate) fn heard(&self) -> usize {
@@ -64,14 +79,55 @@ impl World {
                 self.surplus += 1;
                 self.peers[one] = Some(Peer::open(disks, one as u8, false, self.policy, self.now));
             }
+            Some(Parted::Behind { .. }) if !self.leads(one) => self.copy(one),
             Some(Parted::Fenced { .. }) => {
                 self.fenced += 1;
                 self.restart(one);
             }
-            Some(Parted::Gone(_) | Parted::Silent | Parted::Refused(_) | Parted::Answered)
+            Some(
+                Parted::Gone(_)
+                | Parted::Silent
+                | Parted::Refused(_)
+                | Parted::Answered
+                | Parted::Behind { .. },
+            )
             | None => {}
             Some(other) => panic!("{other}"),
         }
+    }
+
+    fn leads(&self, one: usize) -> bool {
+        self.peers[one].as_ref().is_some_and(Peer::leads)
+    }
+
+    /// It begins again, with a copy of what the leader has.
+    fn copy(&mut self, one: usize) {
+        self.copies += 1;
+        let had = self.peers[one].take().expect("it runs").crash();
+        let ends = pipe(&mut self.rng);
+        let leader = self.peers[1 - one].as_mut().expect("it runs");
+        leader.part();
+        let disks = Peer::copy_of(leader, ends, &had, one as u8, &mut self.rng, self.now);
+        self.now = self.now.after(1000 * MILLISECOND);
+        self.hear(1 - one);
+        self.peers[one] = Some(Peer::open(disks, one as u8, false, self.policy, self.now));
+    }
+
+    /// The leader saves its state, and what lies before it goes; the follower is away meanwhile,
+    /// or loses all that it has.
+    pub(crate) fn leave_behind(&mut self) {
+        self.settle();
+        let follower = usize::from(self.leads(0));
+        let away = self.peers[follower].take().expect("it runs");
+        self.turns(300);
+        for _ in 0..4_000 {
+            self.turn(1 - follower);
+        }
+        let leader = self.peers[1 - follower].as_mut().expect("it runs");
+        leader.save_and_prune();
+        let disks = if self.rng.bool() { away.crash() } else { empty() };
+        let opened = Peer::open(disks, follower as u8, false, self.policy, self.now);
+        self.peers[follower] = Some(opened);
     }
 
     /// The process ends, and begins again as a follower.
@@ -95,8 +151,8 @@ impl World {
     fn connect(&mut self) {
         let [Some(one), Some(other)] = &mut self.peers else { return };
         if one.is_connected() || other.is_connected() {
-            // Who has not noticed yet will.
-            if one.is_connected() != other.is_connected() {
+            // Who has not noticed yet will, and hears the last words before.
+            if one.is_connected() != other.is_connected() && self.rng.u8(0..32) == 0 {
                 one.part();
                 other.part();
             }
@@ -159,7 +215,7 @@ impl World {
     pub(crate) fn assert_equal(&self) {
         let [Some(one), Some(other)] = &self.peers else { panic!("both run") };
         let (one, other) = (one.holds(), other.holds());
-        assert!(one == other, "what they have differs");
+        assert!(one.is_as(&other), "what they have differs");
         assert!(one.events[..self.heard.len()] == self.heard[..], "what was told is not there");
     }
 }

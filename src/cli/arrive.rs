@@ -1,0 +1,147 @@
+//! A standby that cannot go on from where its journal ends begins with a copy of what its leader
+//! has. The copy grows aside; once it is whole and durable it takes the place of what is there, in
+//! steps that the next start goes on with.
+//!
+//! ```text
+//! data/arriving/{journal,events,snapshots,sessions} ─► arriving/whole ─► each: data/X aside, then
+//! arriving/X to data/X ─► arriving/ removed
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ringframe::clock::Clock;
+use ringframe::exchange::Exchange;
+use ringframe::logic::Logic;
+use ringframe::node::Stores;
+use ringframe::recovery::last_sequence;
+use ringframe::replication::{Arrival, Epochs, Holdings};
+use ringframe_journal::MappedStorage;
+
+use super::Failure;
+
+/// The directories of a node that are copied.
+const PARTS: [&str; 4] = ["journal", "events", "snapshots", "sessions"];
+const ARRIVING: &str = "arriving";
+/// Says that the copy is whole, and where what it replaces goes.
+const WHOLE: &str = "whole";
+/// A leader that is there takes a connection in this time.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So long it waits for bytes before it looks what else there is.
+const LOOK: Duration = Duration::from_millis(50);
+/// So often it says how much has come.
+const TELL_BYTES: u64 = 1 << 30;
+
+/// What of a data directory is copied.
+pub(super) fn holdings(data: &Path) -> Holdings<MappedStorage> {
+    let sessions = MappedStorage::new(data.join("sessions"));
+    Holdings { stores: Stores::mapped(data), sessions }
+}
+
+/// Takes a copy of what the leader has, in the place of what is here.
+pub(super) fn take(
+    from: SocketAddr,
+    epochs: &Epochs<MappedStorage>,
+    data: &Path,
+    clock: Clock,
+) -> Result<(), Failure> {
+    let aside = data.join(ARRIVING);
+    remove(&aside)?;
+    say!("replication: takes a copy of what {from} has, into {}", aside.display());
+    let bytes = copy(from, epochs, &aside, clock)?;
+    let had = last_sequence(&MappedStorage::new(data.join("journal")))?;
+    let place = had.map_or(String::new(), |had| format!("replaced-{}", had.0));
+    let written = fs::write(aside.join(WHOLE), &place)
+        .and_then(|()| File::open(aside.join(WHOLE))?.sync_all())
+        .and_then(|()| sync(&aside));
+    written.map_err(|error| Failure::Fault(format!("{}: {error}", aside.display())))?;
+    settle(data)?;
+    say!("replication: the copy is whole, {bytes} bytes");
+    if !place.is_empty() {
+        say!(
+            "replication: what was here before is kept in {}: remove it once it is of no use",
+            data.join(place).display()
+        );
+    }
+    Ok(())
+}
+
+fn copy(
+    from: SocketAddr,
+    epochs: &Epochs<MappedStorage>,
+    into: &Path,
+    clock: Clock,
+) -> Result<u64, Failure> {
+    let failed =
+        |why: &dyn std::fmt::Display| Failure::Fault(format!("no copy of what {from} has: {why}"));
+    let socket = TcpStream::connect_timeout(&from, PATIENCE).map_err(|error| failed(&error))?;
+    socket.set_read_timeout(Some(LOOK)).map_err(|error| failed(&error))?;
+    let mut arrival = Arrival::new(socket, Exchange::NAME, epochs, holdings(into), clock.now())?;
+    let mut told = 0;
+    while !arrival.poll(clock.now()).map_err(|parted| failed(&parted))? {
+        if arrival.bytes() - told >= TELL_BYTES {
+            told = arrival.bytes();
+            say!("replication: {told} bytes of the copy are there");
+        }
+    }
+    Ok(arrival.bytes())
+}
+
+/// Finishes what an earlier start began: a whole copy takes its place, what is left of another one
+/// goes.
+pub(super) fn settle(data: &Path) -> Result<(), Failure> {
+    let aside = data.join(ARRIVING);
+    let place = match fs::read_to_string(aside.join(WHOLE)) {
+        Ok(place) => place,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return remove(&aside),
+        Err(error) => return Err(Failure::Fault(format!("{}: {error}", aside.display()))),
+    };
+    let kept = (!place.is_empty()).then(|| data.join(place));
+    exchange(data, &aside, kept.as_deref()).map_err(|error| {
+        Failure::Fault(format!(
+            "cannot put the copy in {} in the place of what is there: {error}; it goes on with \
+             that at the next start",
+            aside.display()
+        ))
+    })?;
+    remove(&aside)
+}
+
+fn exchange(data: &Path, aside: &Path, kept: Option<&Path>) -> io::Result<()> {
+    if let Some(kept) = kept {
+        fs::create_dir_all(kept)?;
+    }
+    for part in PARTS {
+        let (new, old) = (aside.join(part), data.join(part));
+        if !new.is_dir() {
+            // It has its place already.
+            continue;
+        }
+        if old.is_dir() {
+            match kept {
+                Some(kept) => fs::rename(&old, kept.join(part))?,
+                None => fs::remove_dir_all(&old)?,
+            }
+        }
+        fs::rename(&new, &old)?;
+    }
+    kept.map_or(Ok(()), sync)?;
+    sync(aside)?;
+    sync(data)
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn remove(directory: &PathBuf) -> Result<(), Failure> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::Fault(format!("cannot remove {}: {error}", directory.display())))
+        }
+        _ => Ok(()),
+    }
+}
