@@ -9,8 +9,8 @@ use super::Parted;
 use super::epochs::{Term, agreed, is_of_one};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
+use crate::net::Interest;
 use crate::pipeline::Positions;
-use crate::poller::Interest;
 use crate::stage::Fault;
 use crate::types::{Epoch, Nanos, Sequence};
 

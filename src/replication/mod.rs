@@ -24,17 +24,17 @@ pub use downstream::{Downstream, Have, Leading};
 pub use epochs::{Epochs, Term};
 pub use link::Link;
 pub use replicator::{Replicator, ReplicatorOptions};
-pub use start::{Beginning, beginning};
+pub use start::{Asking, Beginning, Other, beginning, decide};
 pub use upstream::Upstream;
 
 use crate::types::{Epoch, Nanos, Sequence};
 
+mod bed;
 mod cut;
 pub mod downstream;
 pub mod epochs;
 mod link;
 mod replicator;
-mod sockets;
 mod start;
 pub mod upstream;
 mod word;
