@@ -424,6 +424,12 @@ impl Config {
                 )));
             }
         }
+        if self.release.is_replicated() && self.replication.is_none() {
+            return Err(ConfigError(format!(
+                "release is {} and replication is off: nobody could follow",
+                self.release
+            )));
+        }
         if let (Some(leader), Some(peer)) = (self.standby_of, self.peer)
             && leader != peer
         {

@@ -14,6 +14,7 @@ use crate::event_log;
 use crate::inline::Inline;
 use crate::logic::{Logic, REJECT};
 use crate::machine::Standing;
+use crate::net::Net;
 use crate::node::{Node, Order, Start};
 use crate::pipeline::{Positions, SlotReader};
 use crate::processor::Processor;
@@ -241,7 +242,7 @@ impl<L: Logic> Embedded<L> {
     pub fn start_behind<S: Storage>(
         front: impl FnOnce(Front<L>) -> Result<Vec<Box<dyn Stage>>, Fault>,
         node: Node<L, S>,
-        mut replicator: Option<Replicator<L, S>>,
+        replicator: Option<Replicator<L, S>>,
         saving: Saving<L, S>,
         groups: impl FnOnce(Vec<Box<dyn Stage>>) -> Result<Vec<Group>, Fault>,
         idle: Idle,
@@ -249,29 +250,8 @@ impl<L: Logic> Embedded<L> {
     ) -> Result<Self, Fault> {
         let (positions, start) = (Arc::clone(&node.positions), node.start.clone());
         let questions = node.questions.clone();
-        let (commands, queue) = bounded(QUEUE);
-        let ended = Arc::new(AtomicBool::new(false));
-        let intake = match &mut replicator {
-            Some(replicator) if node.order == Order::Elsewhere => {
-                let coming = replicator.follow(node.sequencer, Arc::clone(&ended));
-                Intake::following(queue, coming, Arc::clone(&ended))
-            }
-            _ => Intake::new(queue, node.sequencer, Arc::clone(&ended)),
-        };
-        let mut stages =
-            front(Front { intake, events: node.egress, positions: Arc::clone(&positions) })?;
-        let mut helpers: Vec<Box<dyn Stage>> = vec![
-            Box::new(node.syncer),
-            Box::new(node.keeper),
-            Box::new(node.event_syncer),
-            Box::new(node.event_keeper),
-        ];
-        helpers.extend(replicator.map(|stage| -> Box<dyn Stage> { Box::new(stage) }));
-        let (processor, snapshots) = processor(node.processor, saving, &mut helpers);
-        stages.push(Box::new(node.journaler));
-        stages.push(processor);
-        stages.push(Box::new(node.event_log));
-        stages.extend(helpers);
+        let Assembled { stages, commands, ended, snapshots } =
+            assemble(front, node, replicator, saving)?;
         let runner = Runner::new(groups(stages)?, idle, clock);
         let (waker, counters) = (runner.waker(), runner.counters());
         let submitter = Some(Submitter::new(commands, waker.clone()));
@@ -433,6 +413,51 @@ impl<L: Logic> Embedded<L> {
     }
 }
 
+/// A node as stages, for who polls them himself.
+pub struct Assembled<L: Logic> {
+    /// In the order of the pipeline; those that may wait for a disk come last.
+    pub stages: Vec<Box<dyn Stage>>,
+    /// Takes commands besides the clients'; once it is gone nothing more is taken.
+    pub commands: Sender<Input<L>>,
+    /// Nothing more is taken, and what was is published.
+    pub ended: Arc<AtomicBool>,
+    /// Whoever takes snapshots.
+    pub snapshots: Option<Handle>,
+}
+
+/// Puts the stages of a node together, behind those that stand between it and the world.
+pub fn assemble<L: Logic, S: Storage, N: Net>(
+    front: impl FnOnce(Front<L>) -> Result<Vec<Box<dyn Stage>>, Fault>,
+    node: Node<L, S>,
+    mut replicator: Option<Replicator<L, S, N>>,
+    saving: Saving<L, S>,
+) -> Result<Assembled<L>, Fault> {
+    let positions = node.positions;
+    let (commands, queue) = bounded(QUEUE);
+    let ended = Arc::new(AtomicBool::new(false));
+    let intake = match &mut replicator {
+        Some(replicator) if node.order == Order::Elsewhere => {
+            let coming = replicator.follow(node.sequencer, Arc::clone(&ended));
+            Intake::following(queue, coming, Arc::clone(&ended))
+        }
+        _ => Intake::new(queue, node.sequencer, Arc::clone(&ended)),
+    };
+    let mut stages = front(Front { intake, events: node.egress, positions })?;
+    let mut helpers: Vec<Box<dyn Stage>> = vec![
+        Box::new(node.syncer),
+        Box::new(node.keeper),
+        Box::new(node.event_syncer),
+        Box::new(node.event_keeper),
+    ];
+    helpers.extend(replicator.map(|stage| -> Box<dyn Stage> { Box::new(stage) }));
+    let (processor, snapshots) = processor(node.processor, saving, &mut helpers);
+    stages.push(Box::new(node.journaler));
+    stages.push(processor);
+    stages.push(Box::new(node.event_log));
+    stages.extend(helpers);
+    Ok(Assembled { stages, commands, ended, snapshots })
+}
+
 /// The stage that runs logic, and whoever takes snapshots beside it.
 fn processor<L: Logic, S: Storage>(
     processor: Processor<L>,
@@ -457,7 +482,8 @@ fn processor<L: Logic, S: Storage>(
 const CLOSING: [&str; 7] =
     ["journaler", "event_log", "syncer", "keeper", "event_syncer", "event_keeper", "history"];
 
-fn close(mut stages: Vec<Box<dyn Stage>>, now: Nanos) -> Result<(), Fault> {
+/// Lets stages that are polled no more come to their end.
+pub fn close(mut stages: Vec<Box<dyn Stage>>, now: Nanos) -> Result<(), Fault> {
     stages.sort_by_key(|stage| CLOSING.iter().position(|name| *name == stage.name()));
     stages.iter_mut().try_for_each(|stage| stage.close(now))
 }

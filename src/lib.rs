@@ -27,15 +27,17 @@
 //!    [`config`] has every setting, out of a [`small_file`], [`layout`] says which stages share a
 //!    core of the [`host`], and [`runner`] polls them, by the [`clock`]; what each did is in its
 //!    [`counters`].
-//! 8. [`replication`]: the journal's way to another node and who of the two leads; [`peers`] is
-//!    what other threads see of it.
+//! 8. [`net`]: streams that never wait, the kernel's or a simulator's.
+//!    [`replication`]: the journal's way to another node and who of the two leads, which a [`pair`]
+//!    begins with; [`peers`] is what other threads see of it.
 //! 9. [`record`], [`digest`], [`logic`]: what a developer writes; [`exchange`] is the built-in
 //!    logic, `examples/ledger` a small one to begin with; [`kit`] tests it, [`codec`] turns its
 //!    state into bytes, [`exchange_json`] writes the exchange for people and scripts.
 //! 10. [`gateway`]: the one stage that faces clients. [`wire`], a crate of its own so that the load
 //!     generator shares it: the bytes that they see;
 //!     [`dialect`]: what those mean to the exchange. [`streams`]: what clients are told, numbered
-//!     from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`].
+//!     from the event log, and [`history`] tells it again. A helper sleeps at its [`queue`];
+//!     [`served`] builds all that.
 //!     [`client`] speaks them from the other side, for programs that trade here.
 //!     [`users`] may log in, when the [`doorman`] finds their passwords right; [`tls`] reads the
 //!     certificates, where bytes are to be secret. [`traffic`] is what was counted.
@@ -72,10 +74,11 @@ pub mod log;
 pub mod logic;
 pub mod machine;
 pub mod memory;
+pub mod net;
 pub mod node;
+pub mod pair;
 pub mod peers;
 pub mod pipeline;
-mod poller;
 mod prefetch;
 pub mod processor;
 pub mod queue;
@@ -85,6 +88,7 @@ pub mod release;
 pub mod replication;
 pub mod runner;
 pub mod sequencer;
+pub mod served;
 pub mod shadow;
 pub mod slot;
 pub mod small_file;

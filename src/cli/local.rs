@@ -15,11 +15,13 @@ use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
 use ringframe::layout;
+use ringframe::net::Tcp;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
 use ringframe::peers::Handle;
 use ringframe::pipeline::Waiting;
 use ringframe::record::Record;
 use ringframe::recovery::Cores;
+use ringframe::served::Entrance;
 use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
@@ -29,8 +31,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use super::pair::{self, Pair};
 use super::progress::Progress;
 use super::serve::NodeArgs;
-use super::served::{self, Prepared, Served};
-use super::{Answer, Failure, operators};
+use super::served::{self, Served};
+use super::{Answer, Failure, arrive, operators};
 
 /// So many lines of the gateway at most stand in the log for a second.
 const NOTES_PER_SECOND: u64 = 50;
@@ -82,7 +84,7 @@ fn recover(
 /// What a node that serves clients has around it.
 #[derive(Default)]
 struct Around {
-    prepared: Option<Prepared>,
+    prepared: Option<Entrance<Tcp>>,
     admin: Option<Admin>,
     pair: Option<Pair>,
 }
@@ -102,7 +104,7 @@ impl Around {
         }
         let prepared = served::prepare(config, clock.now())?;
         let admin = operators::start(config, clock)?;
-        let pair = Pair::prepare(config, stores, after, clock)?;
+        let pair = pair::prepare(config, stores, after, clock)?;
         Ok(Self { prepared: Some(prepared), admin, pair: Some(pair) })
     }
 }
@@ -131,14 +133,15 @@ impl Local {
         let mut options =
             NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
         if let Some(pair) = &pair {
-            options = pair.options(&config, &options);
+            options = pair.node_options(&options);
         }
         let mut node = recover(&stores, &options, clock, admin.as_ref())?;
         say(&config, &node.start);
         let leads = !pair.as_ref().is_some_and(Pair::follows);
         let opening =
             if args.empty || !leads { Vec::new() } else { opening(&stores, &node.start)? };
-        let joined = pair.map(|pair| pair.join(&mut node, &config, clock.now()));
+        let holdings = arrive::holdings(&config.data);
+        let joined = pair.map(|pair| pair.join(&mut node, holdings, &options, clock.now()));
         let (replicator, others) = joined.transpose()?.flatten().unzip();
         let groups = |stages: Vec<Box<dyn Stage>>| {
             let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();

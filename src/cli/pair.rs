@@ -14,15 +14,13 @@ use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
 use ringframe::exchange_json::write_command;
 use ringframe::logic::Logic;
-use ringframe::node::{Node, NodeOptions, Order, Stores};
-use ringframe::peers::{Handle, OnStandbyLoss};
+use ringframe::net::{Listener, Net, Tcp};
+use ringframe::node::Stores;
+use ringframe::pair::PairOptions;
 use ringframe::record::Record;
-use ringframe::release::ReleasePolicy;
-use ringframe::replication::{
-    Beginning, Epochs, Replicator, ReplicatorOptions, Term, beginning, cut,
-};
+use ringframe::replication::{Beginning, Epochs, beginning, cut};
 use ringframe::stage::Fault;
-use ringframe::types::{Epoch, Nanos, Sequence};
+use ringframe::types::Sequence;
 use ringframe_journal::{MappedStorage, Reader};
 
 use super::{Failure, arrive};
@@ -30,136 +28,61 @@ use super::{Failure, arrive};
 /// So long it waits for a leader that it could not copy.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The stage, and what others see of it.
-type Joined = (Replicator<Exchange, MappedStorage>, Handle);
+/// So many nodes may wait to be taken.
+const BACKLOG: i32 = 128;
 
 /// What is known before there is a node.
-pub(super) struct Pair {
-    listener: Option<TcpListener>,
-    epochs: Epochs<MappedStorage>,
-    beginning: Beginning,
-    other: Option<SocketAddr>,
-}
+pub(super) type Pair = ringframe::pair::Pair<MappedStorage, Tcp>;
 
-impl Pair {
-    /// Takes the address, and finds out what this node is; after a fault that says so, it follows,
-    /// without what only it has.
-    pub(super) fn prepare(
-        config: &Config,
-        stores: &Stores<MappedStorage>,
-        after: Option<&Fault>,
-        clock: Clock,
-    ) -> Result<Self, Failure> {
-        let listener = config.replication.map(listen).transpose()?;
-        arrive::settle(&config.data)?;
-        let journal = config.data.join("journal");
-        fs::create_dir_all(&journal).map_err(|error| {
-            Failure::Fault(format!("cannot create {}: {error}", journal.display()))
-        })?;
-        let mut epochs = open_epochs(stores, config)?;
-        let other = config.other();
-        match (after, other) {
-            (Some(Fault::Surplus { agreed }), _) => {
-                take_off(stores, &mut epochs, *agreed, &config.data)?;
-            }
-            (Some(Fault::Behind { .. }), Some(leader)) => {
-                match arrive::take(leader, &epochs, &config.data, clock) {
-                    Ok(()) => epochs = open_epochs(stores, config)?,
-                    // With what is here it looks for a leader again.
-                    Err(failure) => {
-                        say!("replication: {failure}");
-                        std::thread::sleep(AGAIN);
-                    }
+/// Takes the address, and finds out what this node is; after a fault that says so, it follows,
+/// without what only it has.
+pub(super) fn prepare(
+    config: &Config,
+    stores: &Stores<MappedStorage>,
+    after: Option<&Fault>,
+    clock: Clock,
+) -> Result<Pair, Failure> {
+    let listener = config.replication.map(listen).transpose()?;
+    arrive::settle(&config.data)?;
+    let journal = config.data.join("journal");
+    fs::create_dir_all(&journal)
+        .map_err(|error| Failure::Fault(format!("cannot create {}: {error}", journal.display())))?;
+    let mut epochs = open_epochs(stores, config)?;
+    let other = config.other();
+    match (after, other) {
+        (Some(Fault::Surplus { agreed }), _) => {
+            take_off(stores, &mut epochs, *agreed, &config.data)?;
+        }
+        (Some(Fault::Behind { .. }), Some(leader)) => {
+            match arrive::take(leader, &epochs, &config.data, clock) {
+                Ok(()) => epochs = open_epochs(stores, config)?,
+                // With what is here it looks for a leader again.
+                Err(failure) => {
+                    say!("replication: {failure}");
+                    std::thread::sleep(AGAIN);
                 }
             }
-            _ => {}
         }
-        let beginning = match after {
-            Some(_) => Beginning::Follows,
-            None => beginning(&epochs, Exchange::NAME, other, config.standby_of.is_some()),
-        };
-        if beginning == Beginning::Unknown {
-            return Err(Failure::Usage(format!(
-                "this node led, and another one leads a later term, {}: name that one's \
-                 replication address with --peer, so that this one follows it",
-                epochs.highest().0
-            )));
-        }
-        if config.release.is_replicated() && listener.is_none() {
-            return Err(Failure::Usage(format!(
-                "release is {} and replication is off: nobody could follow",
-                config.release
-            )));
-        }
-        Ok(Self { listener, epochs, beginning, other })
+        _ => {}
     }
-
-    /// Whether another node orders.
-    pub(super) fn follows(&self) -> bool {
-        self.beginning == Beginning::Follows
+    let beginning = match after {
+        Some(_) => Beginning::Follows,
+        None => beginning(&epochs, Exchange::NAME, other, config.standby_of.is_some()),
+    };
+    if beginning == Beginning::Unknown {
+        return Err(Failure::Usage(format!(
+            "this node led, and another one leads a later term, {}: name that one's replication \
+             address with --peer, so that this one follows it",
+            epochs.highest().0
+        )));
     }
-
-    /// How the node is opened.
-    pub(super) fn options(&self, config: &Config, options: &NodeOptions) -> NodeOptions {
-        let order = if self.follows() { Order::Elsewhere } else { Order::Later };
-        NodeOptions { order, release: self.release(config), ..options.clone() }
-    }
-
-    /// What leaves at first: a follower's events go to its log alone, and to clients when it leads.
-    fn release(&self, config: &Config) -> ReleasePolicy {
-        match config.on_standby_loss {
-            OnStandbyLoss::Halt if !self.follows() => config.release,
-            _ => config.release.alone(),
-        }
-    }
-
-    /// Begins a term, where this node leads, and builds the stage.
-    pub(super) fn join(
-        mut self,
-        node: &mut Node<Exchange, MappedStorage>,
-        config: &Config,
-        now: Nanos,
-    ) -> Result<Option<Joined>, Fault> {
-        let applied = node.start.applied;
-        self.epochs.heard(applied.epoch)?;
-        if self.epochs.terms().is_empty() && applied.sequence > Sequence(0) {
-            // From a build that knew of no terms.
-            self.epochs.begin(Term { epoch: Epoch(0), first: Sequence(1) })?;
-        }
-        let first = applied.sequence.next();
-        if let Beginning::Leads { other_has } = self.beginning
-            && other_has >= first
-        {
-            return Err(Fault::Node(format!(
-                "this node ordered commands up to {} and lost those after {}: the other node has \
-                 them, and clients may have been told of them. Let that one lead, by `ringframe \
-                 promote` there, and start this one again: it follows",
-                other_has.0, applied.sequence.0
-            )));
-        }
-        let epoch = match self.beginning {
-            Beginning::Follows | Beginning::Unknown => None,
-            Beginning::Leads { .. } => Some(self.epochs.resume(first, now)?),
-            Beginning::TakesOver => Some(self.epochs.promote(first, now)?),
-        };
-        if let Some(epoch) = epoch {
-            node.lead(epoch, config.activate == Activate::Start, now);
-        }
-        if self.listener.is_none() && self.other.is_none() {
-            return Ok(None);
-        }
-        let options = ReplicatorOptions {
-            peer: self.other,
-            stands_by: true,
-            release: config.release,
-            on_standby_loss: config.on_standby_loss,
-            segment_bytes: config.segment_bytes,
-            ring_slots: config.ring_slots,
-        };
-        let (holdings, positions) = (arrive::holdings(&config.data), node.positions.clone());
-        let release = node.release.clone();
-        Replicator::new(options, self.listener, self.epochs, holdings, positions, release).map(Some)
-    }
+    let options = PairOptions {
+        other,
+        release: config.release,
+        on_standby_loss: config.on_standby_loss,
+        activate: config.activate == Activate::Start,
+    };
+    Ok(Pair { net: Tcp, listener, epochs, beginning, options })
 }
 
 /// Whether a program may order in a directory where no other node is known.
@@ -193,7 +116,11 @@ fn open_epochs(
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
+    let listener = Tcp.bind(address).and_then(|listener| {
+        listener.open(BACKLOG)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| {
         Failure::Fault(format!(
             "cannot listen on {address} for other nodes: {error}; is another node running? \
              --replication chooses another address, and off does without"

@@ -3,19 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use ringframe::config::{Config, PerAddress, SecondLogin};
-use ringframe::doorman::{Door, Doorman};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
-use ringframe::gateway::{Doors, Gateway, GatewayOptions, Helpers, MoldOptions};
-use ringframe::history::History;
+use ringframe::gateway::{Doors, GatewayOptions, MoldOptions};
+use ringframe::net::Tcp;
+use ringframe::served::{self, Entrance};
 use ringframe::stage::{Fault, Stage};
-use ringframe::streams;
 use ringframe::tls::{Acceptor, TlsError};
 use ringframe::traffic::{Count, Traffic};
 use ringframe::types::Nanos;
-use ringframe::users::{DEMO_WARNING, UserList, Users};
+use ringframe::users::{DEMO_WARNING, UserList};
 use ringframe_journal::MappedStorage;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -24,13 +23,6 @@ use super::progress::Progress;
 
 /// The stages that a layout places where clients talk to the node.
 pub(super) const STAGES: [&str; 4] = ["gateway", "journaler", "processor", "event_log"];
-/// Lines for the log that may wait.
-const QUEUE: usize = 1024;
-/// Pieces of the past that may wait, of 64 KiB and more.
-const PIECES: usize = 64;
-/// Marks and other remarks on their way to the history.
-const REMARKS: usize = 1 << 16;
-
 /// What clients talk to.
 pub(super) struct Served {
     addresses: [SocketAddr; 3],
@@ -79,15 +71,8 @@ impl Served {
     }
 }
 
-/// What can be had, and be wrong, before there is a node.
-pub(super) struct Prepared {
-    users: Users,
-    options: GatewayOptions,
-    doors: Doors,
-}
-
 /// Reads the files that clients are let in by, and takes the addresses.
-pub(super) fn prepare(config: &Config, now: Nanos) -> Result<Prepared, Failure> {
+pub(super) fn prepare(config: &Config, now: Nanos) -> Result<Entrance<Tcp>, Failure> {
     let users = config.users.load()?;
     let tls = tls(config).map_err(|error| Failure::Usage(format!("no TLS: {error}")))?;
     let sessions = &config.sessions;
@@ -124,7 +109,7 @@ pub(super) fn prepare(config: &Config, now: Nanos) -> Result<Prepared, Failure> 
     if let Some(tls) = &options.tls {
         warn_of_dates(tls, now);
     }
-    Ok(Prepared { users, options, doors })
+    Ok(Entrance { users, options, doors })
 }
 
 fn warn_of_dates(tls: &Acceptor, now: Nanos) {
@@ -133,11 +118,11 @@ fn warn_of_dates(tls: &Acceptor, now: Nanos) {
     }
 }
 
-/// Counts what there is to resume, opens the doors, and builds the stages.
+/// Builds the stages.
 pub(super) fn front(
     front: Front<Exchange>,
     config: &Config,
-    prepared: Prepared,
+    entrance: Entrance<Tcp>,
 ) -> Result<(Vec<Box<dyn Stage>>, Served), Fault> {
     let store = MappedStorage::new(config.data.join("sessions"));
     let log = MappedStorage::new(config.data.join("events"));
@@ -146,30 +131,20 @@ pub(super) fn front(
     let mut told = |event| {
         bar.get_or_insert_with(|| Progress::new("events counted", event, last)).reached(event);
     };
-    let opened = streams::open(&store, &log, last, &mut told)?;
+    let tls = entrance.options.tls.clone();
+    let built = served::serve(front, entrance, store, log, &mut told)?;
     drop(bar);
-    if let Some(why) = &opened.refused {
+    if let Some(why) = &built.refused {
         say!("all messages were counted again: {why}");
     }
-    let Prepared { users, options, doors } = prepared;
-    let (doorman, Door { requests, verdicts }) = Doorman::new(users);
-    let (remarks, remarked) = bounded(REMARKS);
-    let (answered, answers) = bounded(PIECES);
-    let (notes, noted) = bounded(QUEUE);
-    let tls = options.tls.clone();
-    let helpers = Helpers { requests, verdicts, remarks, answers, notes };
-    let tally = opened.checkpoint.tally.clone();
-    let gateway = Gateway::new(options, doors, front, tally, helpers)?;
-    let broken = |error: std::io::Error| Fault::Node(format!("cannot listen: {error}"));
     let served = Served {
-        addresses: gateway.addresses().map_err(broken)?,
-        mold: config.mold.zip(gateway.mold_requests_at().map_err(broken)?),
-        notes: noted,
-        traffic: gateway.traffic(),
+        addresses: built.addresses,
+        mold: config.mold.zip(built.mold_requests),
+        notes: built.notes,
+        traffic: built.traffic,
         tls,
     };
-    let history = History::new(remarked, answered, opened.checkpoint, store, log)?;
-    Ok((vec![Box::new(gateway), Box::new(history), Box::new(doorman)], served))
+    Ok((built.stages, served))
 }
 
 fn tls(config: &Config) -> Result<Option<Arc<Acceptor>>, TlsError> {

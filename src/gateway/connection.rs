@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::socket::Socket;
-use crate::poller::Interest;
+use crate::net::{Interest, Stream as Way};
 use crate::streams::{Snapshot, Stream, Window};
 use crate::types::Nanos;
 use crate::wire::soup::{FromServer, LoginRequest};
@@ -98,8 +98,8 @@ pub(super) enum End {
     Left,
 }
 
-pub(super) struct Connection {
-    pub(super) socket: Socket,
+pub(super) struct Connection<S: Way> {
+    pub(super) socket: Socket<S>,
     pub(super) token: u64,
     pub(super) from: SocketAddr,
     pub(super) door: Door,
@@ -121,9 +121,9 @@ pub(super) struct Connection {
     pub(super) presence: Arc<()>,
 }
 
-impl Connection {
+impl<S: Way> Connection<S> {
     pub(super) fn new(
-        socket: Socket,
+        socket: Socket<S>,
         from: SocketAddr,
         door: Door,
         token: u64,

@@ -8,6 +8,7 @@ use super::{AHEAD, Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
 use crate::doorman::{Denied, Request, Verdict};
 use crate::history::{Answer, Ask, Found, Remark};
+use crate::net::Net;
 use crate::streams::Stream;
 use crate::traffic::Count;
 use crate::types::Nanos;
@@ -27,7 +28,7 @@ enum Heard {
     Later,
 }
 
-impl Gateway {
+impl<N: Net> Gateway<N> {
     /// Reads from a socket once; says how many packets were taken, at least one for bytes.
     pub(super) fn read(&mut self, token: u64, now: Nanos) -> usize {
         let mut buffer = std::mem::take(&mut self.buffer);

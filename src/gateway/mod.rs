@@ -14,8 +14,8 @@ use crate::embed::{Front, Intake};
 use crate::exchange::Exchange;
 use crate::exchange::command::{Command, Disconnected};
 use crate::history::{Answer, Ask, Remark};
+use crate::net::{Interest, Listener, Net, Source as Watched, Stream as _, Tcp, Watch, is_nothing};
 use crate::pipeline::{Positions, SlotReader};
-use crate::poller::{Interest, Poller};
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Stream, Tally, Window};
 use crate::traffic::{Count, Traffic};
@@ -81,7 +81,7 @@ pub struct Helpers {
 }
 
 /// The stage.
-pub struct Gateway {
+pub struct Gateway<N: Net = Tcp> {
     options: GatewayOptions,
     intake: Intake<Exchange>,
     /// So many commands may come before it is looked again how many wait.
@@ -90,9 +90,9 @@ pub struct Gateway {
     positions: Arc<Positions>,
     helpers: Helpers,
     traffic: Arc<Traffic>,
-    poller: Poller,
-    doors: Doors,
-    connections: Slab,
+    watch: N::Watch,
+    doors: Doors<N>,
+    connections: Slab<N::Stream>,
     crowds: Crowds,
     tally: Tally,
     rooms: Rooms,
@@ -128,18 +128,18 @@ pub struct Gateway {
     is_open: bool,
 }
 
-impl Gateway {
+impl<N: Net> Gateway<N> {
     /// Opens the doors of a node that leads; nothing is taken before the first poll. One that
     /// follows counts what is said, and opens them when it is to lead. `tally` has counted all
     /// events there are.
     pub fn new(
         options: GatewayOptions,
-        doors: Doors,
+        doors: Doors<N>,
         front: Front<Exchange>,
         tally: Tally,
         helpers: Helpers,
     ) -> Result<Self, Fault> {
-        let poller = Poller::new().map_err(|error| unwatched(&error))?;
+        let watch = doors.net.watch().map_err(|error| unwatched(&error))?;
         let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
         let Front { intake, events, positions } = front;
         let mut gateway = Self {
@@ -152,9 +152,9 @@ impl Gateway {
             positions,
             helpers,
             traffic: Arc::default(),
-            poller,
+            watch,
             doors,
-            connections: Slab::default(),
+            connections: Slab::new(),
             crowds: Crowds::default(),
             tally,
             mold_asks: BTreeMap::new(),
@@ -184,12 +184,13 @@ impl Gateway {
     fn open(&mut self) -> Result<(), Fault> {
         self.doors.open()?;
         for (index, (listener, _)) in self.doors.listeners.iter().enumerate() {
-            let added = self.poller.add(listener, DOORS - index as u64, Interest::READ);
+            let added =
+                self.watch.add(Watched::Listener(listener), DOORS - index as u64, Interest::READ);
             added.map_err(|error| unwatched(&error))?;
         }
         if let Some(mold) = &mut self.doors.mold {
             mold.go_on_from(self.tally.next(Stream::Feed));
-            let added = self.poller.add(mold.requests(), MOLD, Interest::READ);
+            let added = self.watch.add(Watched::Datagrams(mold.requests()), MOLD, Interest::READ);
             added.map_err(|error| unwatched(&error))?;
         }
         self.is_open = true;
@@ -301,7 +302,9 @@ impl Gateway {
 
     fn watch(&mut self, token: u64) {
         let Some(connection) = self.connections.get(token) else { return };
-        if let Err(error) = self.poller.change(&connection.socket, token, connection.interest) {
+        if let Err(error) =
+            self.watch.change(connection.socket.watched(), token, connection.interest)
+        {
             self.end(token, &End::Failed(error));
         }
     }
@@ -310,7 +313,7 @@ impl Gateway {
     fn end(&mut self, token: u64, end: &End) {
         let Some(mut connection) = self.connections.remove(token) else { return };
         self.crowds.leave(connection.from.ip());
-        let _ = self.poller.remove(&connection.socket);
+        let _ = self.watch.remove(connection.socket.watched());
         let stream = connection.stream();
         if let Some(stream) = stream {
             self.rooms.leave(stream, token);
@@ -375,7 +378,7 @@ impl Gateway {
     }
 
     fn look(&mut self, now: Nanos) -> Result<usize, Fault> {
-        let found = self.poller.look();
+        let found = self.watch.look();
         let found = found.map_err(|error| unwatched(&error))?;
         let mut work = 0;
         self.handshakes = 0;
@@ -386,7 +389,7 @@ impl Gateway {
                 self.first = index;
                 break;
             }
-            let ready = self.poller.ready(index);
+            let ready = self.watch.ready(index);
             if ready.token == MOLD {
                 work += self.mold_requests();
                 continue;
@@ -468,7 +471,7 @@ impl Gateway {
             let (listener, door) = &self.doors.listeners[door];
             let (socket, from) = match listener.accept() {
                 Ok(accepted) => accepted,
-                Err(error) if socket::is_nothing(&error) => break,
+                Err(error) if is_nothing(&error) => break,
                 Err(error) => {
                     // Too many open files: whoever waits goes on waiting until there may be room.
                     self.note(format!("a connection could not be taken: {error}"));
@@ -484,7 +487,7 @@ impl Gateway {
                 self.note(format!("{from}: turned away: {why}"));
                 continue;
             }
-            let ready = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
+            let ready = socket.prepare();
             let session = match self.options.tls.as_ref().map(|tls| tls.accept()).transpose() {
                 Ok(session) => session,
                 Err(error) => {
@@ -497,7 +500,7 @@ impl Gateway {
                 self.connections.add(|token| Connection::new(socket, from, door, token, now));
             self.crowds.join(from.ip());
             let connection = self.connections.get(token).expect("just added");
-            let added = self.poller.add(&connection.socket, token, connection.interest);
+            let added = self.watch.add(connection.socket.watched(), token, connection.interest);
             match ready.and(added) {
                 Ok(()) => self.traffic.count(Count::Connected),
                 Err(error) => self.end(token, &End::Failed(error)),
@@ -527,12 +530,12 @@ impl Gateway {
     fn watch_doors(&self, interest: Interest) {
         for (index, (listener, _)) in self.doors.listeners.iter().enumerate() {
             // Where even this fails they are looked at too often, and nothing is lost.
-            let _ = self.poller.change(listener, DOORS - index as u64, interest);
+            let _ = self.watch.change(Watched::Listener(listener), DOORS - index as u64, interest);
         }
     }
 }
 
-impl Stage for Gateway {
+impl<N: Net> Stage for Gateway<N> {
     fn name(&self) -> &'static str {
         "gateway"
     }
@@ -563,7 +566,7 @@ impl Stage for Gateway {
 
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
         // Without one the thread looks fifty times a second.
-        self.poller.sleeper().ok()
+        self.watch.sleeper().ok()
     }
 
     fn close(&mut self, now: Nanos) -> Result<(), Fault> {

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use super::socket::is_nothing;
+use crate::net::is_nothing;
 use crate::streams::Window;
 use crate::types::Nanos;
 use crate::wire::mold::{DATAGRAM_BYTES, HEADER_BYTES, Packer, Request, Session};

@@ -1,28 +1,31 @@
 //! The connections there are, by tokens that are not used twice for different ones.
 
 use super::connection::Connection;
+use crate::net::Stream;
 
 /// Places of connections. A token is a place, and how often the place was given away.
-#[derive(Default)]
-pub(super) struct Slab {
-    places: Vec<Place>,
+pub(super) struct Slab<S: Stream> {
+    places: Vec<Place<S>>,
     free: Vec<usize>,
 }
 
-#[derive(Default)]
-struct Place {
+struct Place<S: Stream> {
     uses: u32,
-    connection: Option<Box<Connection>>,
+    connection: Option<Box<Connection<S>>>,
 }
 
-impl Slab {
+impl<S: Stream> Slab<S> {
+    pub(super) fn new() -> Self {
+        Self { places: Vec::new(), free: Vec::new() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
-    pub(super) fn add(&mut self, make: impl FnOnce(u64) -> Connection) -> u64 {
+    pub(super) fn add(&mut self, make: impl FnOnce(u64) -> Connection<S>) -> u64 {
         let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
+            self.places.push(Place { uses: 0, connection: None });
             self.places.len() - 1
         });
         let slot = &mut self.places[place];
@@ -32,12 +35,12 @@ impl Slab {
         token
     }
 
-    pub(super) fn get(&mut self, token: u64) -> Option<&mut Connection> {
+    pub(super) fn get(&mut self, token: u64) -> Option<&mut Connection<S>> {
         let place = self.places.get_mut(token as u32 as usize)?;
         place.connection.as_deref_mut().filter(|it| it.token == token)
     }
 
-    pub(super) fn remove(&mut self, token: u64) -> Option<Box<Connection>> {
+    pub(super) fn remove(&mut self, token: u64) -> Option<Box<Connection<S>>> {
         self.get(token)?;
         let place = token as u32 as usize;
         self.free.push(place);

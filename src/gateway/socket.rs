@@ -1,12 +1,11 @@
 //! The bytes of a connection, as they are or inside TLS: the one place that knows which.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
 
 use rustls::{Error, ServerConnection};
 
 use super::connection::End;
+use crate::net::{Net, Source, Stream, is_nothing};
 
 /// More than one read of a socket can decrypt: rustls reads a record at most.
 const DECRYPTED_MAX: usize = 32 << 10;
@@ -16,21 +15,21 @@ const RECORD_BYTES: usize = 16 << 10;
 const HANDSHAKE: [u8; 2] = [0x16, 0x03];
 
 /// A connection's socket, which never blocks.
-pub(super) enum Socket {
-    Plain(TcpStream),
-    Tls(Box<Tls>),
+pub(super) enum Socket<S: Stream> {
+    Plain(S),
+    Tls(Box<Tls<S>>),
 }
 
 /// What was decrypted never waits in here: epoll would not tell of it.
-pub(super) struct Tls {
-    stream: TcpStream,
+pub(super) struct Tls<S: Stream> {
+    stream: S,
     session: ServerConnection,
     /// The client said that nothing more comes.
     has_ended: bool,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream, session: Option<ServerConnection>) -> Self {
+impl<S: Stream> Socket<S> {
+    pub(super) fn new(stream: S, session: Option<ServerConnection>) -> Self {
         match session {
             None => Self::Plain(stream),
             Some(session) => Self::Tls(Box::new(Tls { stream, session, has_ended: false })),
@@ -60,11 +59,15 @@ impl Socket {
 
     /// Why it is broken.
     pub(super) fn failure(&self) -> io::Error {
-        let error = self.stream().take_error().ok().flatten();
-        error.unwrap_or_else(|| ErrorKind::ConnectionReset.into())
+        self.stream().failure().unwrap_or_else(|| ErrorKind::ConnectionReset.into())
     }
 
-    fn stream(&self) -> &TcpStream {
+    /// What is watched.
+    pub(super) fn watched<N: Net<Stream = S>>(&self) -> Source<'_, N> {
+        Source::Stream(self.stream())
+    }
+
+    fn stream(&self) -> &S {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(tls) => &tls.stream,
@@ -118,7 +121,7 @@ impl Socket {
         {
             return Ok(false);
         }
-        self.stream().shutdown(Shutdown::Write).map_err(End::Failed)?;
+        self.stream().finish().map_err(End::Failed)?;
         Ok(true)
     }
 
@@ -130,7 +133,7 @@ impl Socket {
     }
 }
 
-impl Tls {
+impl<S: Stream> Tls<S> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, End> {
         let mut filled = 0;
         while buffer.len() - filled >= DECRYPTED_MAX {
@@ -186,12 +189,6 @@ impl Tls {
     }
 }
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream().as_fd()
-    }
-}
-
 fn ended_by(error: Error, was_shaking_hands: bool) -> End {
     match error {
         Error::InvalidMessage(_) if was_shaking_hands => End::NoTls,
@@ -216,9 +213,4 @@ fn taken(written: io::Result<usize>) -> Result<usize, End> {
         Err(error) if is_nothing(&error) => Ok(0),
         Err(error) => Err(End::Failed(error)),
     }
-}
-
-/// Not now, rather than never.
-pub(super) fn is_nothing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

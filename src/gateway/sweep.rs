@@ -3,7 +3,7 @@
 use super::connection::{End, Phase, SNAPSHOT_NANOS, Source};
 use super::{Gateway, GatewayOptions};
 use crate::history::Remark;
-use crate::poller::Interest;
+use crate::net::{Interest, Net};
 use crate::streams::Stream;
 use crate::traffic::Clients;
 use crate::types::Nanos;
@@ -18,7 +18,7 @@ const TALLY_EVERY: u64 = 60 * Nanos::SECOND;
 /// … or after so many of them.
 const TALLY_EVENTS: u64 = 5_000_000;
 
-impl Gateway {
+impl<N: Net> Gateway<N> {
     fn forgive(&mut self, nanos: u64) {
         for place in 0..self.connections.places() {
             let token = self.connections.at(place);

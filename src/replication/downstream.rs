@@ -10,9 +10,9 @@ use super::copy::{Copying, Holdings, is_there};
 use super::epochs::{HistoryId, Term, agreed, checksum_of, is_of_one};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
+use crate::net::Interest;
 use crate::node::Stores;
 use crate::pipeline::Positions;
-use crate::poller::Interest;
 use crate::stage::Fault;
 use crate::types::{Epoch, Nanos, Sequence};
 

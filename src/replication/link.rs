@@ -1,14 +1,13 @@
 //! Bytes to the other node and back. A link never waits; what it carries is whole frames, each with
 //! its checksum: the journal's frames as they stand in a segment, and the words of [`super::word`].
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind};
 
 use ringframe_journal::FrameRef;
 use ringframe_journal::frame::{Decoded, FRAME_BYTES_MAX, decode};
 
 use super::Parted;
-use crate::poller::Interest;
+use crate::net::{Interest, Stream};
 use crate::types::Nanos;
 
 /// Who has nothing else to say says so often that he is there.
@@ -28,8 +27,7 @@ pub trait Link: Send {
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-/// A socket that does not block.
-impl Link for TcpStream {
+impl<S: Stream> Link for S {
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.read(into) {
             Ok(0) if !into.is_empty() => Err(ErrorKind::UnexpectedEof.into()),

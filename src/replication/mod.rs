@@ -16,8 +16,8 @@
 //! leader has, from its newest snapshot on.
 //!
 //! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`, `copy` and
-//! `arrival`; then the stage that has both ends, `replicator`, what is seen of it, [`crate::peers`],
-//! and how a node begins, `start`.
+//! `arrival`; then the stage that has both ends, `replicator`, with its `herald`, what is seen of it,
+//! [`crate::peers`], and how a node begins, `start`.
 
 use std::fmt;
 use std::io;
@@ -29,19 +29,20 @@ pub use downstream::{Downstream, Have, Leading};
 pub use epochs::{Epochs, HistoryId, Term};
 pub use link::Link;
 pub use replicator::{Replicator, ReplicatorOptions};
-pub use start::{Beginning, beginning};
+pub use start::{Asking, Beginning, Other, beginning, decide};
 pub use upstream::Upstream;
 
 use crate::types::{Epoch, Nanos, Sequence};
 
 mod arrival;
+mod bed;
 mod copy;
 mod cut;
 pub mod downstream;
 pub mod epochs;
+mod herald;
 mod link;
 mod replicator;
-mod sockets;
 mod start;
 pub mod upstream;
 mod word;

@@ -2,22 +2,22 @@
 //! follow, and says how far they are; while it follows, it takes the leader's commands in and
 //! publishes them. It has the one word about who may lead.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ringframe_journal::storage::Storage;
 
+use super::bed::Bed;
 use super::epochs::Epochs;
-use super::link::{Line, SILENCE_NANOS};
-use super::sockets;
-use super::word::{Says, Word};
+use super::herald::Herald;
+use super::link::{Link, SILENCE_NANOS};
 use super::{Downstream, Holdings, Leading, Parted, Upstream};
 use crate::logic::Logic;
+use crate::net::{Interest, Listener, Net, Source, Stream, Tcp, Watch};
 use crate::peers::{Asked, FollowerFacts, Handle, OnStandbyLoss, Promoted, Role, Shared};
 use crate::pipeline::Positions;
-use crate::poller::{Interest, Poller};
 use crate::release::{Release, ReleasePolicy};
 use crate::sequencer::Sequencer;
 use crate::stage::{Fault, Sleeper, Stage};
@@ -51,17 +51,18 @@ pub struct ReplicatorOptions {
 }
 
 /// The stage.
-pub struct Replicator<L: Logic, S: Storage> {
+pub struct Replicator<L: Logic, S: Storage, N: Net = Tcp> {
     options: ReplicatorOptions,
-    listener: Option<TcpListener>,
-    poller: Poller,
+    net: N,
+    listener: Option<N::Listener>,
+    watch: N::Watch,
     epochs: Epochs<S>,
     holdings: Holdings<S>,
     positions: Arc<Positions>,
     release: Arc<Release>,
     leading: Arc<Leading>,
-    turn: Turn<L>,
-    followers: Vec<Follower<S>>,
+    turn: Turn<L, N::Stream>,
+    followers: Vec<Follower<S, N::Stream>>,
     /// Of the last socket.
     token: u64,
     asked: Receiver<Asked>,
@@ -72,18 +73,17 @@ pub struct Replicator<L: Logic, S: Storage> {
 }
 
 /// Whose turn it is to order.
-enum Turn<L: Logic> {
+enum Turn<L: Logic, K: Link> {
     Ours {
-        /// Another node that may believe that it leads, while it does not follow.
-        herald: Option<Line<TcpStream>>,
-        herald_at: Nanos,
+        /// To another node that may believe that it leads.
+        herald: Herald<K>,
         /// Whether a standby is there; none before that was found out.
         has_standby: Option<bool>,
         /// Who waits for the standby to lead, and whether that one was told to.
         successor: Option<(Sender<Result<(), String>>, bool)>,
     },
     Theirs {
-        upstream: Option<Box<Upstream<TcpStream>>>,
+        upstream: Option<Box<Upstream<K>>>,
         watched: Interest,
         retry_at: Nanos,
         /// Where the sequencer goes when it is our turn.
@@ -95,15 +95,15 @@ enum Turn<L: Logic> {
     },
 }
 
-impl<L: Logic> Turn<L> {
-    fn ours(herald_at: Nanos) -> Self {
-        Self::Ours { herald: None, herald_at, has_standby: None, successor: None }
+impl<L: Logic, K: Link> Turn<L, K> {
+    fn ours(now: Nanos) -> Self {
+        Self::Ours { herald: Herald::new(now), has_standby: None, successor: None }
     }
 }
 
-struct Follower<S: Storage> {
+struct Follower<S: Storage, K: Link> {
     from: SocketAddr,
-    link: Downstream<S, TcpStream>,
+    link: Downstream<S, K>,
     token: u64,
     watched: Interest,
     is_told: bool,
@@ -111,23 +111,23 @@ struct Follower<S: Storage> {
     near_at: Nanos,
 }
 
-impl<L: Logic, S: Storage> Replicator<L, S> {
+impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
     /// Of a node that leads, in the last of `epochs`, unless it is told to [`Self::follow`].
     pub fn new(
         options: ReplicatorOptions,
-        listener: Option<TcpListener>,
+        net: N,
+        listener: Option<N::Listener>,
         epochs: Epochs<S>,
         holdings: Holdings<S>,
         positions: Arc<Positions>,
         release: Arc<Release>,
     ) -> Result<(Self, Handle), Fault> {
         let broken = |error: std::io::Error| Fault::Node(format!("cannot watch sockets: {error}"));
-        let poller = Poller::new().map_err(broken)?;
+        let watch = net.watch().map_err(broken)?;
         let mut address = None;
         if let Some(listener) = &listener {
-            listener.set_nonblocking(true).map_err(broken)?;
-            poller.add(listener, LISTENER, Interest::READ).map_err(broken)?;
-            address = Some(listener.local_addr().map_err(broken)?);
+            watch.add(Source::Listener(listener), LISTENER, Interest::READ).map_err(broken)?;
+            address = Some(listener.address().map_err(broken)?);
         }
         let (handle, asked, shared) = Handle::new(address);
         let mut replicator = Self {
@@ -140,8 +140,9 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
                 refuses: None,
             }),
             options,
+            net,
             listener,
-            poller,
+            watch,
             epochs,
             holdings,
             positions,
@@ -195,14 +196,14 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         let Some(listener) = &self.listener else { return 0 };
         while let Ok((socket, from)) = listener.accept() {
             work += 1;
-            let ready = sockets::prepare(&socket);
+            let ready = socket.prepare();
             if ready.is_err() || self.followers.len() >= FOLLOWERS_MAX {
                 let line = format!("replication: {from} was turned away: {FOLLOWERS_MAX} follow");
                 self.shared.note(line);
                 continue;
             }
             self.token += 1;
-            if self.poller.add(&socket, self.token, Interest::READ).is_err() {
+            if self.watch.add(Source::Stream(&socket), self.token, Interest::READ).is_err() {
                 continue;
             }
             let leading = Arc::clone(&self.leading);
@@ -218,12 +219,12 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
     /// Serves all who follow.
     fn serve(&mut self, now: Nanos) -> Result<usize, Fault> {
         let (mut work, mut fenced) = (0, None);
-        let (poller, shared) = (&self.poller, &self.shared);
+        let (watch, shared) = (&self.watch, &self.shared);
         self.followers.retain_mut(|follower| {
             let parted = match follower.link.poll(now) {
                 Ok(done) => {
                     work += done;
-                    follower.watch(poller);
+                    follower.watch::<N>(watch);
                     // Who only asked has nothing.
                     if !follower.is_told
                         && let Some(does) = follower.link.does()
@@ -310,7 +311,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
     fn hand_over(&mut self, now: Nanos) {
         let Turn::Ours { successor: Some((_, is_told)), .. } = &mut self.turn else { return };
         let last = self.positions.published();
-        let has_all = |follower: &&mut Follower<S>| {
+        let has_all = |follower: &&mut Follower<S, N::Stream>| {
             let have = follower.link.have();
             follower.link.stands_by() && have.is_some_and(|have| have.journaled == last)
         };
@@ -351,42 +352,16 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         }
     }
 
-    /// Whoever led before may not know that he does no more: the other node is told, and may know
-    /// better.
+    /// The other node is told who leads, and may know better.
     fn herald(&mut self, now: Nanos) -> Result<(), Fault> {
         let Some(peer) = self.options.peer else { return Ok(()) };
-        let Turn::Ours { herald, herald_at, .. } = &mut self.turn else { return Ok(()) };
-        if let Some(line) = herald {
-            let mut highest = Epoch(0);
-            let spoken = line.flush(now).and_then(|()| {
-                line.fill(now)?;
-                if let Some(frame) = line.frame()? {
-                    let (bytes, word) = (frame.bytes().len(), Word::read(frame));
-                    line.take(bytes);
-                    let word = word.map_err(Parted::Wrong)?;
-                    if !word.history.is_another(self.leading.history) {
-                        highest = word.epoch;
-                    }
-                }
-                Ok(())
-            });
-            if spoken.is_err() {
-                *herald = None;
-            }
-            if highest > self.leading.epoch {
-                return self.leads_no_more(highest);
-            }
-        } else if now >= *herald_at {
-            let is_alone = self.followers.is_empty();
-            *herald_at = now.after(if is_alone { SILENCE_NANOS } else { HERALD_NANOS });
-            let Ok(socket) = sockets::connect(peer) else { return Ok(()) };
-            let mut line = Line::new(socket, now);
-            let says = Says::Beat { journaled: self.positions.journaled() };
-            let Leading { history, epoch, .. } = *self.leading;
-            Word { history, epoch, at: now, says }.put(line.outbox());
-            *herald = Some(line);
+        let Turn::Ours { herald, .. } = &mut self.turn else { return Ok(()) };
+        let pause = if self.followers.is_empty() { SILENCE_NANOS } else { HERALD_NANOS };
+        let connect = || self.net.connect(peer).ok();
+        match herald.poll(connect, pause, &self.leading, now) {
+            Some(highest) if highest > self.leading.epoch => self.leads_no_more(highest),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes in what the leader orders.
@@ -403,10 +378,10 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
         let Some(link) = upstream else {
             let Some(peer) = self.options.peer.filter(|_| now >= *retry_at) else { return Ok(0) };
             *retry_at = now.after(RETRY_NANOS);
-            let Ok(socket) = sockets::connect(peer) else { return Ok(0) };
+            let Ok(socket) = self.net.connect(peer) else { return Ok(0) };
             self.token += 1;
             *watched = Interest { read: true, write: true };
-            if self.poller.add(&socket, self.token, *watched).is_ok() {
+            if self.watch.add(Source::Stream(&socket), self.token, *watched).is_ok() {
                 let (stands_by, positions) = (self.options.stands_by, Arc::clone(&self.positions));
                 let link =
                     Upstream::new(socket, stands_by, sequencer, &self.epochs, positions, now);
@@ -421,7 +396,7 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
                 if link.interest() != *watched {
                     *watched = link.interest();
                     // A link that cannot be watched is looked at less often.
-                    let _ = self.poller.change(link.link(), self.token, *watched);
+                    let _ = self.watch.change(Source::Stream(link.link()), self.token, *watched);
                 }
                 if let (None, Some(epoch)) = (was_followed, link.follows()) {
                     why.clear();
@@ -572,16 +547,17 @@ impl<L: Logic, S: Storage> Replicator<L, S> {
     }
 }
 
-impl<S: Storage> Follower<S> {
-    fn watch(&mut self, poller: &Poller) {
+impl<S: Storage, K: Stream> Follower<S, K> {
+    fn watch<N: Net<Stream = K>>(&mut self, watch: &N::Watch) {
         let wanted = self.link.interest();
-        if wanted != self.watched && poller.change(self.link.link(), self.token, wanted).is_ok() {
+        let way = Source::Stream(self.link.link());
+        if wanted != self.watched && watch.change(way, self.token, wanted).is_ok() {
             self.watched = wanted;
         }
     }
 }
 
-impl<L: Logic, S: Storage> Stage for Replicator<L, S> {
+impl<L: Logic, S: Storage, N: Net> Stage for Replicator<L, S, N> {
     fn name(&self) -> &'static str {
         "replicator"
     }
@@ -602,7 +578,7 @@ impl<L: Logic, S: Storage> Stage for Replicator<L, S> {
     }
 
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {
-        let inner = self.poller.sleeper().ok()?;
-        Some(Box::new(sockets::Bed::new(inner, Arc::clone(&self.is_wanted))))
+        let inner = self.watch.sleeper().ok()?;
+        Some(Box::new(Bed::new(inner, Arc::clone(&self.is_wanted))))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringframe_journal::frame::{Decoded, decode};
 use ringframe_journal::storage::Storage;
 
-use super::epochs::{Epochs, Term};
+use super::epochs::{Epochs, HistoryId, Term};
 use super::word::{Says, Word, is_word};
 use crate::types::{Epoch, Nanos, Sequence};
 
@@ -37,7 +37,7 @@ pub enum Beginning {
 
 /// What the other node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Other {
+pub struct Other {
     highest: Epoch,
     leads: bool,
     last: Sequence,
@@ -52,10 +52,21 @@ pub fn beginning<S: Storage>(
     stands_by: bool,
 ) -> Beginning {
     let other = peer.and_then(|peer| ask_until(peer, epochs, logic));
-    decide(epochs.terms(), epochs.led_last(), epochs.highest(), other, (peer.is_some(), stands_by))
+    decide(epochs, other, (peer.is_some(), stands_by))
 }
 
-fn decide(
+/// The decision alone: `other` is what the other node said it is, if it is there. Who has a network
+/// of its own asks by [`Asking`].
+pub fn decide<S: Storage>(
+    epochs: &Epochs<S>,
+    other: Option<Other>,
+    (has_peer, stands_by): (bool, bool),
+) -> Beginning {
+    let (terms, led_last, highest) = (epochs.terms(), epochs.led_last(), epochs.highest());
+    from_what_is_known(terms, led_last, highest, other, (has_peer, stands_by))
+}
+
+fn from_what_is_known(
     terms: &[Term],
     led_last: bool,
     highest: Epoch,
@@ -96,43 +107,69 @@ fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Asks the other node what it is, by the hello of a follower that goes away.
+/// Asks the other node what it is.
 fn ask<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> io::Result<Other> {
     let mut socket = TcpStream::connect_timeout(&to, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    let says = Says::Hello {
-        stands_by: false,
-        logic: logic.into(),
-        last: Sequence(0),
-        terms: epochs.terms().to_vec(),
-    };
-    let mut bytes = Vec::new();
-    // Of no term: whoever only asks fences nobody.
-    Word { history: epochs.history(), epoch: Epoch(0), at: Nanos(0), says }.put(&mut bytes);
-    socket.write_all(&bytes)?;
-    let mut came = Vec::new();
+    let mut asking = Asking::new(epochs.history());
+    socket.write_all(&Asking::question(epochs, logic))?;
     let mut piece = [0; 4096];
-    while came.len() < ANSWER_BYTES_MAX {
-        match socket.read(&mut piece)? {
-            0 => break,
-            count => came.extend(&piece[..count]),
+    loop {
+        let count = socket.read(&mut piece)?;
+        if let Some(other) = asking.hear(&piece[..count])? {
+            return Ok(other);
         }
-        let Decoded::Frame(frame) = decode(&came) else { continue };
-        if !is_word(frame.kind()) {
-            break;
-        }
+    }
+}
+
+/// A question to the other node what it is, by the hello of a follower that goes away.
+#[derive(Debug)]
+pub struct Asking {
+    history: HistoryId,
+    came: Vec<u8>,
+}
+
+impl Asking {
+    /// Of a node whose journal is of this history.
+    pub fn new(history: HistoryId) -> Self {
+        Self { history, came: Vec::new() }
+    }
+
+    /// What is said first.
+    pub fn question<S: Storage>(epochs: &Epochs<S>, logic: &str) -> Vec<u8> {
+        let says = Says::Hello {
+            stands_by: false,
+            logic: logic.into(),
+            last: Sequence(0),
+            terms: epochs.terms().to_vec(),
+        };
+        let mut bytes = Vec::new();
+        // Of no term: whoever only asks fences nobody.
+        Word { history: epochs.history(), epoch: Epoch(0), at: Nanos(0), says }.put(&mut bytes);
+        bytes
+    }
+
+    /// Takes what came, nothing where the other one has closed; the answer, once all of it is here.
+    pub fn hear(&mut self, bytes: &[u8]) -> io::Result<Option<Other>> {
+        self.came.extend(bytes);
+        let frame = match decode(&self.came) {
+            Decoded::Frame(frame) if is_word(frame.kind()) => frame,
+            Decoded::Short { .. } if !bytes.is_empty() && self.came.len() < ANSWER_BYTES_MAX => {
+                return Ok(None);
+            }
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        };
         let word = Word::read(frame).map_err(io::Error::other)?;
-        if word.history.is_another(epochs.history()) {
+        if word.history.is_another(self.history) {
             return Err(io::Error::other("it is of another history"));
         }
         let (leads, last) = match word.says {
             Says::Welcome { .. } | Says::Behind { .. } => (true, Sequence(0)),
             Says::Refused { last, .. } => (false, last),
-            _ => break,
+            _ => return Err(io::ErrorKind::InvalidData.into()),
         };
-        return Ok(Other { highest: word.epoch, leads, last });
+        Ok(Some(Other { highest: word.epoch, leads, last }))
     }
-    Err(io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]
@@ -186,7 +223,7 @@ mod tests {
         for (index, (terms, led_last, highest, other, how, expected)) in
             cases.into_iter().enumerate()
         {
-            let found = decide(terms, led_last, Epoch(highest), other, how);
+            let found = from_what_is_known(terms, led_last, Epoch(highest), other, how);
             assert_eq!(found, expected, "case {index}");
         }
     }

@@ -66,8 +66,10 @@ const STAGE_BUILDERS: &[&str] = &[
     "src/node",
     "src/embed",
     "src/inline",
-    "src/cli/served",
+    "src/served",
+    "src/pair",
     "src/cli/pair",
+    "src/cli/served",
 ];
 
 /// A name that may not be written in some part of the tree, and what to write instead.

@@ -3,73 +3,64 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
+use super::{Interest, Ready, Source, Tcp, Watch};
 use crate::stage::Sleeper;
 
 /// So many sockets are looked at in one poll.
 const EVENTS: usize = 256;
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// What a socket is watched for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Interest {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
+fn flags(interest: Interest) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN | EventFlags::RDHUP, interest.read);
+    flags.set(EventFlags::OUT, interest.write);
+    flags
 }
 
-impl Interest {
-    pub(crate) const READ: Self = Self { read: true, write: false };
-
-    fn flags(self) -> EventFlags {
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN | EventFlags::RDHUP, self.read);
-        flags.set(EventFlags::OUT, self.write);
-        flags
+impl AsFd for Source<'_, Tcp> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Stream(stream) => stream.as_fd(),
+            Self::Listener(listener) => listener.as_fd(),
+            Self::Datagrams(socket) => socket.as_fd(),
+        }
     }
 }
 
-/// What a socket has. One that is broken is said to have everything, whatever it is watched for:
-/// using it tells why.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ready {
-    pub(crate) token: u64,
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) broken: bool,
-}
-
 /// The sockets of one thread.
-pub(crate) struct Poller {
+pub struct Epoll {
     epoll: Arc<OwnedFd>,
     ready: Vec<Ready>,
 }
 
-impl Poller {
-    pub(crate) fn new() -> io::Result<Self> {
+impl Epoll {
+    pub(super) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         Ok(Self { epoll: Arc::new(epoll), ready: Vec::with_capacity(EVENTS) })
     }
+}
 
-    pub(crate) fn add(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
-        Ok(epoll::add(&*self.epoll, socket, EventData::new_u64(token), what.flags())?)
+impl Watch<Tcp> for Epoll {
+    fn add(&self, what: Source<'_, Tcp>, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&*self.epoll, what, EventData::new_u64(token), flags(interest))?)
     }
 
-    pub(crate) fn change(&self, socket: impl AsFd, token: u64, what: Interest) -> io::Result<()> {
-        Ok(epoll::modify(&*self.epoll, socket, EventData::new_u64(token), what.flags())?)
+    fn change(&self, what: Source<'_, Tcp>, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&*self.epoll, what, EventData::new_u64(token), flags(interest))?)
     }
 
-    pub(crate) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
-        Ok(epoll::delete(&*self.epoll, socket)?)
+    fn remove(&self, what: Source<'_, Tcp>) -> io::Result<()> {
+        Ok(epoll::delete(&*self.epoll, what)?)
     }
 
-    /// Looks, without waiting, and says how many there are: see [`Self::ready`].
-    pub(crate) fn look(&mut self) -> io::Result<usize> {
+    fn look(&mut self) -> io::Result<usize> {
         self.ready.clear();
         let mut buffer = [const { MaybeUninit::<Event>::uninit() }; EVENTS];
         let (found, _) = match epoll::wait(&*self.epoll, &mut buffer, Some(&AT_ONCE)) {
@@ -90,20 +81,18 @@ impl Poller {
         Ok(self.ready.len())
     }
 
-    /// One of those that [`Self::look`] found.
-    pub(crate) fn ready(&self, index: usize) -> Ready {
+    fn ready(&self, index: usize) -> Ready {
         self.ready[index]
     }
 
-    /// Where the thread that owns the sockets sleeps.
-    pub(crate) fn sleeper(&self) -> io::Result<Box<dyn Sleeper>> {
+    fn sleeper(&self) -> io::Result<Box<dyn Sleeper>> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Box::new(Bed { epoll: Arc::clone(&self.epoll), bell: Arc::new(bell) }))
     }
 }
 
 /// An epoll can itself be waited for, and here it is together with the bell: what is ready stays
-/// ready for the next [`Poller::look`].
+/// ready for the next [`Watch::look`].
 struct Bed {
     epoll: Arc<OwnedFd>,
     bell: Arc<OwnedFd>,
