@@ -395,6 +395,31 @@ impl Config {
     }
 
     /// What no single setting can know.
+    fn check_pair(&self) -> Result<(), ConfigError> {
+        if self.release.is_replicated() && self.replication.is_none() {
+            return Err(ConfigError(format!(
+                "release is {} and replication is off: nobody could follow",
+                self.release
+            )));
+        }
+        if let (Some(leader), Some(peer)) = (self.standby_of, self.peer)
+            && leader != peer
+        {
+            return Err(ConfigError(format!(
+                "standby_of is {leader} and peer is {peer}: a node has one other node; standby_of \
+                 alone says which"
+            )));
+        }
+        if self.other().is_some() && self.other() == self.replication {
+            return Err(ConfigError(
+                "standby_of, or peer, is this node's own replication address: name the other \
+                 node's, and give each a port of its own"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let listeners = [
             ("listen", Some(self.listen)),
@@ -424,27 +449,7 @@ impl Config {
                 )));
             }
         }
-        if self.release.is_replicated() && self.replication.is_none() {
-            return Err(ConfigError(format!(
-                "release is {} and replication is off: nobody could follow",
-                self.release
-            )));
-        }
-        if let (Some(leader), Some(peer)) = (self.standby_of, self.peer)
-            && leader != peer
-        {
-            return Err(ConfigError(format!(
-                "standby_of is {leader} and peer is {peer}: a node has one other node; standby_of \
-                 alone says which"
-            )));
-        }
-        if self.other().is_some() && self.other() == self.replication {
-            return Err(ConfigError(
-                "standby_of, or peer, is this node's own replication address: name the other \
-                 node's, and give each a port of its own"
-                    .into(),
-            ));
-        }
+        self.check_pair()?;
         if self.tls.certificate.is_some() != self.tls.key.is_some()
             || (self.tls.clients.is_some() && self.tls.key.is_none())
         {

@@ -25,14 +25,14 @@ use ringframe::served::Entrance;
 use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
-use ringframe_journal::{MappedStorage, Reader};
+use ringframe_journal::{Error, MappedStorage, Reader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use super::pair::{self, Pair};
+use super::pair::{self, Pair, arrive};
 use super::progress::Progress;
 use super::serve::NodeArgs;
 use super::served::{self, Served};
-use super::{Answer, Failure, arrive, operators};
+use super::{Answer, Failure, operators};
 
 /// So many lines of the gateway at most stand in the log for a second.
 const NOTES_PER_SECOND: u64 = 50;
@@ -79,6 +79,23 @@ fn recover(
         }
     };
     Node::open(stores, options, clock.now(), &mut told)
+}
+
+/// The same, where a damaged journal can be mended with what the other node has.
+fn recover_or_mend(
+    stores: &Stores<MappedStorage>,
+    options: &NodeOptions,
+    config: &Config,
+    clock: Clock,
+    Around { admin, pair, .. }: &Around,
+) -> Result<Node<Exchange, MappedStorage>, Failure> {
+    let recovered = recover(stores, options, clock, admin.as_ref());
+    let (Err(Fault::Journal(Error::Damaged(range))), Some(pair)) = (&recovered, pair) else {
+        return Ok(recovered?);
+    };
+    let Some(other) = pair.options.other else { return Ok(recovered?) };
+    arrive::mend(other, range, &pair.epochs, &config.data, clock)?;
+    Ok(recover(stores, options, clock, admin.as_ref())?)
 }
 
 /// What a node that serves clients has around it.
@@ -128,14 +145,14 @@ impl Local {
         placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
         let clock = Clock::new();
         let stores = Stores::mapped(&config.data);
-        let Around { prepared, admin, pair } =
-            Around::prepare(talk, &config, &stores, after, clock)?;
+        let around = Around::prepare(talk, &config, &stores, after, clock)?;
         let mut options =
             NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
-        if let Some(pair) = &pair {
+        if let Some(pair) = &around.pair {
             options = pair.node_options(&options);
         }
-        let mut node = recover(&stores, &options, clock, admin.as_ref())?;
+        let mut node = recover_or_mend(&stores, &options, &config, clock, &around)?;
+        let Around { prepared, admin, pair } = around;
         say(&config, &node.start);
         let leads = !pair.as_ref().is_some_and(Pair::follows);
         let opening =

@@ -18,7 +18,6 @@ macro_rules! say {
 
 mod against;
 mod apply;
-mod arrive;
 mod check_config;
 mod client;
 mod demo;

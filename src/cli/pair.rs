@@ -23,7 +23,9 @@ use ringframe::stage::Fault;
 use ringframe::types::Sequence;
 use ringframe_journal::{MappedStorage, Reader};
 
-use super::{Failure, arrive};
+use super::Failure;
+
+pub(super) mod arrive;
 
 /// So long it waits for a leader that it could not copy.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -59,6 +61,7 @@ pub(super) fn prepare(
                 // With what is here it looks for a leader again.
                 Err(failure) => {
                     say!("replication: {failure}");
+                    #[expect(clippy::disallowed_methods, reason = "nothing runs yet")]
                     std::thread::sleep(AGAIN);
                 }
             }

@@ -35,11 +35,11 @@ struct Arriving<F> {
 }
 
 impl<S: Storage, K: Link> Arrival<S, K> {
-    /// Asks whoever is at the other end for all that it holds. Who asks is the node of `epochs`;
-    /// nothing is in the stores yet.
+    /// Asks whoever is at the other end for all that it holds, or for one `segment` of its journal.
+    /// Who asks is the node of `epochs`; nothing is in the stores yet.
     pub fn new(
         link: K,
-        logic: &str,
+        (logic, segment): (&str, Option<u64>),
         epochs: &Epochs<S>,
         into: Holdings<S>,
         now: Nanos,
@@ -54,7 +54,7 @@ impl<S: Storage, K: Link> Arrival<S, K> {
         let mut line = Line::new(link, now);
         line.wait_for_disks();
         let (history, epoch) = (epochs.history(), epochs.highest());
-        let says = Says::Copy { logic: logic.into() };
+        let says = Says::Copy { logic: logic.into(), segment };
         Word { history, epoch: Epoch(0), at: now, says }.put(line.outbox());
         let (node, file, bytes) = (epochs.node(), None, 0);
         Ok(Self { line, into, history, epoch, node, file, bytes, _locks: locks })

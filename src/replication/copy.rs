@@ -1,6 +1,6 @@
 //! The leader's end of a copy: what a follower begins with that cannot have the journal from where
-//! its own ends. Files go as they stand, also the one that is being appended to: what arrives of its
-//! end is what a crash could have left, and a start deals with that.
+//! its own ends. Files go as they stand, also the one that is being appended to: what arrives of
+//! its end is what a crash could have left, and a start deals with that.
 
 use std::collections::VecDeque;
 
@@ -60,6 +60,18 @@ struct Sending<F> {
 }
 
 impl<S: Storage> Copying<S> {
+    /// Of this segment of the journal alone.
+    pub(super) fn of_segment(holdings: &Holdings<S>, number: u64) -> Self {
+        Self {
+            holdings: holdings.clone(),
+            snapshot: (String::new(), Sequence(0)),
+            store: STORES - 1,
+            names: VecDeque::from([file_name(number)]),
+            file: None,
+            is_whole: false,
+        }
+    }
+
     /// Of what these hold, from the newest snapshot on; or why that cannot be had.
     pub(super) fn begin(holdings: &Holdings<S>) -> Result<Self, String> {
         let Some(snapshot) = newest(&holdings.stores.snapshots)? else {

@@ -13,7 +13,6 @@ use super::word::{Says, Word, is_word};
 use crate::net::Interest;
 use crate::node::Stores;
 use crate::pipeline::Positions;
-use crate::stage::Fault;
 use crate::types::{Epoch, Nanos, Sequence};
 
 /// So many frames at most are read in one poll.
@@ -99,14 +98,14 @@ impl<S: Storage, K: Link> Downstream<S, K> {
 
     /// What it is here for, once it has said so: who only asks is not.
     pub(super) fn does(&self) -> Option<&'static str> {
-        let copies = self.copying.as_ref().map(|_| "takes a copy, from the newest snapshot on");
+        let copies = self.copying.as_ref().map(|_| "takes a copy");
         copies.or(self.have().map(|_| "follows"))
     }
 
     /// Hears what the follower says, and sends what it lacks.
     pub fn poll(&mut self, now: Nanos) -> Result<usize, Parted> {
         let heard = self.hear(now)?;
-        let sent = self.send()? + self.copy(now)?;
+        let sent = self.send(now)? + self.copy(now)?;
         if self.line.is_beat_due(now) && self.line.has_room() {
             let journaled = self.positions.journaled();
             self.say(Says::Beat { journaled }, now);
@@ -158,8 +157,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
                 self.have = Have { journaled, synced, applied, heard };
                 Ok(())
             }
-            Says::Copy { logic } if self.reader.is_none() && self.copying.is_none() => {
-                self.begin_copy(&logic, now)
+            Says::Copy { logic, segment } if self.reader.is_none() && self.copying.is_none() => {
+                self.begin_copy(&logic, segment, now)
             }
             Says::Beat { .. } if self.copying.is_some() => Ok(()),
             // It hears of our term as we heard of its own.
@@ -197,7 +196,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         let reader = match Reader::open(journal.clone(), agreed.0 + 1) {
             Ok(reader) => reader,
             Err(Error::OutOfRange { first, .. }) => return self.send_back(Sequence(first), now),
-            Err(error) => return Err(Parted::Fault(Fault::Journal(error))),
+            // Old frames are damaged: who has them has them, and this node goes on.
+            Err(error) => return self.refuse(error.to_string(), now),
         };
         let checksum = checksum_of(journal, agreed).unwrap_or_default();
         self.reader = Some(reader);
@@ -213,15 +213,17 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         Err(Parted::Behind { first })
     }
 
-    fn begin_copy(&mut self, logic: &str, now: Nanos) -> Result<(), Parted> {
+    fn begin_copy(&mut self, logic: &str, segment: Option<u64>, now: Nanos) -> Result<(), Parted> {
         let ours = self.leading.logic;
-        if let Some(why) = self.leading.refuses {
-            return self.refuse(why.into(), now);
-        }
         if logic != ours {
             return self.refuse(of_another_logic(ours, logic), now);
         }
-        match Copying::begin(&self.holdings) {
+        let begun = match (segment, self.leading.refuses) {
+            (Some(number), _) => Ok(Copying::of_segment(&self.holdings, number)),
+            (None, Some(why)) => Err(why.into()),
+            (None, None) => Copying::begin(&self.holdings),
+        };
+        match begun {
             Ok(copying) => self.copying = Some(copying),
             Err(why) => return self.refuse(why, now),
         }
@@ -238,7 +240,10 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         let put = |line: &mut Line<K>, says| {
             Word { history: *history, epoch: *epoch, at: now, says }.put(line.outbox());
         };
-        let mut work = copying.poll(&mut self.line, put).map_err(Parted::Refused)?;
+        let mut work = match copying.poll(&mut self.line, put) {
+            Ok(work) => work,
+            Err(why) => return self.refuse(why, now).map(|()| 0),
+        };
         if copying.is_whole() {
             put(&mut self.line, Says::Whole { terms: terms.clone() });
             work += 1;
@@ -264,13 +269,18 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     }
 
     /// Frames go out as they stand; the socket's room is the only limit, so batches follow load.
-    fn send(&mut self) -> Result<usize, Parted> {
+    fn send(&mut self, now: Nanos) -> Result<usize, Parted> {
         let Some(reader) = &mut self.reader else { return Ok(0) };
         let journaled = self.positions.journaled().0;
         let mut work = 0;
         while work < BATCH && reader.next_sequence() <= journaled && self.line.has_room() {
-            let frame =
-                reader.next_frame().map_err(|error| Parted::Fault(Fault::Journal(error)))?;
+            let frame = match reader.next_frame() {
+                Ok(frame) => frame,
+                Err(error) => {
+                    let why = error.to_string();
+                    return self.refuse(why, now).map(|()| 0);
+                }
+            };
             // What is journaled is there; a reader may still be looking at an older end.
             let Some(frame) = frame else { break };
             self.line.outbox().extend_from_slice(frame.bytes());

@@ -2,7 +2,8 @@
 //! file `epochs` beside the journal's segments.
 //!
 //! The file is one frame, as the journal has them: its epoch is the highest that was heard of, its
-//! payload the history's number, the node's, and the terms, 16 bytes each: epoch and first sequence.
+//! payload the history's number, the node's, and the terms, 16 bytes each: epoch and first
+//! sequence.
 //!
 //! Two nodes compare their terms to find the last command that both have: within a term there was
 //! one leader, so where the same term is in both journals its commands are the same. That holds

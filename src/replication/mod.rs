@@ -16,8 +16,8 @@
 //! leader has, from its newest snapshot on.
 //!
 //! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`, `copy` and
-//! `arrival`; then the stage that has both ends, `replicator`, with its `herald`, what is seen of it,
-//! [`crate::peers`], and how a node begins, `start`.
+//! `arrival`; then the stage that has both ends, `replicator`, with its `herald`, what is seen of
+//! it, [`crate::peers`], and how a node begins, `start`.
 
 use std::fmt;
 use std::io;

@@ -54,8 +54,8 @@ pub(super) enum Says {
     TakeOver { last: Sequence },
     /// The leader's other answer: a copy of what it has is the way, or a shorter one.
     Behind { first: Sequence },
-    /// The first word of who wants a copy of what the leader has.
-    Copy { logic: String },
+    /// The first word of who wants a copy of what the leader has, or of one segment of anybody's.
+    Copy { logic: String, segment: Option<u64> },
     /// A file follows: in which store, how long, and how it is called.
     File { store: u8, bytes: u64, name: String },
     /// So stand its bytes from here on; between pieces there are zeros.
@@ -134,9 +134,9 @@ impl Says {
                 (HAVE, journaled.0)
             }
             Self::Behind { first } => (BEHIND, first.0),
-            Self::Copy { logic } => {
+            Self::Copy { logic, segment } => {
                 payload.extend(logic.as_bytes());
-                (COPY, 0)
+                (COPY, segment.unwrap_or_default())
             }
             Self::File { store, bytes, name } => {
                 payload.push(*store);
@@ -191,7 +191,7 @@ fn says(kind: u16, number: u64, payload: &[u8]) -> Option<Says> {
                 heard: Nanos(u64::from_le_bytes(*heard)),
             }
         }
-        COPY => Says::Copy { logic: text(payload)? },
+        COPY => Says::Copy { logic: text(payload)?, segment: (number > 0).then_some(number) },
         FILE => {
             let (&store, name) = payload.split_first()?;
             Says::File { store, bytes: number, name: text(name)? }
@@ -238,7 +238,8 @@ mod tests {
                 heard: Nanos(1),
             },
             Says::Behind { first: Sequence(8) },
-            Says::Copy { logic: "exchange".into() },
+            Says::Copy { logic: "exchange".into(), segment: None },
+            Says::Copy { logic: "exchange".into(), segment: Some(9) },
             Says::File { store: 2, bytes: 1 << 20, name: "0000000001.segment".into() },
             Says::Piece { at: 4096, bytes: vec![1, 2, 3] },
             Says::Whole { terms },

@@ -11,7 +11,8 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use ringframe::journal::{MappedStorage, Reader};
+use ringframe::journal::segment::file_name;
+use ringframe::journal::{MappedStorage, MarkReader, Reader};
 use rustix::process::Signal;
 
 use crate::peer::PATIENCE;
@@ -19,7 +20,7 @@ use crate::program::{Done, PROGRAM, Serving, ringframe};
 use crate::traders::{Crowd, Venue};
 
 /// A quick run in `./test`.
-const FAILOVERS: u64 = 8;
+const FAILOVERS: u64 = 9;
 /// Something happens when clients have heard so much, …
 const MESSAGES: u64 = 1_000;
 /// … or a little later.
@@ -76,6 +77,11 @@ impl Node {
     /// Waits until it is one of the two.
     fn is_there(&mut self) {
         self.serving.as_mut().unwrap().wait_for("order entry on ");
+    }
+
+    /// Waits until it says so in its log.
+    fn says(&mut self, what: &str) {
+        self.serving.as_mut().unwrap().wait_for(what);
     }
 
     fn kill(&mut self) {
@@ -139,12 +145,15 @@ enum Mishap {
     Outdated,
     /// The standby dies with all that it had, and comes back with nothing.
     Emptied,
+    /// The standby dies, and its disk gives back another byte than it was given.
+    Damaged,
 }
 
-const MISHAPS: [Mishap; 7] = [
+const MISHAPS: [Mishap; 8] = [
     Mishap::Replaced,
     Mishap::Outdated,
     Mishap::Emptied,
+    Mishap::Damaged,
     Mishap::HandedOver,
     Mishap::Back,
     Mishap::Alone,
@@ -188,12 +197,16 @@ fn befall(mishap: Mishap, nodes: &mut [Node; 2], leads: usize, venue: &Venue) ->
             nodes[stands_by].kill();
             fs::remove_dir_all(&nodes[stands_by].data).unwrap();
             nodes[stands_by].start();
-            nodes[stands_by].is_there();
+            nodes[stands_by].says("the copy is whole");
             nodes[leads].wait_for("\"stands_by\":true");
-            // It did not get all commands since the beginning.
-            let journal = MappedStorage::new(nodes[stands_by].data.join("journal"));
-            let begins = Reader::open_first(journal).unwrap().next_sequence();
-            assert!(begins > 1, "the standby's journal begins with {begins}");
+        }
+        Mishap::Damaged => {
+            nodes[stands_by].kill();
+            let journal = nodes[stands_by].data.join("journal");
+            flip_a_synced_byte(&journal);
+            nodes[stands_by].start();
+            nodes[stands_by].says("was mended with what");
+            nodes[leads].wait_for("\"stands_by\":true");
         }
         Mishap::Stalled => {
             nodes[stands_by].signal(Signal::STOP);
@@ -212,14 +225,25 @@ fn befall(mishap: Mishap, nodes: &mut [Node; 2], leads: usize, venue: &Venue) ->
     leads
 }
 
+/// In the last command that is known to be durable.
+fn flip_a_synced_byte(journal: &Path) {
+    let storage = MappedStorage::new(journal);
+    let synced = MarkReader::open(&storage).unwrap().read().unwrap().unwrap();
+    let path = journal.join(file_name(synced.number));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[synced.offset as usize - 9] ^= 0x20;
+    fs::write(path, bytes).unwrap();
+}
+
 fn fail_over_again_and_again(release: &str, net: u8) {
     let cycles = std::env::var("RINGFRAME_FAILOVERS");
     let cycles = cycles.map_or(FAILOVERS, |cycles| cycles.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
-    let mut nodes = [1, 2].map(|number| Node::new(net, number, release, directory.path()));
     let mut rng = Rng::with_seed(net.into());
     let venue = Venue::new(None);
     scope(|scope| {
+        // They end with whatever fails in here, and then their clients do.
+        let mut nodes = [1, 2].map(|number| Node::new(net, number, release, directory.path()));
         let crowd = Crowd::start(scope, &venue);
         // Alone, and told to halt then, it would wait for the other one for ever.
         nodes.iter_mut().for_each(Node::start);

@@ -146,7 +146,7 @@ impl Peer {
         let stores = Disks { journal: Disk::new(), events: Disk::new(), snapshots: Disk::new() };
         let into = Holdings { stores: stores.clone(), sessions: Disk::new() };
         leader.connect(theirs, now);
-        let mut arrival = Arrival::new(ours, "sums", &epochs, into, now).unwrap();
+        let mut arrival = Arrival::new(ours, ("sums", None), &epochs, into, now).unwrap();
         while !arrival.poll(now).unwrap() {
             now = now.after(rng.u64(0..100_000));
             if rng.u8(0..8) == 0 {

@@ -137,6 +137,7 @@ const WAITS: &[&str] = &[
     "journal/src/helpers.rs",
     "loadgen/src",
     "src/cli/demo.rs",
+    "src/cli/pair.rs",
     "src/cli/journal/append.rs",
     "src/cli/journal/dump.rs",
 ];

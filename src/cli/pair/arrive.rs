@@ -19,9 +19,10 @@ use ringframe::logic::Logic;
 use ringframe::node::Stores;
 use ringframe::recovery::last_sequence;
 use ringframe::replication::{Arrival, Epochs, Holdings};
-use ringframe_journal::MappedStorage;
+use ringframe_journal::segment::file_number;
+use ringframe_journal::{DamagedRange, Error, MappedStorage, Source, repair};
 
-use super::Failure;
+use crate::cli::Failure;
 
 /// The directories of a node that are copied.
 const PARTS: [&str; 4] = ["journal", "events", "snapshots", "sessions"];
@@ -36,13 +37,13 @@ const LOOK: Duration = Duration::from_millis(50);
 const TELL_BYTES: u64 = 1 << 30;
 
 /// What of a data directory is copied.
-pub(super) fn holdings(data: &Path) -> Holdings<MappedStorage> {
+pub(in crate::cli) fn holdings(data: &Path) -> Holdings<MappedStorage> {
     let sessions = MappedStorage::new(data.join("sessions"));
     Holdings { stores: Stores::mapped(data), sessions }
 }
 
 /// Takes a copy of what the leader has, in the place of what is here.
-pub(super) fn take(
+pub(in crate::cli) fn take(
     from: SocketAddr,
     epochs: &Epochs<MappedStorage>,
     data: &Path,
@@ -51,7 +52,7 @@ pub(super) fn take(
     let aside = data.join(ARRIVING);
     remove(&aside)?;
     say!("replication: takes a copy of what {from} has, into {}", aside.display());
-    let bytes = copy(from, epochs, &aside, clock)?;
+    let bytes = copy(from, None, epochs, &aside, clock)?;
     let had = last_sequence(&MappedStorage::new(data.join("journal")))?;
     let place = had.map_or(String::new(), |had| format!("replaced-{}", had.0));
     let written = fs::write(aside.join(WHOLE), &place)
@@ -71,6 +72,7 @@ pub(super) fn take(
 
 fn copy(
     from: SocketAddr,
+    segment: Option<u64>,
     epochs: &Epochs<MappedStorage>,
     into: &Path,
     clock: Clock,
@@ -79,7 +81,8 @@ fn copy(
         |why: &dyn std::fmt::Display| Failure::Fault(format!("no copy of what {from} has: {why}"));
     let socket = TcpStream::connect_timeout(&from, PATIENCE).map_err(|error| failed(&error))?;
     socket.set_read_timeout(Some(LOOK)).map_err(|error| failed(&error))?;
-    let mut arrival = Arrival::new(socket, Exchange::NAME, epochs, holdings(into), clock.now())?;
+    let (what, into) = ((Exchange::NAME, segment), holdings(into));
+    let mut arrival = Arrival::new(socket, what, epochs, into, clock.now())?;
     let mut told = 0;
     while !arrival.poll(clock.now()).map_err(|parted| failed(&parted))? {
         if arrival.bytes() - told >= TELL_BYTES {
@@ -90,9 +93,49 @@ fn copy(
     Ok(arrival.bytes())
 }
 
+/// Takes what is damaged of the journal from the other node, segment by segment, and nothing else:
+/// the chain of digests says that it is the same.
+pub(in crate::cli) fn mend(
+    from: SocketAddr,
+    damaged: &DamagedRange,
+    epochs: &Epochs<MappedStorage>,
+    data: &Path,
+    clock: Clock,
+) -> Result<(), Failure> {
+    let aside = data.join(ARRIVING);
+    let journal = MappedStorage::new(data.join("journal"));
+    let mut damaged = damaged.clone();
+    loop {
+        let name = damaged.path.file_name().and_then(|name| name.to_str());
+        let Some(number) = name.and_then(file_number) else {
+            return Err(Error::Damaged(damaged).into());
+        };
+        say!("the journal is damaged, {damaged}: asks {from} for segment {number}");
+        remove(&aside)?;
+        copy(from, Some(number), epochs, &aside, clock)?;
+        let donor = Source::Journal(MappedStorage::new(aside.join("journal")));
+        let done = repair(&journal, Some(&donor), false, &mut |_, _| ())?;
+        for mended in &done.mended {
+            let kept: Vec<String> =
+                mended.kept_in.iter().map(|path| path.display().to_string()).collect();
+            say!(
+                "segment {} was mended with what {from} has; the damaged bytes are kept in {}",
+                mended.number,
+                kept.join(", ")
+            );
+        }
+        match done.refused {
+            None => break,
+            Some(Error::Damaged(next)) if next.path != damaged.path => damaged = next,
+            Some(error) => return Err(error.into()),
+        }
+    }
+    remove(&aside)
+}
+
 /// Finishes what an earlier start began: a whole copy takes its place, what is left of another one
 /// goes.
-pub(super) fn settle(data: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn settle(data: &Path) -> Result<(), Failure> {
     let aside = data.join(ARRIVING);
     let place = match fs::read_to_string(aside.join(WHOLE)) {
         Ok(place) => place,
