@@ -53,6 +53,8 @@ pub struct Config {
     pub peer: Option<SocketAddr>,
     /// This node's number in its pair.
     pub node: NodeNumber,
+    /// Whether replies of the leader may wait for this node, while it follows.
+    pub stands_by: bool,
     /// When no standby is there.
     pub on_standby_loss: OnStandbyLoss,
     /// Where operators ask.
@@ -200,6 +202,9 @@ pub const SETTINGS: &[Setting] = &[
     setting!("node", "node", "auto", parsed, shown, node,
         "this node's number, another one than the other's: 1 to 255, or auto, which is 2 with \
          standby_of and 1 without"),
+    setting!("stands_by", "stands-by", "true", truth, shown, stands_by,
+        "whether replies of the leader may wait for this node, while it follows: false for one \
+         that is far away, or only reads"),
     setting!("on_standby_loss", "on-standby-loss", "degrade", parsed, shown, on_standby_loss,
         "replies that wait for a standby when none is there: degrade lets them leave when they \
          are synced here, halt keeps them until one is back"),
@@ -262,6 +267,7 @@ impl Default for Config {
             standby_of: None,
             peer: None,
             node: NodeNumber::default(),
+            stands_by: true,
             on_standby_loss: OnStandbyLoss::default(),
             admin: None,
             admin_tokens: None,

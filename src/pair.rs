@@ -22,6 +22,8 @@ pub type Joined<L, S, N> = (Replicator<L, S, N>, Handle);
 pub struct PairOptions {
     /// Where it is, if it is known.
     pub other: Option<SocketAddr>,
+    /// Whether replies may wait for this node, while it follows.
+    pub stands_by: bool,
     /// What a reply means, with a standby.
     pub release: ReleasePolicy,
     /// When there is none.
@@ -94,7 +96,7 @@ impl<S: Storage, N: Net> Pair<S, N> {
             Beginning::Leads { .. } => Some(self.epochs.resume(first, now)?),
             Beginning::TakesOver => Some(self.epochs.promote(first, now)?),
         };
-        let PairOptions { other, release, on_standby_loss, activate } = self.options;
+        let PairOptions { other, stands_by, release, on_standby_loss, activate } = self.options;
         if let Some(epoch) = epoch {
             node.lead(epoch, activate, now);
         }
@@ -103,7 +105,7 @@ impl<S: Storage, N: Net> Pair<S, N> {
         }
         let options = ReplicatorOptions {
             peer: other,
-            stands_by: true,
+            stands_by,
             release,
             on_standby_loss,
             segment_bytes: options.segment_bytes,

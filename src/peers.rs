@@ -94,6 +94,7 @@ pub struct Promoted {
 pub(crate) enum Asked {
     Promote { force: bool, tell: Sender<Result<Promoted, String>> },
     HandOver { tell: Sender<Result<(), String>> },
+    Mean { release: ReleasePolicy, on_standby_loss: Option<OnStandbyLoss>, tell: Sender<()> },
 }
 
 pub(crate) struct Shared {
@@ -149,6 +150,18 @@ impl Handle {
     pub fn hand_over(&self) -> Option<Receiver<Result<(), String>>> {
         let (tell, told) = bounded(1);
         self.asks.try_send(Asked::HandOver { tell }).ok()?;
+        Some(told)
+    }
+
+    /// Asks that a reply means this from now on, while this node leads, and what becomes of those
+    /// that wait for a standby when there is none; none where that stays as it is.
+    pub fn mean(
+        &self,
+        release: ReleasePolicy,
+        on_standby_loss: Option<OnStandbyLoss>,
+    ) -> Option<Receiver<()>> {
+        let (tell, told) = bounded(1);
+        self.asks.try_send(Asked::Mean { release, on_standby_loss, tell }).ok()?;
         Some(told)
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn prepare(
     }
     let options = PairOptions {
         other,
+        stands_by: config.stands_by,
         release: config.release,
         on_standby_loss: config.on_standby_loss,
         activate: config.activate == Activate::Start,

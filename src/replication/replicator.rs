@@ -23,6 +23,8 @@ use crate::sequencer::Sequencer;
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::{Epoch, Nanos, Sequence};
 
+mod promise;
+
 /// Whoever was lost is looked for so often.
 const RETRY_NANOS: u64 = Nanos::SECOND / 5;
 /// What is seen from outside is as old as this at most.
@@ -322,36 +324,6 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         }
     }
 
-    /// A reply means what it can mean.
-    fn promise(&mut self, found: bool) {
-        let Turn::Ours { has_standby, .. } = &mut self.turn else { return };
-        if *has_standby == Some(found) || !self.options.release.is_replicated() {
-            return;
-        }
-        let before = has_standby.replace(found);
-        let (wanted, alone) = (self.options.release, self.options.release.alone());
-        match (found, self.options.on_standby_loss) {
-            (true, _) => {
-                self.release.set(wanted);
-                self.note(format!("replication: a standby is there; a reply means: {wanted}"));
-            }
-            (false, OnStandbyLoss::Degrade) => {
-                self.release.set(alone);
-                self.note(format!(
-                    "WARNING: replication: no standby has what is acknowledged from now on; a \
-                     reply means: {alone}"
-                ));
-            }
-            (false, OnStandbyLoss::Halt) => {
-                let lost = if before.is_some() { "the standby is gone" } else { "no standby yet" };
-                self.note(format!(
-                    "WARNING: replication: {lost}: nothing is acknowledged until one is there \
-                     (on_standby_loss = halt)"
-                ));
-            }
-        }
-    }
-
     /// The other node is told who leads, and may know better.
     fn herald(&mut self, now: Nanos) -> Result<(), Fault> {
         let Some(peer) = self.options.peer else { return Ok(()) };
@@ -455,6 +427,10 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             (Ok(Asked::Promote { force, tell }), _) => {
                 let answer = self.promote(force, now)?;
                 let _ = tell.try_send(answer);
+            }
+            (Ok(Asked::Mean { release, on_standby_loss, tell }), _) => {
+                self.mean(release, on_standby_loss);
+                let _ = tell.try_send(());
             }
             (Ok(Asked::HandOver { tell }), Turn::Ours { successor, .. }) => {
                 *successor = Some((tell, false));
