@@ -121,6 +121,8 @@ const THREADS: &[&str] = &[
     "src/recovery.rs",
     // Operators are answered while stages are polled.
     "src/admin/server.rs",
+    // Copying segments takes minutes, and may be broken off at any moment.
+    "src/admin/archive.rs",
     // Standard input blocks.
     "src/cli/apply.rs",
     // Its clients go on while it kills their node.
