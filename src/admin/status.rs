@@ -155,7 +155,6 @@ pub(super) struct Snapshots {
     pub(super) recovery_nanos: u64,
 }
 
-#[expect(clippy::struct_field_names, reason = "the names in the answer say the unit")]
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Disk {
     /// Where sealed segments are copied to; none where the setting is off.
