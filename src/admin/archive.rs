@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use hyper::StatusCode;
-use ringframe_journal::{ArchiveHome, Error, Fate, MappedStorage, Snapshotted, archive, prune};
+use ringframe_journal::{
+    ArchiveHome, Error, Fate, MappedStorage, Refusal, Snapshotted, archive, prune,
+};
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -79,7 +81,8 @@ fn keep(data: &Path, place: &str, prunes: bool) -> Outcome {
         let gone = pruned.iter().filter(|segment| segment.fate == Fate::Deleted);
         let bytes: u64 = gone.clone().map(|segment| segment.bytes).sum();
         let stay = pruned.iter().filter_map(|segment| match &segment.fate {
-            Fate::Refused(why) if why.is_about_the_archive() => {
+            // One that was sealed just now is archived the next time.
+            Fate::Refused(Refusal::BadArchive(why)) => {
                 Some(format!("segment {}: {why}", segment.number))
             }
             _ => None,

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failover::{Node, are_the_same, at};
 use crate::peer::PATIENCE;
@@ -53,12 +53,16 @@ struct Supervisor<'a> {
     is_done: AtomicBool,
 }
 
-/// Whatever happens, those who watch come to their end.
-struct AtEnd<'a>(&'a AtomicBool);
+/// Whatever happens, those who watch come to their end, and clients that would go on for ever.
+struct AtEnd<'a, 'b>(&'a Supervisor<'b>);
 
-impl Drop for AtEnd<'_> {
+impl Drop for AtEnd<'_, '_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.is_done.store(true, Ordering::SeqCst);
+        if std::thread::panicking() {
+            let mut nodes = self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+            nodes.iter_mut().for_each(|node| node.serving = None);
+        }
     }
 }
 
@@ -119,7 +123,9 @@ fn is_complete(net: u8, reports: &Path) -> Value {
     let found = |step: usize| report["steps"][step]["found"].clone();
     assert!(found(2)["digest"].as_str().unwrap().len() == 32, "{report:#}");
     assert!(found(5)["sequence"].as_u64() > found(2)["sequence"].as_u64(), "{report:#}");
-    assert_eq!(found(3)["epoch"], 2, "one hand-over, whatever happened: {report:#}");
+    // The upper bits count promotions.
+    let promotions = found(3)["epoch"].as_u64().unwrap() >> 20;
+    assert_eq!(promotions, 1, "one hand-over, whatever happened: {report:#}");
     let text = std::fs::read_to_string(reports.join(format!("nightly-{DAY}.md"))).unwrap();
     assert!(STEPS.iter().all(|step| text.contains(&format!("| {step} |"))), "{text}");
     report
@@ -134,12 +140,12 @@ fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
     let supervisor = Supervisor::new(&mut nodes);
     let venue = Venue::new(None);
     scope(|scope| {
-        let _end = AtEnd(&supervisor.is_done);
+        let _end = AtEnd(&supervisor);
         scope.spawn(|| supervisor.watch(&venue));
         let crowd = Crowd::start(scope, &venue);
         venue.wait_for(MESSAGES);
         let dry = nightly(NET, &reports, &["--dry-run"]);
-        let dry = dry.expect(0, &["leads term 1", "lets 127.", "would  hand over"]);
+        let dry = dry.expect(0, &["leads term 257", "lets 127.", "would  hand over"]);
         assert!(!dry.out.contains("WRONG") && report(&reports).is_none(), "{dry:?}");
         let json = nightly(NET, &reports, &["--dry-run", "--json"]).expect(0, &[]);
         let json: Value = serde_json::from_str(&json.out).unwrap();
@@ -148,9 +154,12 @@ fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
         println!("{}", done.out);
         let report = is_complete(NET, &reports);
         assert_eq!(report["runs"], 1);
-        // Segments of 1 MiB were sealed meanwhile, and both nodes have the same.
-        let kept = |step: usize| report["steps"][step]["found"]["segments"].as_u64().unwrap();
-        assert!(kept(6).abs_diff(kept(7)) <= 1, "{report:#}");
+        // Segments of 1 MiB were sealed meanwhile; both nodes have the same, so one place will do.
+        for step in [6, 7] {
+            let found = &report["steps"][step]["found"];
+            let whole = found["segments"].as_u64() > Some(0) && found["kept_back"] == json!([]);
+            assert!(whole && found["pruned"].as_u64() > Some(0), "{report:#}");
+        }
         nightly(NET, &reports, &[]).expect(0, &["is done, since", "nothing was changed"]);
         assert_eq!(self::report(&reports).unwrap(), report);
         venue.wait_for(MESSAGES);
@@ -168,7 +177,7 @@ fn a_night_that_is_killed_at_every_step_is_gone_on_with() {
     let supervisor = Supervisor::new(&mut nodes);
     let venue = Venue::new(None);
     scope(|scope| {
-        let _end = AtEnd(&supervisor.is_done);
+        let _end = AtEnd(&supervisor);
         scope.spawn(|| supervisor.watch(&venue));
         let crowd = Crowd::start(scope, &venue);
         venue.wait_for(MESSAGES);
@@ -248,7 +257,7 @@ fn a_night_is_refused_when_the_standby_is_missing_or_digests_differ() {
     // Nobody stands by.
     for more in [&[][..], &["--dry-run"]] {
         let done = nightly(NET, &reports, more);
-        done.expect(1, &["nobody listens at", "one node has to lead and the other to stand by"]);
+        done.expect(1, &["the standby 127.", "is not there: nobody listens at"]);
     }
     assert!(report(&reports).is_none());
     let supervisor = Supervisor::new(&mut nodes);
@@ -257,7 +266,7 @@ fn a_night_is_refused_when_the_standby_is_missing_or_digests_differ() {
     let lies = listener.local_addr().unwrap().to_string();
     let to = at(NET, 2, 9000).parse().unwrap();
     scope(|scope| {
-        let _end = AtEnd(&supervisor.is_done);
+        let _end = AtEnd(&supervisor);
         scope.spawn(|| supervisor.watch(&venue));
         scope.spawn(|| liar(to, &supervisor.is_done, &listener));
         let reports = directory.path().join("lies");

@@ -56,14 +56,14 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "archive at the new leader",
         does: "it copies sealed segments to its archive, and deletes what nobody needs any more",
-        run: |routine| keep(&routine.new),
+        run: |routine| keep(routine, &routine.new),
     },
     Step {
         name: "archive at the new standby",
         does: "the same, after a snapshot of its own",
         run: |routine| {
             let saved = save(&routine.new, &routine.old, routine.patience)?;
-            let mut found = keep(&routine.old)?;
+            let mut found = keep(routine, &routine.old)?;
             found.facts["snapshot"] = saved.facts["sequence"].clone();
             Ok(found)
         },
@@ -336,16 +336,24 @@ fn tell(routine: &mut Routine) -> Result<Option<Value>, Stop> {
 }
 
 /// Copies sealed segments away where the node has a place for them.
-fn keep(who: &Peer) -> Result<Found, Stop> {
+fn keep(routine: &Routine, who: &Peer) -> Result<Found, Stop> {
+    let began = routine.clock.now();
     let facts = who.facts().map_err(refused)?;
     let Some(place) = facts.disk.archive else {
         let said = format!("nothing: the setting archive of {} is off", who.admin);
         return Ok(Found { said, facts: json!({ "place": null }) });
     };
-    let done = who.operate("/archive?prune=true", super::LONGEST).map_err(|trouble| {
-        let stop = refused(trouble);
-        Stop::Fault(format!("{}; the roles are as they are to be", stop.why()))
-    })?;
+    let done = loop {
+        match who.operate("/archive?prune=true", super::LONGEST) {
+            Ok(done) => break done,
+            // A run that was interrupted has begun it, and the node goes on to the end.
+            Err(Trouble::Refused(_)) if !routine.has_waited(began) => sleep(LOOK),
+            Err(trouble) => {
+                let why = refused(trouble).why().to_owned();
+                return Err(Stop::Fault(format!("{why}; the roles are as they are to be")));
+            }
+        }
+    };
     let mut said = format!(
         "{} segments copied to {place}, {} bytes; {} below command {} deleted, {} bytes",
         done["archived"],
@@ -365,7 +373,10 @@ pub(super) fn whole(leader: &Peer, standby: &Peer) -> Result<(Facts, Facts), Sto
     let there = |peer: &Peer, role: &str| {
         peer.facts().map_err(|trouble| match trouble {
             Trouble::Stop(stop) => stop,
-            other => Stop::No(format!("the {role} {} is not there: {}", peer.admin, other.why())),
+            other => {
+                let why = other.why();
+                Stop::No(format!("the {role} {} is not there: {why}; look at its log", peer.admin))
+            }
         })
     };
     let (leads, follows) = (there(leader, "leader")?, there(standby, "standby")?);
