@@ -15,7 +15,7 @@
 //! | `POST /activate` | operate | a newer version of the logic takes over, `?version=N` |
 //! | `POST /promote` | operate | a standby takes over, with `?force=true` also from a live leader |
 //! | `POST /mark` | operate | every node is to know its digest after this command; its sequence |
-//! | `POST /archive` | operate | copies sealed segments away, with `?prune=true` deletes what may go |
+//! | `POST /archive` | operate | copies sealed segments away; `?prune=true` deletes some |
 //!
 //! In here: `server` holds limits against whoever sends too much or too slowly, `access` knows who
 //! may do what, `routes` what is asked, `operations` does it, `audit` writes it down; `status`

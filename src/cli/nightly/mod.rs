@@ -33,7 +33,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ringframe nightly --admin 10.0.0.1:9000 --admin 10.0.0.2:9000 --dry-run
-  ringframe nightly --admin 10.0.0.1:9000 --admin 10.0.0.2:9000 --reports /var/lib/ringframe/nightly
+  ringframe nightly --admin 10.0.0.1:9000 --admin 10.0.0.2:9000 --reports reports
   ringframe nightly --admin 10.0.0.1:9000 --admin 10.0.0.2:9000 \\
       --start 'ssh $NODE_HOST systemctl start ringframe@node'
 
