@@ -43,7 +43,7 @@ node that was ended is started again by its supervisor (systemd, Restart=always)
 
 The report, nightly-DAY.md and .json, grows step by step. A run that was interrupted at any point is
 run again: it goes on where it was. When all of the day is done it says so. Exit code 1: the answer
-is no, for instance because the digests differ or no standby is there; nothing is handed over then.")]
+is no, for instance because digests differ or no standby is there; nothing is handed over then.")]
 pub(crate) struct NightlyArgs {
     /// The admin address of each of the two nodes, in any order
     #[arg(long, value_name = "ADDR", required = true)]
