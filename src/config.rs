@@ -19,8 +19,9 @@ pub use parts::{
 };
 use values::{
     address, connections, destination, drain_seconds, keep, optional, optional_address,
-    optional_path, parsed, path, rate, ring_slots, seconds, segment_bytes, show_bytes,
-    show_optional, show_optional_path, show_path, shown, time_of_day, truth, window_bytes,
+    optional_path, optional_place, parsed, path, rate, ring_slots, seconds, segment_bytes,
+    show_bytes, show_optional, show_optional_path, show_path, shown, time_of_day, truth,
+    window_bytes,
 };
 
 mod parts;
@@ -75,6 +76,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// The size of the event log's new segments.
     pub event_segment_bytes: u64,
+    /// Where sealed segments are copied to when an operator says so.
+    pub archive: Option<String>,
     /// When states are saved, and how many are kept.
     pub snapshots: Snapshots,
     /// The longest time from being asked to stop to the end.
@@ -229,6 +232,9 @@ pub const SETTINGS: &[Setting] = &[
         "size of the journal's new segments: a multiple of 4096, units KiB, MiB, GiB"),
     setting!("event_segment_bytes", "event-segment-bytes", "64 MiB", segment_bytes, show_bytes,
         event_segment_bytes, "size of the event log's new segments, likewise"),
+    setting!("archive", "archive", "off", optional_place, show_optional, archive,
+        "where sealed segments of the journal are copied to when POST /archive or `ringframe \
+         nightly` says so: a directory, a URL such as s3://bucket/prefix, or off"),
     setting!("snapshots.mode", "snapshots", "shadow", parsed, shown, snapshots.mode,
         "who saves the state: shadow (a second instance, nobody waits), inline (all wait), off"),
     setting!("snapshots.every_commands", "every-commands", "off", optional, show_optional,
@@ -278,6 +284,7 @@ impl Default for Config {
             ring_slots: 0,
             segment_bytes: 0,
             event_segment_bytes: 0,
+            archive: None,
             snapshots: Snapshots::default(),
             drain_seconds: 0,
             activate: Activate::default(),

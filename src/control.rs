@@ -18,10 +18,14 @@ pub enum Control {
         /// [`Digest::value`](crate::digest::Digest::value) then.
         value: u128,
     },
+    /// The writer's digest after this very command is to follow, so that nodes can be compared
+    /// there.
+    Mark,
 }
 
 const ACTIVATE: u16 = KIND_LIMIT;
 const DIGEST: u16 = KIND_LIMIT + 1;
+const MARK: u16 = KIND_LIMIT + 2;
 
 /// Whether frames of this kind are for the node, not for logic.
 pub const fn is_control(kind: u16) -> bool {
@@ -40,6 +44,7 @@ impl Record for Control {
         match self {
             Self::Activate { .. } => ACTIVATE,
             Self::Digest { .. } => DIGEST,
+            Self::Mark => MARK,
         }
     }
 
@@ -54,6 +59,7 @@ impl Record for Control {
                 into[8..24].copy_from_slice(&value.to_le_bytes());
                 24
             }
+            Self::Mark => 0,
         }
     }
 
@@ -69,6 +75,7 @@ impl Record for Control {
                     value: u128::from_le_bytes(value.try_into().ok()?),
                 })
             }
+            MARK => bytes.is_empty().then_some(Self::Mark),
             _ => None,
         }
     }

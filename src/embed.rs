@@ -13,7 +13,7 @@ use crate::counters::Counters;
 use crate::event_log;
 use crate::inline::Inline;
 use crate::logic::{Logic, REJECT};
-use crate::machine::Standing;
+use crate::machine::{Question, Standing};
 use crate::net::Net;
 use crate::node::{Node, Order, Start};
 use crate::pipeline::{Positions, SlotReader};
@@ -123,7 +123,7 @@ pub struct Observer {
     pub counters: Vec<Arc<Counters>>,
     /// Asks for snapshots, and shows what became of them; none where nobody takes any.
     pub snapshots: Option<Handle>,
-    questions: Sender<Sender<Standing>>,
+    questions: Sender<Question>,
     waker: Waker,
 }
 
@@ -132,9 +132,23 @@ impl Observer {
     /// without one when the node stops before. `None` where it has stopped, or many others wait.
     pub fn standing(&self) -> Option<Receiver<Standing>> {
         let (tell, told) = bounded(1);
-        self.questions.try_send(tell).ok()?;
-        self.waker.wake();
+        self.ask(Question::Standing(tell))?;
         Some(told)
+    }
+
+    /// Asks for the digest after a command that was marked: the multiples of
+    /// [`DIGEST_EVERY`](crate::control::DIGEST_EVERY), and what [`Submitter::ask_to_mark`] put into
+    /// the journal. Answered as [`Self::standing`].
+    pub fn digest_at(&self, sequence: Sequence) -> Option<Receiver<Option<u128>>> {
+        let (tell, told) = bounded(1);
+        self.ask(Question::DigestAt(sequence, tell))?;
+        Some(told)
+    }
+
+    fn ask(&self, question: Question) -> Option<()> {
+        self.questions.try_send(question).ok()?;
+        self.waker.wake();
+        Some(())
     }
 }
 
@@ -150,7 +164,7 @@ pub struct Embedded<L: Logic> {
     /// Goes before the threads do: none of them writes on for long.
     snapshots: Snapshots,
     counters: Vec<Arc<Counters>>,
-    questions: Sender<Sender<Standing>>,
+    questions: Sender<Question>,
     start: Start,
     running: Running,
     waker: Waker,

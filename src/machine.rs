@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crossbeam_channel::Sender;
 use ringframe_journal::Frame;
 
 use crate::control::{self, Control, DIGEST_EVERY};
@@ -36,6 +37,16 @@ pub struct Standing {
     pub applied: Applied,
     /// What any other node has to have there, too.
     pub digest: Digest,
+}
+
+/// What another thread wants to know of a machine, and where the answer goes.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// Where it stands.
+    Standing(Sender<Standing>),
+    /// The digest after a command: none where that one is not applied, was not marked, or is long
+    /// past.
+    DigestAt(Sequence, Sender<Option<u128>>),
 }
 
 /// Digests of a journal that were not compared with own ones.
@@ -127,6 +138,19 @@ impl<L: Logic> Machine<L> {
         Standing { applied: self.applied, digest: self.digest() }
     }
 
+    /// The digest after a command that was marked, while it is remembered.
+    pub fn digest_at(&self, sequence: Sequence) -> Option<u128> {
+        self.marks.of(sequence)
+    }
+
+    /// Answers; who asked may have gone away.
+    pub fn answer(&self, question: &Question) {
+        let _ = match question {
+            Question::Standing(tell) => tell.try_send(self.standing()).is_ok(),
+            Question::DigestAt(at, tell) => tell.try_send(self.digest_at(*at)).is_ok(),
+        };
+    }
+
     /// The last command that was taken.
     pub fn taken(&self) -> Sequence {
         Sequence(self.applied.sequence.0 + self.waiting() as u64)
@@ -196,11 +220,14 @@ impl<L: Logic> Machine<L> {
     fn control(&mut self, frame: &Frame<'_>) -> Result<(), Fault> {
         self.advance(0);
         let sequence = Sequence(frame.sequence);
-        match Control::decode(frame.kind, frame.schema, frame.payload)
-            .map_err(|error| Fault::Record { sequence, error })?
-        {
+        let control = Control::decode(frame.kind, frame.schema, frame.payload)
+            .map_err(|error| Fault::Record { sequence, error })?;
+        match control {
             Control::Activate { version } => self.activate(sequence, version)?,
             Control::Digest { sequence, value } => self.marks.compare(sequence, value)?,
+            // Others are marked by their number.
+            Control::Mark if sequence.0.is_multiple_of(DIGEST_EVERY) => {}
+            Control::Mark => self.marks.add(sequence, self.outbox.digest().value()),
         }
         self.reached(sequence, Nanos(frame.timestamp), Epoch(frame.epoch));
         Ok(())
@@ -331,15 +358,18 @@ impl Marks {
         self.own.push_back((sequence, value));
     }
 
+    fn of(&self, sequence: Sequence) -> Option<u128> {
+        let index = self.own.binary_search_by_key(&sequence, |&(at, _)| at).ok()?;
+        Some(self.own[index].1)
+    }
+
     fn compare(&mut self, sequence: Sequence, value: u128) -> Result<(), Fault> {
-        let own = self.own.binary_search_by_key(&sequence, |&(at, _)| at);
-        let Ok(index) = own else {
+        let Some(ours) = self.of(sequence) else {
             // One from before our snapshot says nothing about what we did since.
             let Unchecked { before, unknown } = &mut self.unchecked;
             *(if sequence <= self.began { before } else { unknown }) += 1;
             return Ok(());
         };
-        let (_, ours) = self.own[index];
         if ours != value {
             return Err(Fault::Diverged {
                 agreed: self.agreed,

@@ -12,7 +12,7 @@ use crate::control::Control;
 use crate::event_log::{self, Refill};
 use crate::journaler::Journaler;
 use crate::logic::Logic;
-use crate::machine::{Machine, Standing};
+use crate::machine::{Machine, Question};
 use crate::pipeline::{CommandRing, EventRing, Positions, Progress, SlotReader};
 use crate::processor::Processor;
 use crate::recovery::{self, Cores};
@@ -130,7 +130,7 @@ pub struct Node<L: Logic, S: Storage> {
     /// When events may leave.
     pub release: Arc<Release>,
     /// Asks the processor where logic stands; it answers at the end of a poll.
-    pub questions: Sender<Sender<Standing>>,
+    pub questions: Sender<Question>,
     /// Who orders.
     pub order: Order,
     /// What the start found and did.

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use disruptor::{MissingFreeSlots, Producer};
 
 use crate::logic::Logic;
-use crate::machine::{Machine, Standing};
+use crate::machine::{Machine, Question};
 use crate::pipeline::{EventPublisher, GatedReader, Positions, Progress};
 use crate::release::Release;
 use crate::stage::{Fault, Stage};
@@ -30,8 +30,8 @@ pub struct Processor<L: Logic> {
     digests: Sender<(Sequence, u128)>,
     /// The last digest that was sent.
     marked: Sequence,
-    /// Who wants to know where it stands.
-    questions: Receiver<Sender<Standing>>,
+    /// What others want to know of the machine.
+    questions: Receiver<Question>,
     told: Progress,
     oldest: Option<Nanos>,
 }
@@ -45,7 +45,7 @@ impl<L: Logic> Processor<L> {
         release: Arc<Release>,
         positions: Arc<Positions>,
         digests: Sender<(Sequence, u128)>,
-        questions: Receiver<Sender<Standing>>,
+        questions: Receiver<Question>,
     ) -> Self {
         machine.reserve(BATCH + L::LOOKAHEAD, HELD_BYTES_MAX);
         let marked = machine.applied().sequence;
@@ -128,9 +128,8 @@ impl<L: Logic> Processor<L> {
     /// A question costs nothing but a look per poll, as long as nobody asks.
     #[cold]
     fn answer(&mut self) {
-        while let Ok(tell) = self.questions.try_recv() {
-            // Who asked may have gone away.
-            let _ = tell.try_send(self.machine.standing());
+        while let Ok(question) = self.questions.try_recv() {
+            self.machine.answer(&question);
         }
     }
 

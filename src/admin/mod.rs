@@ -7,11 +7,15 @@
 //! | `GET /readyz` | none | 200 once it has recovered and serves, 503 before and while it drains |
 //! | `GET /status` | read | everything that is known, in JSON |
 //! | `GET /metrics` | read | the same for Prometheus |
+//! | `GET /digest?sequence=N` | read | the digest after a command that was marked |
+//! | `GET /who` | read | whose token it is, and its role |
 //! | `POST /snapshot` | operate | saves the state, and answers when it counts |
 //! | `POST /drain` | operate | ends the node in good order, with `?snapshot=true` saved |
 //! | `POST /command` | operate | an operator's command; answers with its released events |
 //! | `POST /activate` | operate | a newer version of the logic takes over, `?version=N` |
 //! | `POST /promote` | operate | a standby takes over, with `?force=true` also from a live leader |
+//! | `POST /mark` | operate | every node is to know its digest after this command; its sequence |
+//! | `POST /archive` | operate | copies sealed segments away; `?prune=true` deletes some |
 //!
 //! In here: `server` holds limits against whoever sends too much or too slowly, `access` knows who
 //! may do what, `routes` what is asked, `operations` does it, `audit` writes it down; `status`
@@ -38,6 +42,7 @@ pub use audit::FILE as AUDIT_FILE;
 pub use operations::{Commands, Language, Operations};
 
 mod access;
+mod archive;
 mod audit;
 mod metrics;
 mod operations;
@@ -54,6 +59,8 @@ pub struct AdminOptions {
     pub access: Access,
     /// The node's directory: the audit log is there, and what disks hold is looked up.
     pub data: PathBuf,
+    /// Where sealed segments are copied to: a directory, or a URL.
+    pub archive: Option<String>,
     /// What a reply means.
     pub release: ReleasePolicy,
     /// The slots of each ring.

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::routes::Answer;
-use super::{Life, Shared, lock};
+use super::{Life, Shared, archive, lock};
 use crate::embed::{AtEnd, NotTaken, Observer, Outcome, Submitter};
 use crate::logic::Logic;
 use crate::peers::Promoted;
@@ -45,6 +45,8 @@ pub trait Operations: Send {
     fn command(&self, text: &str) -> Result<Receiver<Sequence>, Refusal>;
     /// Lets a version of the logic take over; none is the newest of this build.
     fn activate(&self, version: Option<u32>) -> Result<(u32, Receiver<Sequence>), Refusal>;
+    /// Puts a mark into the journal.
+    fn mark(&self) -> Result<Receiver<Sequence>, Refusal>;
     /// Who reads events, later, on the admin's thread.
     fn events(&self) -> Box<dyn Events>;
 }
@@ -105,6 +107,10 @@ impl<L: Logic, S: Storage + Send> Operations for Commands<L, S> {
         Ok((version, self.submitter.ask_to_activate(version)?))
     }
 
+    fn mark(&self) -> Result<Receiver<Sequence>, Refusal> {
+        Ok(self.submitter.ask_to_mark()?)
+    }
+
     fn events(&self) -> Box<dyn Events> {
         Box::new(Log { log: self.log.clone(), write: self.language.write })
     }
@@ -150,6 +156,8 @@ pub(super) enum Call {
     Command(String),
     Activate(Option<u32>),
     Promote { force: bool },
+    Mark,
+    Archive { prune: bool },
 }
 
 impl Call {
@@ -171,6 +179,10 @@ impl Call {
             ("/promote", None | Some("force=false")) => Ok(Self::Promote { force: false }),
             ("/promote", Some("force=true")) => Ok(Self::Promote { force: true }),
             ("/promote", _) => Err(wrong("force=true or force=false")),
+            ("/mark", None) => Ok(Self::Mark),
+            ("/archive", None | Some("prune=false")) => Ok(Self::Archive { prune: false }),
+            ("/archive", Some("prune=true")) => Ok(Self::Archive { prune: true }),
+            ("/archive", _) => Err(wrong("prune=true or prune=false")),
             _ => Err(wrong("nothing is asked this way here")),
         }
     }
@@ -182,6 +194,8 @@ impl Call {
             Self::Command(text) => command(shared, &text).await,
             Self::Activate(version) => activate(shared, version).await,
             Self::Promote { force } => promote(shared, force).await,
+            Self::Mark => mark(shared).await,
+            Self::Archive { prune } => archive::carry_out(shared, prune).await,
         }
     }
 }
@@ -197,7 +211,7 @@ pub(super) async fn received<T>(from: &Receiver<T>, look: Duration) -> Option<T>
     }
 }
 
-fn observer(shared: &Shared) -> Result<Observer, Answer> {
+pub(super) fn observer(shared: &Shared) -> Result<Observer, Answer> {
     let seen = lock(&shared.seen);
     let observer = seen.as_ref().map(|seen| seen.observer.clone());
     observer.filter(|_| shared.life() == Life::Serving).ok_or_else(|| not_serving(shared))
@@ -221,7 +235,7 @@ fn refused(refusal: &Refusal) -> Answer {
     }
 }
 
-fn stopped() -> Answer {
+pub(super) fn stopped() -> Answer {
     let why = "the node stopped meanwhile; after a start, /status says whether it was done";
     Answer::error(StatusCode::SERVICE_UNAVAILABLE, why)
 }
@@ -375,6 +389,20 @@ async fn activate(shared: &Shared, version: Option<u32>) -> Answer {
         Some(sequence) => {
             Answer::new(StatusCode::OK, &json!({ "sequence": sequence.0, "version": version }))
         }
+        None => stopped(),
+    }
+}
+
+async fn mark(shared: &Shared) -> Answer {
+    if let Err(answer) = orders(shared) {
+        return answer;
+    }
+    let asked = match with(shared, |operations| operations.mark()) {
+        Ok(asked) => asked,
+        Err(answer) => return answer,
+    };
+    match received(&asked, LOOK).await {
+        Some(sequence) => Answer::new(StatusCode::OK, &json!({ "sequence": sequence.0 })),
         None => stopped(),
     }
 }

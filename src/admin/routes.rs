@@ -16,9 +16,10 @@ use tokio::time::timeout;
 
 use super::access::{Role, Who};
 use super::audit::Asked;
-use super::operations::Call;
+use super::operations::{Call, observer, received, stopped};
 use super::server::PATIENCE;
 use super::{Life, Shared, lock, metrics, status};
+use crate::types::Sequence;
 
 /// The longest body of a call: a command is a line.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -52,19 +53,23 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .route("/status", get(told))
         .route("/metrics", get(measured))
+        .route("/digest", get(digest))
+        .route("/who", get(who))
         .route("/snapshot", post(operate))
         .route("/drain", post(operate))
         .route("/command", post(operate))
         .route("/activate", post(operate))
         .route("/promote", post(operate))
+        .route("/mark", post(operate))
+        .route("/archive", post(operate))
         .fallback(unknown)
         .with_state(shared)
 }
 
 async fn unknown(uri: Uri) -> Answer {
     let why = format!(
-        "there is no {}; GET /healthz /readyz /status /metrics, POST /snapshot /drain /command \
-         /activate /promote",
+        "there is no {}; GET /healthz /readyz /status /metrics /digest /who, POST /snapshot \
+         /drain /command /activate /promote /mark /archive",
         uri.path()
     );
     Answer::error(StatusCode::NOT_FOUND, &why)
@@ -110,6 +115,56 @@ async fn measured(
             ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
         }
         Err(why) => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why).into_response(),
+    }
+}
+
+/// Who asks, and what he may do.
+async fn who(
+    State(shared): State<Arc<Shared>>,
+    Extension(from): Extension<SocketAddr>,
+    headers: HeaderMap,
+) -> Answer {
+    match shared.options.access.admit(&headers, from, Role::Read) {
+        Ok(who) => {
+            Answer::new(StatusCode::OK, &json!({ "name": who.name, "role": who.role.name() }))
+        }
+        Err(refused) => Answer::error(refused.status, &refused.why),
+    }
+}
+
+/// The digest after a command that was marked.
+async fn digest(
+    State(shared): State<Arc<Shared>>,
+    Extension(from): Extension<SocketAddr>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
+    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
+        return Answer::error(refused.status, &refused.why);
+    }
+    let asked = uri.query().and_then(|it| it.strip_prefix("sequence=")?.parse().ok());
+    let Some(sequence) = asked else {
+        return Answer::error(StatusCode::BAD_REQUEST, "after which command? ?sequence=NUMBER");
+    };
+    let observer = match observer(&shared) {
+        Ok(observer) => observer,
+        Err(answer) => return answer,
+    };
+    let Some(asked) = observer.digest_at(Sequence(sequence)) else { return stopped() };
+    match timeout(PATIENCE, received(&asked, status::LOOK)).await {
+        Ok(Some(Some(value))) => {
+            let said = json!({ "sequence": sequence, "digest": format!("{value:032x}") });
+            Answer::new(StatusCode::OK, &said)
+        }
+        Ok(Some(None)) => {
+            let why = "this node knows no digest there: it is not so far, or the command was not \
+                       marked by POST /mark, or is long past";
+            Answer::error(StatusCode::NOT_FOUND, why)
+        }
+        Ok(None) => stopped(),
+        Err(_) => {
+            Answer::error(StatusCode::SERVICE_UNAVAILABLE, "the processor is busy: ask again")
+        }
     }
 }
 

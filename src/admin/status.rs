@@ -25,7 +25,7 @@ use crate::types::Nanos;
 /// A processor that is longer at something, such as a snapshot in-line, does not answer in time.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So often it looks whether the answer is there.
-const LOOK: Duration = Duration::from_millis(1);
+pub(super) const LOOK: Duration = Duration::from_millis(1);
 
 /// What `/status` says.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +33,8 @@ pub(super) struct Status {
     /// Of the program.
     pub(super) version: &'static str,
     pub(super) pid: u32,
+    /// When, since 1970: with `pid` it tells one start from another.
+    pub(super) started: u64,
     pub(super) uptime_nanos: u64,
     /// recovering, following, serving, draining.
     pub(super) state: &'static str,
@@ -139,6 +141,8 @@ pub(super) struct Counted {
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Snapshots {
+    /// Whether anybody takes some.
+    pub(super) taken: bool,
     /// Of the newest that is whole; 0 without one.
     pub(super) sequence: u64,
     pub(super) bytes: u64,
@@ -151,9 +155,10 @@ pub(super) struct Snapshots {
     pub(super) recovery_nanos: u64,
 }
 
-#[expect(clippy::struct_field_names, reason = "the names in the answer say the unit")]
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Disk {
+    /// Where sealed segments are copied to; none where the setting is off.
+    pub(super) archive: Option<String>,
     pub(super) journal_bytes: u64,
     pub(super) events_bytes: u64,
     pub(super) snapshots_bytes: u64,
@@ -188,6 +193,7 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
+        started: shared.started.0,
         uptime_nanos,
         state,
         recovery,
@@ -209,7 +215,7 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
         clients: traffic.as_deref().map(clients),
         traffic: traffic.iter().flat_map(|it| counted(it)).collect(),
         snapshots,
-        disk: disk(&shared.options.data)?,
+        disk: disk(shared)?,
     })
 }
 
@@ -293,6 +299,7 @@ fn snapshots(shared: &Shared, observer: Option<&Observer>) -> Result<Snapshots, 
     let handle = observer.and_then(|observer| observer.snapshots.as_ref());
     let known = handle.map(crate::snapshot::schedule::Handle::status).unwrap_or_default();
     Ok(Snapshots {
+        taken: handle.is_some(),
         sequence: newest.and_then(snapshot::Info::sequence).unwrap_or_default().0,
         bytes: newest.map_or(0, |info| info.bytes),
         age_seconds: newest.and_then(|info| age(&info.path)),
@@ -303,11 +310,13 @@ fn snapshots(shared: &Shared, observer: Option<&Observer>) -> Result<Snapshots, 
     })
 }
 
-fn disk(data: &Path) -> Result<Disk, String> {
+fn disk(shared: &Shared) -> Result<Disk, String> {
+    let data = &shared.options.data;
     let failed = |error: std::io::Error| format!("cannot look at {}: {error}", data.display());
     let space = statvfs(data).map_err(|error| failed(error.into()))?;
     let bytes = |part: &str| bytes_in(&data.join(part)).map_err(failed);
     Ok(Disk {
+        archive: shared.options.archive.clone(),
         journal_bytes: bytes("journal")?,
         events_bytes: bytes("events")?,
         snapshots_bytes: bytes("snapshots")?,

@@ -25,6 +25,7 @@ mod doctor;
 mod feed;
 mod journal;
 mod local;
+mod nightly;
 mod operate;
 mod operators;
 mod pair;
@@ -60,6 +61,7 @@ enum Command {
     Command(operate::CommandArgs),
     Activate(operate::ActivateArgs),
     Promote(operate::PromoteArgs),
+    Nightly(nightly::NightlyArgs),
     Demo(demo::DemoArgs),
     Client(client::ClientArgs),
     Watch(watch::WatchArgs),
@@ -176,6 +178,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Command(args) => operate::command(&args, &mut out),
         Command::Activate(args) => operate::activate(&args, &mut out),
         Command::Promote(args) => operate::promote(&args, &mut out),
+        Command::Nightly(args) => nightly::run(&args, &mut out),
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Client(args) => client::run(&args, &mut out),
         Command::Watch(args) => watch::run(&args, &mut out),

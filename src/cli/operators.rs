@@ -34,6 +34,7 @@ pub(super) fn start(config: &Config, clock: Clock) -> Result<Option<Admin>, Fail
         address,
         access,
         data: config.data.clone(),
+        archive: config.archive.clone(),
         release: config.release,
         ring_slots: config.ring_slots,
         logic: (Exchange::NAME, Exchange::VERSION),

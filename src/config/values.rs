@@ -45,6 +45,14 @@ pub(super) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
     }
 }
 
+pub(super) fn optional_place(text: &str) -> Result<Option<String>, String> {
+    match text {
+        "off" => Ok(None),
+        "" => Err("it is empty: name a directory or a URL, or use off".into()),
+        _ => Ok(Some(text.to_owned())),
+    }
+}
+
 pub(super) fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
     text.parse()
 }

@@ -24,11 +24,11 @@ pub enum Input<L: Logic> {
         /// Who wants to know which place it got.
         tell: Option<Sender<Sequence>>,
     },
-    /// For the node: from here on logic behaves as this version.
-    Activate {
-        /// One that this build has.
-        version: u32,
-        /// Who wants to know from which command on.
+    /// For the node.
+    Control {
+        /// What it is to put into the journal.
+        control: Control,
+        /// Who wants to know which place it got.
         tell: Sender<Sequence>,
     },
 }
@@ -124,9 +124,8 @@ impl<L: Logic> Intake<L> {
                 }
                 Some(sequence)
             }
-            Input::Activate { version, tell } => {
-                let activate = Control::Activate { version: *version };
-                let sequence = self.sequencer().control(&activate, now)?;
+            Input::Control { control, tell } => {
+                let sequence = self.sequencer().control(control, now)?;
                 let _ = tell.try_send(sequence);
                 Some(sequence)
             }
@@ -187,8 +186,17 @@ impl<L: Logic> Submitter<L> {
 
     /// As [`Self::activate`] for a version that this build has, without waiting.
     pub fn ask_to_activate(&self, version: u32) -> Result<Receiver<Sequence>, NotTaken> {
+        self.ask_to(Control::Activate { version })
+    }
+
+    /// Puts a mark into the journal, without waiting: every node knows its digest there.
+    pub fn ask_to_mark(&self) -> Result<Receiver<Sequence>, NotTaken> {
+        self.ask_to(Control::Mark)
+    }
+
+    fn ask_to(&self, control: Control) -> Result<Receiver<Sequence>, NotTaken> {
         let (tell, told) = bounded(1);
-        self.offer(Input::Activate { version, tell }).map(|()| told)
+        self.offer(Input::Control { control, tell }).map(|()| told)
     }
 
     fn offer(&self, input: Input<L>) -> Result<(), NotTaken> {
@@ -213,7 +221,7 @@ impl<L: Logic> Submitter<L> {
             )));
         }
         let (tell, told) = bounded(1);
-        self.hand_over(Input::Activate { version, tell });
+        self.hand_over(Input::Control { control: Control::Activate { version }, tell });
         told.recv().map_err(|_| Fault::Node("the node was stopped".into()))
     }
 

@@ -156,3 +156,71 @@ fn a_node_saves_and_ends_when_an_operator_says_so() {
     operate(to, &["drain"], "").expect(0, &["drained at command"]);
     serving.end().expect(0, &["drained"]);
 }
+
+#[test]
+fn a_mark_is_a_command_after_which_the_digest_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let serving = Serving::start(&[], data);
+    let to = admin(&serving);
+    let (code, said) = post(to, "/mark", "");
+    assert_eq!(code, 200, "{said}");
+    let sequence = said["sequence"].as_u64().unwrap();
+    status_when(to, |it| it["sequence"].as_u64() >= Some(sequence));
+    let kill = r#"{"kill":{"participant":1,"on":true}}"#;
+    assert_eq!(post(to, "/command", kill).0, 200);
+    let (code, digest) = get(to, &format!("/digest?sequence={sequence}"));
+    assert_eq!(code, 200, "{digest}");
+    let digest: Value = serde_json::from_str(&digest).unwrap();
+    // The leader's own digest follows in the journal, and nothing follows that.
+    status_when(to, |it| it["positions"]["journaled"].as_u64() >= Some(sequence + 2));
+    let (code, why) = get(to, &format!("/digest?sequence={}", sequence + 1));
+    assert!(code == 404 && why.contains("not marked"), "{code} {why}");
+    assert_eq!(get(to, "/digest").0, 400);
+    assert_eq!(get(to, "/who"), (200, "{\"name\":\"127.0.0.1\",\"role\":\"operate\"}\n".into()));
+    assert_eq!(post(to, "/archive", "").0, 409, "the setting is off");
+    serving.drain();
+    let until = ["replay", "--digest", "--json", "--until", &sequence.to_string()];
+    let replayed: Value = serde_json::from_str(&run(&until, data).expect(0, &[]).out).unwrap();
+    assert_eq!((&replayed["sequence"], &replayed["digest"]), (&sequence.into(), &digest["digest"]));
+    run(&["replay", "--verify"], data).expect(0, &[]);
+}
+
+#[test]
+fn a_node_archives_by_itself_and_prunes_what_its_snapshots_cover() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let place = directory.path().join("archive");
+    let place = place.to_str().unwrap();
+    let settings = ["--archive", place, "--segment-bytes", "72KiB", "--release", "journaled"];
+    let serving = Serving::start(&settings, &data);
+    let to = admin(&serving);
+    let mut peer = Peer::from(serving.addresses[0], 5, 0);
+    for number in 0..3_000 {
+        peer.order(&order(number, Side::BUY, 100, PRICE)).unwrap();
+        assert!(matches!(peer.told(), Outbound::Accepted(_)));
+    }
+    let (code, said) = post(to, "/archive?prune=true", "");
+    let why = said["error"].as_str().unwrap_or_default();
+    assert!(code == 409 && why.contains("nothing is pruned without a snapshot"), "{code} {said}");
+    assert_eq!(post(to, "/snapshot", "").0, 200);
+    // Segments are sealed a little after they are full.
+    let give_up = std::time::Instant::now() + crate::http::PATIENCE;
+    let said = loop {
+        let (code, said) = post(to, "/archive?prune=true", "");
+        assert!(code == 200 && std::time::Instant::now() < give_up, "{code} {said}");
+        if said["pruned"].as_u64() > Some(0) {
+            break said;
+        }
+    };
+    let of = |name: &str| said[name].as_u64().unwrap();
+    assert!(of("segments") > 1 && of("pruned_bytes") > 0, "{said}");
+    assert_eq!(of("below"), status(to)["snapshots"]["sequence"].as_u64().unwrap(), "{said}");
+    assert!(said["kept_back"].as_array().unwrap().is_empty(), "{said}");
+    serving.drain();
+    let verify = ["journal", "archive", "--to", place, "--verify"];
+    let verified = std::process::Command::new(crate::program::PROGRAM).args(verify).output();
+    crate::program::Done::new(&verified.unwrap()).expect(0, &["whole: "]);
+    // What is left is enough to go on.
+    Serving::start(&settings, &data).drain();
+}

@@ -33,13 +33,13 @@ fn each_role_may_do_its_part_and_every_refusal_is_written_down() {
     for open in ["/healthz", "/readyz"] {
         assert_eq!(code("GET", open, ""), 200);
     }
-    for read in ["/status", "/metrics"] {
+    for read in ["/status", "/metrics", "/who"] {
         assert_eq!(code("GET", read, ""), 401);
         assert_eq!(code("GET", read, "nobody's token, really"), 401);
         assert_eq!(code("GET", read, VIEWER), 200);
         assert_eq!(code("GET", read, ROOT), 200);
     }
-    let calls = ["/snapshot", "/drain", "/command", "/activate"];
+    let calls = ["/snapshot", "/drain", "/command", "/activate", "/mark", "/archive"];
     for call in calls {
         assert_eq!(code("POST", call, ""), 401);
         assert_eq!(code("POST", call, VIEWER), 403);

@@ -11,3 +11,4 @@ mod load;
 mod mold;
 mod program;
 mod replay;
+mod units;

@@ -29,22 +29,22 @@ const LATER: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_millis(1_500);
 
 /// One of the two, with addresses of its own that nobody else uses: a node comes back where it was.
-struct Node {
+pub(crate) struct Node {
     number: usize,
     /// Which part of the machine's own network is this pair's.
     net: u8,
     data: PathBuf,
     settings: Vec<String>,
-    serving: Option<Serving>,
+    pub(crate) serving: Option<Serving>,
 }
 
-fn at(net: u8, number: usize, port: u16) -> String {
+pub(crate) fn at(net: u8, number: usize, port: u16) -> String {
     let [.., high, low] = std::process::id().to_be_bytes();
     format!("127.{}.{high}.{}:{port}", usize::from(net) + number, low.max(1))
 }
 
 impl Node {
-    fn new(net: u8, number: usize, release: &str, directory: &Path) -> Self {
+    pub(crate) fn new(net: u8, number: usize, release: &str, directory: &Path) -> Self {
         let at = |number, port| at(net, number, port);
         let other = at(3 - number, 9003);
         let role = if number == 1 { "--peer" } else { "--standby-of" };
@@ -68,14 +68,25 @@ impl Node {
         Self { number, net, data, settings, serving: None }
     }
 
-    fn start(&mut self) {
+    /// Another value for a setting.
+    pub(crate) fn set(&mut self, flag: &str, value: &str) {
+        let flag = self.settings.iter().position(|it| it == flag).expect("it has one");
+        value.clone_into(&mut self.settings[flag + 1]);
+    }
+
+    /// One setting more.
+    pub(crate) fn add(&mut self, flag: &str, value: &str) {
+        self.settings.extend([flag, value].map(str::to_owned));
+    }
+
+    pub(crate) fn start(&mut self) {
         let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
         let serving = &mut ringframe(&[&["serve"], &settings[..]].concat(), &self.data);
         self.serving = Some(Serving::spawn(serving));
     }
 
     /// Waits until it is one of the two.
-    fn is_there(&mut self) {
+    pub(crate) fn is_there(&mut self) {
         self.serving.as_mut().unwrap().wait_for("order entry on ");
     }
 
@@ -111,11 +122,15 @@ impl Node {
         }
     }
 
-    fn addresses(&self) -> [SocketAddr; 2] {
+    pub(crate) fn addresses(&self) -> [SocketAddr; 2] {
         [9001, 9002].map(|port| at(self.net, self.number, port).parse().unwrap())
     }
 
-    fn wait_for(&self, what: &str) {
+    pub(crate) fn leads(&self) -> bool {
+        self.operate(&["status", "--json"]).out.contains("\"state\":\"serving\"")
+    }
+
+    pub(crate) fn wait_for(&self, what: &str) {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let done = self.operate(&["status", "--json"]);
@@ -265,7 +280,7 @@ fn fail_over_again_and_again(release: &str, net: u8) {
 }
 
 /// Both end with the same commands, events and state.
-fn are_the_same(nodes: &mut [Node; 2], leads: usize) {
+pub(crate) fn are_the_same(nodes: &mut [Node; 2], leads: usize) {
     nodes[leads].wait_for("\"stands_by\":true");
     let digest = |node: &Node| {
         let done = node.operate(&["status", "--json"]).expect(0, &["digest"]);

@@ -121,6 +121,8 @@ const THREADS: &[&str] = &[
     "src/recovery.rs",
     // Operators are answered while stages are polled.
     "src/admin/server.rs",
+    // Copying segments takes minutes, and may be broken off at any moment.
+    "src/admin/archive.rs",
     // Standard input blocks.
     "src/cli/apply.rs",
     // Its clients go on while it kills their node.
@@ -138,6 +140,8 @@ const WAITS: &[&str] = &[
     "loadgen/src",
     "src/cli/demo.rs",
     "src/cli/pair.rs",
+    // It waits for nodes that are started again.
+    "src/cli/nightly/steps.rs",
     "src/cli/journal/append.rs",
     "src/cli/journal/dump.rs",
 ];

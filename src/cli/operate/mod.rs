@@ -24,13 +24,27 @@ const TOKEN: &str = "RINGFRAME_ADMIN_TOKEN";
 
 /// Which node, and who asks.
 #[derive(Debug, Args)]
-struct Node {
+pub(super) struct Node {
     /// The node's admin address
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     admin: SocketAddr,
     /// A file that holds a token of the node's `admin_tokens`; or set `RINGFRAME_ADMIN_TOKEN`
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// What a node says to a call.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// What came of it.
+    Done(String),
+    /// Why it did not do it.
+    Refused {
+        /// In the words of HTTP.
+        status: u16,
+        /// In its own.
+        why: String,
+    },
 }
 
 /// Show what a running node is at: positions, digest, clients, stages, snapshots, disk
@@ -202,6 +216,10 @@ fn parsed(text: &str) -> Result<Value, Failure> {
 }
 
 impl Node {
+    pub(super) fn new(admin: SocketAddr, token_file: Option<PathBuf>) -> Self {
+        Self { admin, token_file }
+    }
+
     /// What the node says to that, if it does it.
     fn ask(
         &self,
@@ -210,6 +228,25 @@ impl Node {
         body: &str,
         longest: Option<Duration>,
     ) -> Result<String, Failure> {
+        let (status, why) = match self.call(method, path, body, longest)? {
+            Said::Done(said) => return Ok(said),
+            Said::Refused { status, why } => (status, why),
+        };
+        Err(match status {
+            401 => Failure::Usage(format!("{why}; --token-file FILE, or {TOKEN} has it")),
+            400..500 => Failure::Usage(why),
+            _ => Failure::Fault(why),
+        })
+    }
+
+    /// The same, for a caller who knows what to do when it does not.
+    pub(super) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        longest: Option<Duration>,
+    ) -> Result<Said, Failure> {
         let to = self.admin;
         let token = self.token()?;
         let answer = http::ask(to, token.as_deref(), method, path, body, longest);
@@ -223,7 +260,7 @@ impl Node {
             })
         })?;
         if answer.status == 200 {
-            return Ok(answer.body);
+            return Ok(Said::Done(answer.body));
         }
         let said = serde_json::from_str::<Value>(&answer.body).unwrap_or_default();
         let why = said["error"].as_str().unwrap_or(&answer.body).trim();
@@ -231,11 +268,7 @@ impl Node {
             Some(sequence) => format!("command {sequence}: {why}"),
             None => why.to_owned(),
         };
-        Err(match answer.status {
-            401 => Failure::Usage(format!("{why}; --token-file FILE, or {TOKEN} has it")),
-            400..500 => Failure::Usage(why),
-            _ => Failure::Fault(why),
-        })
+        Ok(Said::Refused { status: answer.status, why })
     }
 
     fn token(&self) -> Result<Option<String>, Failure> {
