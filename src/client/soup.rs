@@ -93,10 +93,7 @@ impl Soup {
 
     /// Tries all addresses until one lets it in, `is_final` finds that no later try will, or time
     /// is up.
-    fn log_in_with_patience(
-        &mut self,
-        is_final: fn(&Tried) -> bool,
-    ) -> Result<(), ClientError> {
+    fn log_in_with_patience(&mut self, is_final: fn(&Tried) -> bool) -> Result<(), ClientError> {
         let timing = self.login.timing;
         let give_up = after(self.clock.now(), timing.give_up);
         let mut wait = timing.retry;

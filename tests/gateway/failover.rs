@@ -28,7 +28,7 @@ const LATER: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_millis(1_500);
 
 /// One of the two, with addresses of its own that nobody else uses: a node comes back where it was.
-struct Node {
+pub(crate) struct Node {
     number: usize,
     /// Which part of the machine's own network is this pair's.
     net: u8,
@@ -43,7 +43,7 @@ fn at(net: u8, number: usize, port: u16) -> String {
 }
 
 impl Node {
-    fn new(net: u8, number: usize, release: &str, directory: &Path) -> Self {
+    pub(crate) fn new(net: u8, number: usize, release: &str, directory: &Path) -> Self {
         let at = |number, port| at(net, number, port);
         let other = at(3 - number, 9003);
         let role = if number == 1 { "--peer" } else { "--standby-of" };
@@ -67,33 +67,33 @@ impl Node {
         Self { number, net, data, settings, serving: None }
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
         let serving = &mut ringframe(&[&["serve"], &settings[..]].concat(), &self.data);
         self.serving = Some(Serving::spawn(serving));
     }
 
     /// Waits until it is one of the two.
-    fn is_there(&mut self) {
+    pub(crate) fn is_there(&mut self) {
         self.serving.as_mut().unwrap().wait_for("order entry on ");
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.serving = None;
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         self.serving.as_ref().unwrap().signal(signal);
     }
 
-    fn operate(&self, what: &[&str]) -> Done {
+    pub(crate) fn operate(&self, what: &[&str]) -> Done {
         let admin = at(self.net, self.number, 9000);
         let output = Command::new(PROGRAM).args(what).args(["--admin", &admin]).output();
         Done::new(&output.unwrap())
     }
 
     /// Takes over, as soon as it may.
-    fn promote(&self) {
+    pub(crate) fn promote(&self) {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let done = self.operate(&["promote"]);
@@ -105,11 +105,11 @@ impl Node {
         }
     }
 
-    fn addresses(&self) -> [SocketAddr; 2] {
+    pub(crate) fn addresses(&self) -> [SocketAddr; 2] {
         [9001, 9002].map(|port| at(self.net, self.number, port).parse().unwrap())
     }
 
-    fn wait_for(&self, what: &str) {
+    pub(crate) fn wait_for(&self, what: &str) {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let done = self.operate(&["status", "--json"]);

@@ -18,6 +18,7 @@ mod hostile;
 mod kill;
 mod late;
 mod limits;
+mod pair;
 mod peer;
 mod polled;
 #[path = "../cli/program.rs"]

@@ -123,8 +123,8 @@ const THREADS: &[&str] = &[
     "src/admin/server.rs",
     // Standard input blocks.
     "src/cli/apply.rs",
-    // Its clients go on while it kills their node.
-    "src/cli/demo.rs",
+    // Its clients go on while it kills their nodes.
+    "src/cli/demo",
     "src/cli/client",
     "journal/src/helpers.rs",
     "journal/src/verify.rs",
@@ -136,7 +136,7 @@ const WAITS: &[&str] = &[
     "src/client/soup.rs",
     "journal/src/helpers.rs",
     "loadgen/src",
-    "src/cli/demo.rs",
+    "src/cli/demo",
     "src/cli/journal/append.rs",
     "src/cli/journal/dump.rs",
 ];
