@@ -57,10 +57,15 @@ impl Trader {
                     let received = received.expect("an answer comes");
                     self.heard += 1;
                     assert_eq!(received.number, self.heard, "none is missing, none comes twice");
-                    let Outbound::Accepted(it) = received.message else {
-                        panic!("{:?}", received.message)
-                    };
-                    assert!(self.accepted.insert(it.order.token), "{} twice", it.order.token);
+                    match received.message {
+                        Outbound::Accepted(it) => {
+                            let token = it.order.token;
+                            assert!(self.accepted.insert(token), "{token} twice");
+                        }
+                        // The day began.
+                        Outbound::SystemEvent(_) => {}
+                        other => panic!("{other:?}"),
+                    }
                 }
                 Err(error) if error.is_lost() => {
                     were_in_doubt += self.client.reconnect().unwrap();

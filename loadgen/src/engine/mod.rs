@@ -287,6 +287,7 @@ fn behind(due: &mut Peekable<impl Iterator<Item = u64>>, now: u64) -> Option<u64
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::sync::Arc;
 
     use super::*;
@@ -361,6 +362,58 @@ mod tests {
         assert!(ended(true, None, &[0], 1).behind_ns().is_some());
         let gave_up = Ended::GaveUp { why: "it is over".into(), behind_ns: None };
         assert_eq!(ended(false, Some("it is over"), &[], u64::MAX), gave_up);
+    }
+
+    /// Is content when it has looked twice, and would look again by itself in a hundred years.
+    struct LooksTwice {
+        looks: u32,
+        /// The other side of its link, closed at the first look.
+        peer: Option<TcpStream>,
+    }
+
+    impl Talk for LooksTwice {
+        fn ask(&mut self, _: &mut Links, _: u64, _: u64, _: &mut Tally) -> Option<usize> {
+            None
+        }
+
+        fn hear(
+            &mut self,
+            _: &mut Links,
+            _: usize,
+            bytes: &[u8],
+            _: u64,
+            _: &mut Tally,
+        ) -> Result<usize, String> {
+            Ok(bytes.len())
+        }
+
+        fn cut(&mut self, _: usize, _: String, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<u64> {
+            self.looks += 1;
+            self.peer = None;
+            Ok(u64::MAX / 4)
+        }
+
+        fn awaited(&self) -> Option<u64> {
+            (self.looks < 2).then_some(0)
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_looked_at_at_once() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let mut engine = Engine::new(1, false).expect("an epoll");
+        engine.links.put(0, TcpStream::connect(address).expect("loopback")).expect("an epoll");
+        let peer = Some(listener.accept().expect("loopback").0);
+        let mut talk = LooksTwice { looks: 0, peer };
+        let mut tally = Tally::new(Arc::default());
+        let give_up = engine.clock.now() + nanos(Duration::from_mins(1));
+        let ended = engine.play(&mut talk, &mut tally, std::iter::empty(), give_up);
+        assert_eq!((ended.expect("an epoll"), talk.looks), (Ended::Settled, 2));
     }
 
     #[test]
