@@ -41,7 +41,8 @@ pub(crate) struct WatchArgs {
     /// Where market data is; with a comma a pair's, of which the one that leads lets us in
     #[arg(long, value_name = "ADDR", value_delimiter = ',', default_value = TARGET)]
     target: Vec<String>,
-    /// Where snapshots of the books are, also a pair's [default: 127.0.0.1:9004, without a --target]
+    /// Where snapshots of the books are, of a pair both [default: 127.0.0.1:9004, without a
+    /// --target]
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     glimpse: Vec<String>,
     /// How many prices of each side

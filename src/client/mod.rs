@@ -118,7 +118,8 @@ pub struct Timing {
     pub retry: Duration,
     /// … but no longer than this.
     pub retry_max: Duration,
-    /// So long it goes on trying, where it was in before or may choose; and so long it waits for a snapshot, or for more of one.
+    /// So long it goes on trying, to come back or to find the one of several that leads; and so
+    /// long it waits for a snapshot, or for more of one.
     pub give_up: Duration,
 }
 

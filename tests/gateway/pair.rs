@@ -1,5 +1,5 @@
-//! Clients that know both nodes of a pair: the library's and the load generator's go on at the other
-//! one by themselves, with nothing missing, nothing twice, and nothing executed twice.
+//! Clients that know both nodes of a pair: the library's and the load generator's go on at the
+//! other one by themselves, with nothing missing, nothing twice, and nothing executed twice.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
