@@ -136,7 +136,7 @@ impl<'a> Story<'a> {
             node.start()?;
         }
         self.wait_for_standby(|| false)?;
-        let [one, two] = [&self.nodes[0], &self.nodes[1]].map(|node| node.admin());
+        let [one, two] = [&self.nodes[0], &self.nodes[1]].map(Node::admin);
         self.tell(format_args!(
             "node 1 leads, node 2 stands by: a reply means that both have the order \
              (`ringframe status --admin {one}`, or {two})"
