@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::clock::{WallTime, time_of_day};
 use crate::cores::Pause;
 pub(crate) use crate::engine::now_or_zero;
-use crate::engine::{Engine, Links, Talk, give_up, open_files_max};
+use crate::engine::{Engine, Links, Talk, UPKEEP_NS, give_up, open_files_max};
 use crate::hiccup;
 use crate::live::{self, Live, View};
 use crate::results::Measured;
@@ -253,8 +253,8 @@ impl<I: Iterator<Item = (usize, usize)>> Talk for Echoed<I> {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("the echo: {why}")))
     }
 
-    fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<()> {
-        Ok(())
+    fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<u64> {
+        Ok(UPKEEP_NS)
     }
 
     fn awaited(&self) -> Option<u64> {

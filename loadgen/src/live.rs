@@ -22,6 +22,7 @@ pub struct Live {
     sent: AtomicU64,
     answered: AtomicU64,
     wrong: AtomicU64,
+    reconnected: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
 
@@ -31,6 +32,7 @@ impl Default for Live {
             sent: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             wrong: AtomicU64::new(0),
+            reconnected: AtomicU64::new(0),
             buckets: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
@@ -57,9 +59,23 @@ impl Live {
         add_one(&self.wrong);
     }
 
+    pub(crate) fn reconnected(&self) {
+        add_one(&self.reconnected);
+    }
+
     /// How many messages went out, those of the warm-up not counted.
     pub fn sent_so_far(&self) -> u64 {
         self.sent.load(Relaxed)
+    }
+
+    /// How many of those were answered.
+    pub fn answered_so_far(&self) -> u64 {
+        self.answered.load(Relaxed)
+    }
+
+    /// How often a session got a new connection for a lost one.
+    pub fn reconnected_so_far(&self) -> u64 {
+        self.reconnected.load(Relaxed)
     }
 
     fn look(&self) -> Look {

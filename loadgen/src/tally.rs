@@ -168,6 +168,7 @@ impl Tally {
     /// A session has a connection again.
     pub fn reconnected(&mut self) {
         self.reconnected += 1;
+        self.live.reconnected();
     }
 
     /// How many went wrong so far.

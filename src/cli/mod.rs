@@ -86,6 +86,8 @@ pub(crate) enum Answer {
 pub(crate) enum Failure {
     /// The arguments make no sense here.
     Usage(String),
+    /// They do, and the answer is no.
+    No(String),
     /// The journal refused.
     Journal(Error),
     /// The node stopped, or cannot start.
@@ -121,7 +123,7 @@ impl From<io::Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(why) | Self::Fault(why) => f.write_str(why),
+            Self::Usage(why) | Self::No(why) | Self::Fault(why) => f.write_str(why),
             Self::Journal(error) => error.fmt(f),
             Self::Node(fault) => fault.fmt(f),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
@@ -132,6 +134,7 @@ impl fmt::Display for Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
+            Self::No(_) => 1,
             // For the last ones it is the wrong build, whichever part of its files says so.
             Self::Usage(_)
             | Self::Node(

@@ -38,11 +38,12 @@ pub(crate) struct WatchArgs {
     symbol: String,
     #[command(flatten)]
     login: LoginArgs,
-    /// Where market data is; a second one is tried when the first is gone
-    #[arg(long, value_name = "ADDR", default_value = TARGET)]
+    /// Where market data is; with a comma a pair's, of which the one that leads lets us in
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', default_value = TARGET)]
     target: Vec<String>,
-    /// Where snapshots of the books are [default: 127.0.0.1:9004, without a --target]
-    #[arg(long, value_name = "ADDR")]
+    /// Where snapshots of the books are, of a pair both [default: 127.0.0.1:9004, without a
+    /// --target]
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     glimpse: Vec<String>,
     /// How many prices of each side
     #[arg(long, value_name = "N", default_value_t = 10)]

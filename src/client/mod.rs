@@ -59,7 +59,8 @@ use crate::tls::Connector;
 /// Who logs in, where, and from which message on.
 #[derive(Clone)]
 pub struct Login {
-    /// As `HOST:PORT`; tried in turn, so a standby's comes after the primary's.
+    /// As `HOST:PORT`; several are a pair's, of which the one that leads lets clients in: tried in
+    /// turn, and first where it was last.
     pub addresses: Vec<String>,
     /// At most 6 letters and digits; case does not matter.
     pub username: String,
@@ -117,7 +118,8 @@ pub struct Timing {
     pub retry: Duration,
     /// … but no longer than this.
     pub retry_max: Duration,
-    /// So long it goes on trying; and so long it waits for a snapshot, or for more of one.
+    /// So long it goes on trying, to come back or to find the one of several that leads; and so
+    /// long it waits for a snapshot, or for more of one.
     pub give_up: Duration,
 }
 

@@ -21,8 +21,27 @@ pub struct Soup {
     session: Session,
     /// The number of the next message; 0 until a server has said which.
     next: u64,
+    /// Which of the addresses let it in last: the first to be tried.
+    place: usize,
     link: Link,
     clock: Clock,
+}
+
+/// What came of all addresses, where none let it in.
+#[derive(Default)]
+struct Tried {
+    /// The first refusal of a server.
+    said: Option<ClientError>,
+    /// Why the first that could not be reached was not.
+    lost: Option<String>,
+}
+
+impl Tried {
+    /// What a server says counts more than that another is not there.
+    fn into_error(self) -> ClientError {
+        let lost = || self.lost.unwrap_or_else(|| "there is no address to try".into());
+        self.said.unwrap_or_else(|| ClientError::Lost { why: lost() })
+    }
 }
 
 enum Link {
@@ -34,7 +53,9 @@ enum Link {
 }
 
 impl Soup {
-    /// Logs in, at the first of the addresses that lets it.
+    /// Logs in, at the first of the addresses that lets it. Several are a pair's, one of which may
+    /// be about to lead: while none can be reached it waits and tries again, as
+    /// [`Self::reconnect`] does. A single one is tried once.
     pub fn connect(login: Login) -> Result<Self, ClientError> {
         let field = |field, letters_max| ClientError::Login { field, letters_max };
         let mut soup = Self {
@@ -42,31 +63,50 @@ impl Soup {
             password: Alpha::new(&login.password).ok_or_else(|| field("password", 10))?,
             session: Alpha::new(&login.session).ok_or_else(|| field("session", 10))?,
             next: login.sequence,
+            place: 0,
             link: Link::Down("not yet connected".into()),
             clock: Clock::new(),
             login,
         };
-        soup.log_in()?;
+        if soup.login.addresses.len() > 1 {
+            soup.log_in_with_patience(|tried| tried.said.is_some())?;
+        } else {
+            soup.log_in().map_err(Tried::into_error)?;
+        }
         Ok(soup)
     }
 
-    /// Logs in to the same session again, from the next message on. Waits and tries again while no
-    /// server can be reached; whatever a server says is final.
+    /// Logs in to the same session again, from the next message on, at whichever of the addresses
+    /// lets it. Waits and tries again while no server can be reached. What a server says is final,
+    /// but for this: that it lacks the session, or messages that were received, says of one of
+    /// several that it does not lead any more, as long as another one cannot be reached.
     pub fn reconnect(&mut self) -> Result<(), ClientError> {
         if matches!(self.link, Link::Ended) {
             return Err(self.ended());
         }
         self.link = Link::Down("not yet connected again".into());
+        self.log_in_with_patience(|tried| {
+            let others_may = tried.lost.is_some();
+            tried.said.as_ref().is_some_and(|said| !(others_may && is_outdated(said)))
+        })
+    }
+
+    /// Tries all addresses until one lets it in, `is_final` finds that no later try will, or time
+    /// is up.
+    fn log_in_with_patience(&mut self, is_final: fn(&Tried) -> bool) -> Result<(), ClientError> {
         let timing = self.login.timing;
         let give_up = after(self.clock.now(), timing.give_up);
         let mut wait = timing.retry;
         for attempts in 1.. {
-            match self.log_in() {
-                Err(ClientError::Lost { why }) if self.clock.now() >= give_up => {
-                    return Err(ClientError::GaveUp { attempts, why });
-                }
-                Err(ClientError::Lost { .. }) => {}
-                done => return done,
+            let Err(tried) = self.log_in() else { return Ok(()) };
+            if is_final(&tried) {
+                return Err(tried.into_error());
+            }
+            if self.clock.now() >= give_up {
+                return Err(match tried.into_error() {
+                    ClientError::Lost { why } => ClientError::GaveUp { attempts, why },
+                    said => said,
+                });
             }
             // All clients lose a server at once: they should not come back at once.
             std::thread::sleep(wait / 2 + (wait / 100) * fastrand::u32(0..=50));
@@ -126,19 +166,26 @@ impl Soup {
         Ok(())
     }
 
-    /// Tries every address once. What a server says counts more than that another is not there.
-    fn log_in(&mut self) -> Result<(), ClientError> {
-        let mut failed = None;
-        for address in self.login.addresses.clone() {
-            match self.log_in_at(&address) {
-                Ok(()) => return Ok(()),
-                Err(error) if matches!(failed, None | Some(ClientError::Lost { .. })) => {
-                    failed = Some(error);
+    /// Tries every address once, and first where it was last.
+    fn log_in(&mut self) -> Result<(), Tried> {
+        let mut tried = Tried::default();
+        let addresses = self.login.addresses.clone();
+        for step in 0..addresses.len() {
+            let place = (self.place + step) % addresses.len();
+            match self.log_in_at(&addresses[place]) {
+                Ok(()) => {
+                    self.place = place;
+                    return Ok(());
                 }
-                Err(_) => {}
+                Err(ClientError::Lost { why }) => {
+                    tried.lost.get_or_insert(why);
+                }
+                Err(error) => {
+                    tried.said.get_or_insert(error);
+                }
             }
         }
-        Err(failed.unwrap_or(ClientError::Lost { why: "there is no address to try".into() }))
+        Err(tried)
     }
 
     fn log_in_at(&mut self, address: &str) -> Result<(), ClientError> {
@@ -213,4 +260,9 @@ impl Soup {
     fn ended(&self) -> ClientError {
         ClientError::Ended { session: self.session.to_string() }
     }
+}
+
+/// Whether that is what a server says which has missed something, and so does not lead.
+fn is_outdated(said: &ClientError) -> bool {
+    matches!(said, ClientError::NoSession { .. } | ClientError::NotWhatWasAsked { .. })
 }

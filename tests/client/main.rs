@@ -3,6 +3,7 @@
 mod book;
 mod conversation;
 mod cut;
+mod pair;
 mod program;
 mod server;
 mod unanswered;

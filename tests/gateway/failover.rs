@@ -95,22 +95,22 @@ impl Node {
         self.serving.as_mut().unwrap().wait_for(what);
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.serving = None;
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         self.serving.as_ref().unwrap().signal(signal);
     }
 
-    fn operate(&self, what: &[&str]) -> Done {
+    pub(crate) fn operate(&self, what: &[&str]) -> Done {
         let admin = at(self.net, self.number, 9000);
         let output = Command::new(PROGRAM).args(what).args(["--admin", &admin]).output();
         Done::new(&output.unwrap())
     }
 
     /// Takes over, as soon as it may.
-    fn promote(&self) {
+    pub(crate) fn promote(&self) {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let done = self.operate(&["promote"]);

@@ -19,6 +19,7 @@ mod kill;
 mod late;
 mod limits;
 mod nightly;
+mod pair;
 mod peer;
 mod polled;
 #[path = "../cli/program.rs"]

@@ -125,8 +125,8 @@ const THREADS: &[&str] = &[
     "src/admin/archive.rs",
     // Standard input blocks.
     "src/cli/apply.rs",
-    // Its clients go on while it kills their node.
-    "src/cli/demo.rs",
+    // Its clients go on while it kills their nodes.
+    "src/cli/demo",
     "src/cli/client",
     "journal/src/helpers.rs",
     "journal/src/verify.rs",
@@ -138,7 +138,7 @@ const WAITS: &[&str] = &[
     "src/client/soup.rs",
     "journal/src/helpers.rs",
     "loadgen/src",
-    "src/cli/demo.rs",
+    "src/cli/demo",
     "src/cli/pair.rs",
     // It waits for nodes that are started again.
     "src/cli/nightly/steps.rs",

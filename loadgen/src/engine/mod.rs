@@ -20,8 +20,8 @@ mod link;
 
 /// So many messages are put into outboxes before sockets get them.
 pub(crate) const BATCH: usize = 64;
-/// How often what is not urgent is looked at: heartbeats, lost connections.
-const UPKEEP_NS: u64 = 50_000_000;
+/// How often what is not urgent is looked at: heartbeats, silent servers.
+pub(crate) const UPKEEP_NS: u64 = 50_000_000;
 /// A polite sender wakes so much before a message is due, and spins for the rest.
 const WAKE_EARLY_NS: u64 = 80_000;
 /// How long after the end answers may still come, besides as long again as the run, where nobody
@@ -53,8 +53,9 @@ pub(crate) trait Talk {
     /// The connection of a link is gone. An error ends the run.
     fn cut(&mut self, link: usize, why: String, now: u64) -> io::Result<()>;
 
-    /// What is not urgent.
-    fn upkeep(&mut self, links: &mut Links, now: u64) -> io::Result<()>;
+    /// What is not urgent, and says when it is to be looked at again: after so many nanoseconds. A
+    /// cut link is a reason to look at once.
+    fn upkeep(&mut self, links: &mut Links, now: u64) -> io::Result<u64>;
 
     /// `None` while nothing is waited for, or else a number that changes whenever something comes
     /// of what is: what merely shows that somebody is there is not counted.
@@ -77,6 +78,8 @@ pub(crate) struct Engine {
     pub(crate) silence_ns: u64,
     /// Whether some socket did not take all that was for it.
     is_backlogged: bool,
+    /// Whether a link was cut since the last upkeep.
+    was_cut: bool,
 }
 
 /// How a part of a run ended.
@@ -161,6 +164,7 @@ impl Engine {
             pause: Pause::fitting(),
             silence_ns: nanos(SILENCE),
             is_backlogged: false,
+            was_cut: false,
         })
     }
 
@@ -180,10 +184,10 @@ impl Engine {
             let now = self.clock.now();
             let sent = self.send(talk, tally, &mut due, now)?;
             let heard = self.hear(talk, tally)?;
-            if now >= upkeep {
-                talk.upkeep(&mut self.links, now)?;
+            if now >= upkeep || self.was_cut {
+                self.was_cut = false;
+                upkeep = now + talk.upkeep(&mut self.links, now)?;
                 self.flush_all(talk, now)?;
-                upkeep = now + UPKEEP_NS;
                 let ns = silence.look(talk.awaited(), now);
                 if ns > self.silence_ns {
                     return Ok(Ended::Silent { ns, behind_ns: behind(&mut due, now) });
@@ -249,10 +253,7 @@ impl Engine {
             match heard {
                 // Hearing something may have been a reason to say something.
                 Ok(()) => self.flush(talk, link, clock.now())?,
-                Err(why) => {
-                    self.links.cut(link);
-                    talk.cut(link, why, clock.now())?;
-                }
+                Err(why) => self.cut(talk, link, why, clock.now())?,
             }
         }
         Ok(found)
@@ -267,12 +268,15 @@ impl Engine {
     fn flush(&mut self, talk: &mut impl Talk, link: usize, now: u64) -> io::Result<()> {
         match self.links.link(link).flush(now) {
             Ok(is_all) => self.is_backlogged |= !is_all,
-            Err(error) => {
-                self.links.cut(link);
-                talk.cut(link, error.to_string(), now)?;
-            }
+            Err(error) => self.cut(talk, link, error.to_string(), now)?,
         }
         Ok(())
+    }
+
+    fn cut(&mut self, talk: &mut impl Talk, link: usize, why: String, now: u64) -> io::Result<()> {
+        self.links.cut(link);
+        self.was_cut = true;
+        talk.cut(link, why, now)
     }
 }
 
@@ -283,6 +287,7 @@ fn behind(due: &mut Peekable<impl Iterator<Item = u64>>, now: u64) -> Option<u64
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::sync::Arc;
 
     use super::*;
@@ -313,8 +318,8 @@ mod tests {
             Ok(())
         }
 
-        fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<()> {
-            Ok(())
+        fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<u64> {
+            Ok(UPKEEP_NS)
         }
 
         fn awaited(&self) -> Option<u64> {
@@ -357,6 +362,58 @@ mod tests {
         assert!(ended(true, None, &[0], 1).behind_ns().is_some());
         let gave_up = Ended::GaveUp { why: "it is over".into(), behind_ns: None };
         assert_eq!(ended(false, Some("it is over"), &[], u64::MAX), gave_up);
+    }
+
+    /// Is content when it has looked twice, and would look again by itself in a hundred years.
+    struct LooksTwice {
+        looks: u32,
+        /// The other side of its link, closed at the first look.
+        peer: Option<TcpStream>,
+    }
+
+    impl Talk for LooksTwice {
+        fn ask(&mut self, _: &mut Links, _: u64, _: u64, _: &mut Tally) -> Option<usize> {
+            None
+        }
+
+        fn hear(
+            &mut self,
+            _: &mut Links,
+            _: usize,
+            bytes: &[u8],
+            _: u64,
+            _: &mut Tally,
+        ) -> Result<usize, String> {
+            Ok(bytes.len())
+        }
+
+        fn cut(&mut self, _: usize, _: String, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<u64> {
+            self.looks += 1;
+            self.peer = None;
+            Ok(u64::MAX / 4)
+        }
+
+        fn awaited(&self) -> Option<u64> {
+            (self.looks < 2).then_some(0)
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_looked_at_at_once() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let mut engine = Engine::new(1, false).expect("an epoll");
+        engine.links.put(0, TcpStream::connect(address).expect("loopback")).expect("an epoll");
+        let peer = Some(listener.accept().expect("loopback").0);
+        let mut talk = LooksTwice { looks: 0, peer };
+        let mut tally = Tally::new(Arc::default());
+        let give_up = engine.clock.now() + nanos(Duration::from_mins(1));
+        let ended = engine.play(&mut talk, &mut tally, std::iter::empty(), give_up);
+        assert_eq!((ended.expect("an epoll"), talk.looks), (Ended::Settled, 2));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use ringframe_wire::soup::{
     PACKET_BYTES_MAX, Password, Session as SessionName, Username,
 };
 
-use crate::engine::{Links, Talk};
+use crate::engine::{Links, Talk, UPKEEP_NS};
 use crate::flow::{Op, Side, TICK};
 use crate::results::Fact;
 use crate::schedule::nanos;
@@ -34,8 +34,9 @@ const HEARTBEAT_NS: u64 = 1_000_000_000;
 const SILENCE_NS: u64 = 15_000_000_000;
 /// How long a host may take to answer a connection.
 const CONNECT_NS: u64 = 2_000_000_000;
-/// How long to wait between two tries to connect again.
-const RETRY_NS: u64 = 100_000_000;
+/// How long to wait between two rounds of tries to connect again: what it adds to the time in which
+/// no server leads.
+const RETRY_NS: u64 = 20_000_000;
 
 /// What an order of a run takes.
 pub(crate) const ORDER_BYTES: u64 = size_of::<checker::Order>() as u64;
@@ -492,7 +493,7 @@ impl Talk for Orders {
         }
     }
 
-    fn upkeep(&mut self, links: &mut Links, now: u64) -> io::Result<()> {
+    fn upkeep(&mut self, links: &mut Links, now: u64) -> io::Result<u64> {
         for index in 0..self.sessions.len() {
             let session = &self.sessions[index];
             match session.standing {
@@ -517,7 +518,11 @@ impl Talk for Orders {
                 Standing::Asking | Standing::In | Standing::Over => {}
             }
         }
-        Ok(())
+        let retries = self.sessions.iter().filter_map(|session| match session.standing {
+            Standing::Down { retry } => Some(retry.saturating_sub(now)),
+            _ => None,
+        });
+        Ok(retries.min().map_or(UPKEEP_NS, |retry| retry.min(UPKEEP_NS)))
     }
 
     /// Whoever tries to get in has a limit of its own.

@@ -37,8 +37,8 @@ has none.")]
 pub(crate) struct ClientArgs {
     #[command(flatten)]
     login: LoginArgs,
-    /// Where order entry is; a second one is tried when the first is gone
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
+    /// Where order entry is; with a comma a pair's, of which the one that leads lets us in
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', default_value = "127.0.0.1:9001")]
     target: Vec<String>,
     /// The first message to be shown: 1 for all of the session, 0 for only new ones
     #[arg(long, value_name = "N", default_value_t = 0)]

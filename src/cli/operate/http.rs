@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// A connection comes in this time, or not.
 const CONNECT: Duration = Duration::from_secs(5);
 /// The longest answer.
@@ -12,13 +14,25 @@ const BYTES_MAX: u64 = 16 << 20;
 
 /// What a node said.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(in crate::cli) struct Answer {
+    pub(in crate::cli) status: u16,
+    pub(in crate::cli) body: String,
+}
+
+impl Answer {
+    /// Why it was not done, where it was not.
+    pub(in crate::cli) fn why(&self) -> String {
+        let said = serde_json::from_str::<Value>(&self.body).unwrap_or_default();
+        let why = said["error"].as_str().unwrap_or(&self.body).trim();
+        match said["sequence"].as_u64() {
+            Some(sequence) => format!("command {sequence}: {why}"),
+            None => why.to_owned(),
+        }
+    }
 }
 
 /// Asks once; `longest` is how long nothing may come.
-pub(super) fn ask(
+pub(in crate::cli) fn ask(
     to: SocketAddr,
     token: Option<&str>,
     method: &str,

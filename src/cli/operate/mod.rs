@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Answer, Failure};
 
-mod http;
+pub(super) mod http;
 mod show;
 
 /// A node that answers at all does so in this time.
@@ -73,7 +73,7 @@ pub(crate) struct SnapshotArgs {
 /// Let a running node finish what it accepted, and end; wait until it has
 #[derive(Debug, Args)]
 #[command(after_help = "It is what SIGTERM does. Exit code 1 says that the node ended well but \
-without the snapshot that was asked for.")]
+without the snapshot that was asked for, or goes on because it has no standby to hand over to.")]
 pub(crate) struct DrainArgs {
     /// Save the state, too
     #[arg(long)]
@@ -123,8 +123,8 @@ that any client was told while the standby was there; with the others, and while
 was degraded, what the former leader told its clients last may be missing, and is cut off its
 journal and listed when it comes back as a follower.
 
-A standby whose leader is alive refuses; with --force it takes over all the same, and the leader,
-as soon as it hears of it, leads no more.")]
+A standby whose leader is alive refuses, with exit code 1; with --force it takes over all the same,
+and the leader, as soon as it hears of it, leads no more.")]
 pub(crate) struct PromoteArgs {
     /// Also while the leader is alive
     #[arg(long)]
@@ -156,7 +156,11 @@ pub(crate) fn drain(args: &DrainArgs, out: &mut dyn Write) -> Result<Answer, Fai
         (_, true) => "/drain?hand_over=true",
         _ => "/drain",
     };
-    let said = parsed(&args.node.ask("POST", path, "", None)?)?;
+    let said = match args.hand_over {
+        true => args.node.ask_whether(path, None)?,
+        false => args.node.ask("POST", path, "", None)?,
+    };
+    let said = parsed(&said)?;
     writeln!(out, "drained at command {}", said["last"])?;
     let snapshot = &said["snapshot"];
     if let Some(error) = snapshot["error"].as_str() {
@@ -203,12 +207,21 @@ pub(crate) fn activate(args: &ActivateArgs, out: &mut dyn Write) -> Result<Answe
 
 pub(crate) fn promote(args: &PromoteArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let path = if args.force { "/promote?force=true" } else { "/promote" };
-    let said = parsed(&args.node.ask("POST", path, "", Some(PATIENCE))?)?;
+    let said = parsed(&args.node.ask_whether(path, Some(PATIENCE))?)?;
     writeln!(out, "leads term {} from command {} on", said["epoch"], said["first"])?;
     if let Some(lacks) = said["lacks"].as_u64().filter(|&lacks| lacks > 0) {
         writeln!(out, "{lacks} commands of the former leader are not here")?;
     }
     Ok(Answer::Yes)
+}
+
+/// What was said by a node that did it.
+fn refused(status: u16, why: String) -> Failure {
+    match status {
+        401 => Failure::Usage(format!("{why}; --token-file FILE, or {TOKEN} has it")),
+        400..500 => Failure::Usage(why),
+        _ => Failure::Fault(why),
+    }
 }
 
 fn parsed(text: &str) -> Result<Value, Failure> {
@@ -228,15 +241,19 @@ impl Node {
         body: &str,
         longest: Option<Duration>,
     ) -> Result<String, Failure> {
-        let (status, why) = match self.call(method, path, body, longest)? {
-            Said::Done(said) => return Ok(said),
-            Said::Refused { status, why } => (status, why),
-        };
-        Err(match status {
-            401 => Failure::Usage(format!("{why}; --token-file FILE, or {TOKEN} has it")),
-            400..500 => Failure::Usage(why),
-            _ => Failure::Fault(why),
-        })
+        match self.call(method, path, body, longest)? {
+            Said::Done(said) => Ok(said),
+            Said::Refused { status, why } => Err(refused(status, why)),
+        }
+    }
+
+    /// The same for what is well asked of a node, which says no as long as it stands as it does.
+    fn ask_whether(&self, path: &str, longest: Option<Duration>) -> Result<String, Failure> {
+        match self.call("POST", path, "", longest)? {
+            Said::Done(said) => Ok(said),
+            Said::Refused { status: 409, why } => Err(Failure::No(why)),
+            Said::Refused { status, why } => Err(refused(status, why)),
+        }
     }
 
     /// The same, for a caller who knows what to do when it does not.
@@ -262,13 +279,7 @@ impl Node {
         if answer.status == 200 {
             return Ok(Said::Done(answer.body));
         }
-        let said = serde_json::from_str::<Value>(&answer.body).unwrap_or_default();
-        let why = said["error"].as_str().unwrap_or(&answer.body).trim();
-        let why = match said["sequence"].as_u64() {
-            Some(sequence) => format!("command {sequence}: {why}"),
-            None => why.to_owned(),
-        };
-        Ok(Said::Refused { status: answer.status, why })
+        Ok(Said::Refused { status: answer.status, why: answer.why() })
     }
 
     fn token(&self) -> Result<Option<String>, Failure> {
