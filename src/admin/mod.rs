@@ -14,6 +14,7 @@
 //! | `POST /command` | operate | an operator's command; answers with its released events |
 //! | `POST /activate` | operate | a newer version of the logic takes over, `?version=N` |
 //! | `POST /promote` | operate | a standby takes over, with `?force=true` also from a live leader |
+//! | `POST /release` | operate | what a reply means from now on: `?policy=P&on_standby_loss=L` |
 //! | `POST /mark` | operate | every node is to know its digest after this command; its sequence |
 //! | `POST /archive` | operate | copies sealed segments away; `?prune=true` deletes some |
 //!

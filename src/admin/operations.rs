@@ -13,7 +13,8 @@ use super::routes::Answer;
 use super::{Life, Shared, archive, lock};
 use crate::embed::{AtEnd, NotTaken, Observer, Outcome, Submitter};
 use crate::logic::Logic;
-use crate::peers::Promoted;
+use crate::peers::{Handle, OnStandbyLoss, Promoted};
+use crate::release::ReleasePolicy;
 use crate::snapshot::Info;
 use crate::types::{Nanos, Sequence};
 
@@ -156,6 +157,7 @@ pub(super) enum Call {
     Command(String),
     Activate(Option<u32>),
     Promote { force: bool },
+    Release(ReleasePolicy, Option<OnStandbyLoss>),
     Mark,
     Archive { prune: bool },
 }
@@ -179,6 +181,12 @@ impl Call {
             ("/promote", None | Some("force=false")) => Ok(Self::Promote { force: false }),
             ("/promote", Some("force=true")) => Ok(Self::Promote { force: true }),
             ("/promote", _) => Err(wrong("force=true or force=false")),
+            ("/release", Some(query)) => release_of(query).ok_or_else(|| {
+                wrong(
+                    "policy=journaled, synced, replicated or replicated+synced, and \
+                       &on_standby_loss=degrade or halt where that is to change",
+                )
+            }),
             ("/mark", None) => Ok(Self::Mark),
             ("/archive", None | Some("prune=false")) => Ok(Self::Archive { prune: false }),
             ("/archive", Some("prune=true")) => Ok(Self::Archive { prune: true }),
@@ -194,10 +202,21 @@ impl Call {
             Self::Command(text) => command(shared, &text).await,
             Self::Activate(version) => activate(shared, version).await,
             Self::Promote { force } => promote(shared, force).await,
+            Self::Release(policy, on_standby_loss) => {
+                release(shared, policy, on_standby_loss).await
+            }
             Self::Mark => mark(shared).await,
             Self::Archive { prune } => archive::carry_out(shared, prune).await,
         }
     }
+}
+
+fn release_of(query: &str) -> Option<Call> {
+    let (policy, loss) = match query.split_once("&on_standby_loss=") {
+        Some((policy, loss)) => (policy, Some(loss.parse().ok()?)),
+        None => (query, None),
+    };
+    Some(Call::Release(policy.strip_prefix("policy=")?.parse().ok()?, loss))
 }
 
 /// What comes once; nothing where the node stops before.
@@ -408,17 +427,9 @@ async fn mark(shared: &Shared) -> Answer {
 }
 
 async fn promote(shared: &Shared, force: bool) -> Answer {
-    if let Err(answer) = observer(shared) {
-        return answer;
-    }
-    let others = lock(&shared.seen).as_ref().and_then(|seen| seen.others.clone());
-    let Some(others) = others else {
-        let why = "this node leads alone: replication and standby_of are off";
-        return Answer::error(StatusCode::CONFLICT, why);
-    };
-    let Some(asked) = others.promote(force) else {
-        let why = "another one asks for it just now";
-        return Answer::error(StatusCode::SERVICE_UNAVAILABLE, why);
+    let asked = match others(shared, |others| others.promote(force)) {
+        Ok(asked) => asked,
+        Err(answer) => return answer,
     };
     match received(&asked, LOOK).await {
         Some(Ok(Promoted { epoch, first, lacks })) => {
@@ -428,4 +439,33 @@ async fn promote(shared: &Shared, force: bool) -> Answer {
         Some(Err(why)) => Answer::error(StatusCode::CONFLICT, &why),
         None => stopped(),
     }
+}
+
+async fn release(
+    shared: &Shared,
+    policy: ReleasePolicy,
+    on_standby_loss: Option<OnStandbyLoss>,
+) -> Answer {
+    let asked = match others(shared, |others| others.mean(policy, on_standby_loss)) {
+        Ok(asked) => asked,
+        Err(answer) => return answer,
+    };
+    match received(&asked, LOOK).await {
+        Some(()) => Answer::new(StatusCode::OK, &json!({ "wanted": policy })),
+        None => stopped(),
+    }
+}
+
+/// Asks the stage that knows of other nodes, where there is one and nobody else asks.
+fn others<T>(shared: &Shared, ask: impl FnOnce(&Handle) -> Option<T>) -> Result<T, Answer> {
+    observer(shared)?;
+    let others = lock(&shared.seen).as_ref().and_then(|seen| seen.others.clone());
+    let others = others.ok_or_else(|| {
+        let why = "this node leads alone: replication and standby_of are off";
+        Answer::error(StatusCode::CONFLICT, why)
+    })?;
+    ask(&others).ok_or_else(|| {
+        let why = "another one asks for something just now";
+        Answer::error(StatusCode::SERVICE_UNAVAILABLE, why)
+    })
 }

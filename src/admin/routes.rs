@@ -60,6 +60,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/command", post(operate))
         .route("/activate", post(operate))
         .route("/promote", post(operate))
+        .route("/release", post(operate))
         .route("/mark", post(operate))
         .route("/archive", post(operate))
         .fallback(unknown)
@@ -69,7 +70,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 async fn unknown(uri: Uri) -> Answer {
     let why = format!(
         "there is no {}; GET /healthz /readyz /status /metrics /digest /who, POST /snapshot \
-         /drain /command /activate /promote /mark /archive",
+         /drain /command /activate /promote /release /mark /archive",
         uri.path()
     );
     Answer::error(StatusCode::NOT_FOUND, &why)

@@ -120,9 +120,11 @@ impl<K: Link> Upstream<K> {
             return self.hear(word, sequencer, epochs).map(|()| true);
         }
         self.check(frame, sequencer, epochs)?;
+        let at = Nanos(frame.timestamp());
         let is_published = sequencer.follow(&frame.frame());
         if is_published {
             self.journaled = self.journaled.max(sequencer.last());
+            self.heard = self.heard.max(at);
             self.line.take(bytes);
         }
         Ok(is_published)

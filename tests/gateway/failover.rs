@@ -274,9 +274,22 @@ fn fail_over_again_and_again(release: &str, net: u8) {
             leads = befall(mishap, &mut nodes, leads, &venue);
         }
         venue.wait_for(MESSAGES);
+        change_what_replies_mean(&nodes[leads], release);
+        venue.wait_for(MESSAGES);
         crowd.finish();
         are_the_same(&mut nodes, leads);
     });
+}
+
+/// While clients trade: less, and again as much as before.
+fn change_what_replies_mean(leader: &Node, release: &str) {
+    let means = |what: &str| {
+        leader.operate(&["release", what]).expect(0, &["a reply is to mean: ", what]);
+        leader.wait_for(&format!("\"release\":\"{what}\""));
+    };
+    means("synced");
+    means(release);
+    leader.operate(&["release", "gone"]).expect(2, &["gone"]);
 }
 
 /// Both end with the same commands, events and state.

@@ -1,4 +1,5 @@
-//! `ringframe status`, `snapshot`, `drain`, `command`, `activate` and `promote`: what an operator
+//! `ringframe status`, `snapshot`, `drain`, `command`, `activate`,
+//! `promote` and `release`: what an operator
 //! asks a running node, by its admin address.
 
 use std::io::{self, Read, Write};
@@ -7,6 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use ringframe::peers::OnStandbyLoss;
+use ringframe::release::ReleasePolicy;
 use ringframe::small_file::SmallFile;
 use serde_json::Value;
 
@@ -129,6 +132,25 @@ pub(crate) struct PromoteArgs {
     /// Also while the leader is alive
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
+/// Change what a reply of a running node means, until its next start
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ringframe release replicated+synced
+  ringframe release replicated --on-standby-loss halt
+
+A follower keeps it for when it leads; say it to both nodes. Nothing leaves meanwhile by less than
+it could mean all along.")]
+pub(crate) struct ReleaseArgs {
+    /// journaled, synced, replicated or replicated+synced
+    #[arg(value_name = "POLICY")]
+    policy: ReleasePolicy,
+    /// degrade or halt [default: as it is]
+    #[arg(long, value_name = "LOSS")]
+    on_standby_loss: Option<OnStandbyLoss>,
     #[command(flatten)]
     node: Node,
 }
@@ -289,4 +311,12 @@ impl Node {
         })?;
         Ok(Some(text.trim().to_owned()))
     }
+}
+
+pub(crate) fn release(args: &ReleaseArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let loss = args.on_standby_loss.map_or_else(String::new, |it| format!("&on_standby_loss={it}"));
+    let path = format!("/release?policy={}{loss}", args.policy);
+    args.node.ask_whether(&path, Some(PATIENCE))?;
+    writeln!(out, "a reply is to mean: {}", args.policy)?;
+    Ok(Answer::Yes)
 }
