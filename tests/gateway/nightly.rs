@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
@@ -51,6 +51,7 @@ fn pair(net: u8, directory: &Path) -> [Node; 2] {
 struct Supervisor<'a> {
     nodes: Mutex<&'a mut [Node; 2]>,
     is_done: AtomicBool,
+    restarts: AtomicU64,
 }
 
 /// Whatever happens, those who watch come to their end, and clients that would go on for ever.
@@ -71,7 +72,11 @@ impl<'a> Supervisor<'a> {
         nodes.iter_mut().for_each(Node::start);
         nodes.iter_mut().for_each(Node::is_there);
         nodes[0].wait_for("\"stands_by\":true");
-        Self { nodes: Mutex::new(nodes), is_done: AtomicBool::new(false) }
+        Self {
+            nodes: Mutex::new(nodes),
+            is_done: AtomicBool::new(false),
+            restarts: AtomicU64::new(0),
+        }
     }
 
     fn watch(&self, venue: &Venue) {
@@ -81,6 +86,7 @@ impl<'a> Supervisor<'a> {
                 let serving = node.serving.as_mut().unwrap();
                 if serving.child.try_wait().unwrap().is_some() {
                     node.start();
+                    self.restarts.fetch_add(1, Ordering::SeqCst);
                 } else if node.leads() {
                     venue.set(Some(node.addresses()));
                 }
@@ -166,6 +172,7 @@ fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
         }
         nightly(NET, &reports, &[]).expect(0, &["is done, since", "nothing was changed"]);
         assert_eq!(self::report(&reports).unwrap(), report);
+        assert_eq!(supervisor.restarts.load(Ordering::SeqCst), 2, "each node once");
         venue.wait_for(MESSAGES);
         crowd.finish();
     });

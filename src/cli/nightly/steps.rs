@@ -270,12 +270,6 @@ fn hand_over(routine: &mut Routine) -> Result<Found, Stop> {
         Ok(leader.epoch())
     })?;
     let led = |facts: &Facts| facts.leads() && facts.epoch() > epoch;
-    if let Ok(facts) = routine.new.facts()
-        && led(&facts)
-    {
-        let said = format!("done before: it leads term {}", facts.epoch());
-        return Ok(Found { said, facts: json!({ "epoch": facts.epoch() }) });
-    }
     let began = routine.clock.now();
     // Told by a run that was interrupted, and on its way.
     let is_told = routine.report.noted.contains_key("hand over")
@@ -287,11 +281,11 @@ fn hand_over(routine: &mut Routine) -> Result<Found, Stop> {
             && led(&facts)
         {
             let leads_ms = (routine.clock.now().0 - began.0) / 1_000_000;
-            let said = format!(
-                "{} leads term {}, known {leads_ms} ms after the leader was told",
-                routine.new.admin,
-                facts.epoch()
-            );
+            let known = match is_told {
+                true => "an interrupted run had told the leader".to_owned(),
+                false => format!("known {leads_ms} ms after the leader was told"),
+            };
+            let said = format!("{} leads term {}, {known}", routine.new.admin, facts.epoch());
             let facts = json!({
                 "epoch": facts.epoch(),
                 "last": ended,
