@@ -95,6 +95,8 @@ impl<S: Storage, K: Link> Arrival<S, K> {
     fn take(&mut self, word: Word) -> Result<bool, Parted> {
         match word.says {
             Says::Refused { why, .. } => return Err(Parted::Refused(why)),
+            // It reads what is zeros, which goes without a word.
+            Says::Beat { .. } => {}
             Says::File { store, bytes, name } => {
                 self.finish_file()?;
                 self.file = Some(self.create(store, bytes, &name)?);

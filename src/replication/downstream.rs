@@ -106,7 +106,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     pub fn poll(&mut self, now: Nanos) -> Result<usize, Parted> {
         let heard = self.hear(now)?;
         let sent = self.send(now)? + self.copy(now)?;
-        if self.line.is_beat_due(now) && self.line.has_room() {
+        let is_known = self.reader.is_some() || self.copying.is_some();
+        if is_known && self.line.is_beat_due(now) && self.line.has_room() {
             let journaled = self.positions.journaled();
             self.say(Says::Beat { journaled }, now);
         }
