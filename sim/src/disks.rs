@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 use ringframe::node::Stores;
+use ringframe::replication::Holdings;
 use ringframe_journal::{SimulatedStorage, Survival};
 
 /// What survives a loss of power on each of the four.
@@ -24,6 +25,11 @@ impl Disks {
     pub(crate) fn each(&self) -> [&SimulatedStorage; 4] {
         let Stores { journal, events, snapshots } = &self.stores;
         [journal, events, snapshots, &self.sessions]
+    }
+
+    /// As the link between nodes wants them.
+    pub(crate) fn holdings(&self) -> Holdings<SimulatedStorage> {
+        Holdings { stores: self.stores.clone(), sessions: self.sessions.clone() }
     }
 
     /// From here on nothing happens to them any more.

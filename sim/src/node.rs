@@ -11,7 +11,7 @@ use ringframe::embed::{Assembled, Input, Saving, assemble, close};
 use ringframe::exchange::Exchange;
 use ringframe::gateway::{Doors, GatewayOptions};
 use ringframe::logic::Logic;
-use ringframe::machine::Standing;
+use ringframe::machine::{Question, Standing};
 use ringframe::net::{Listener, Net, is_nothing};
 use ringframe::node::{Node, NodeOptions, Start};
 use ringframe::pair::{Pair, PairOptions};
@@ -19,7 +19,7 @@ use ringframe::peers::{Facts, Handle, Promoted};
 use ringframe::pipeline::Positions;
 use ringframe::recovery::Cores;
 use ringframe::release::Release;
-use ringframe::replication::{Asking, Beginning, Epochs, cut, decide};
+use ringframe::replication::{Arrival, Asking, Beginning, Epochs, cut, decide};
 use ringframe::served::{Entrance, serve};
 use ringframe::snapshot::schedule::{self, Triggers};
 use ringframe::stage::{Fault, Stage};
@@ -57,6 +57,7 @@ pub(crate) struct Machine {
 pub(crate) enum Process {
     Off,
     Asks(Box<Asks>),
+    Copies(Box<Copies>),
     Runs(Box<Running>),
 }
 
@@ -68,6 +69,13 @@ pub(crate) struct Asks {
     unsaid: Vec<u8>,
     until: Nanos,
     left: u32,
+}
+
+/// A node that begins with a copy of what its leader has.
+pub(crate) struct Copies {
+    prepared: Prepared,
+    arrival: Arrival<SimulatedStorage, SimStream>,
+    fresh: Disks,
 }
 
 struct Prepared {
@@ -86,7 +94,7 @@ pub(crate) struct Running {
     pub(crate) snapshots: Option<schedule::Handle>,
     pub(crate) start: Start,
     pub(crate) began_as: Beginning,
-    questions: Sender<Sender<Standing>>,
+    questions: Sender<Question>,
     commands: Option<Sender<Input<Exchange>>>,
     ended: Arc<AtomicBool>,
     pub(crate) drain: Option<Drain>,
@@ -170,12 +178,21 @@ impl Machine {
             cut::<Exchange, _>(&self.disks.stores, &mut epochs, *agreed)?;
         }
         let prepared = Prepared { listener, doors, options, epochs };
+        if let Some(Fault::Behind { .. }) = after
+            && let Ok(stream) = self.net.connect(address(1 - self.number, REPLICATION))
+        {
+            let (fresh, now) = (Disks::new(), self.clock(now));
+            let what = (Exchange::NAME, None);
+            let arrival = Arrival::new(stream, what, &prepared.epochs, fresh.holdings(), now)?;
+            self.process = Process::Copies(Box::new(Copies { prepared, arrival, fresh }));
+            return Ok(());
+        }
         if after.is_some() {
             return self.open(prepared, Beginning::Follows, now);
         }
         let unsaid = Asking::question(&prepared.epochs, Exchange::NAME);
         let left = if prepared.epochs.terms().is_empty() { 1 } else { ASKS };
-        let (stream, asking) = (None, Asking::default());
+        let (stream, asking) = (None, Asking::new(prepared.epochs.history()));
         let asks = Asks { prepared, stream, asking, unsaid, until: now, left };
         self.process = Process::Asks(Box::new(asks));
         Ok(())
@@ -187,6 +204,29 @@ impl Machine {
         let other = asks.poll(&self.net, address(1 - self.number, REPLICATION), now)?;
         let stands_by = self.number == 1;
         Some(decide(&asks.prepared.epochs, other, (true, stands_by)))
+    }
+
+    /// Goes on with a copy; whether it is whole, or why there is none.
+    pub(crate) fn copy(&mut self, now: Nanos) -> Option<Result<(), String>> {
+        let now = self.clock(now);
+        let Process::Copies(copies) = &mut self.process else { return None };
+        match copies.arrival.poll(now) {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(parted) => Some(Err(parted.to_string())),
+        }
+    }
+
+    /// Opens what was copied, in the place of what was there.
+    pub(crate) fn settle(&mut self, now: Nanos) -> Result<(), Fault> {
+        let Process::Copies(copies) = std::mem::replace(&mut self.process, Process::Off) else {
+            unreachable!("it copied just now")
+        };
+        let Copies { mut prepared, arrival, fresh } = *copies;
+        drop(arrival);
+        self.disks = fresh;
+        prepared.epochs = self.epochs()?;
+        self.open(prepared, Beginning::Follows, now)
     }
 
     /// Goes on with a start that has asked.
@@ -202,6 +242,7 @@ impl Machine {
         let Prepared { listener, doors, options: gateway, epochs } = prepared;
         let options = PairOptions {
             other: Some(address(1 - self.number, REPLICATION)),
+            stands_by: true,
             release: self.settings.release,
             on_standby_loss: self.settings.on_standby_loss,
             activate: false,
@@ -213,7 +254,7 @@ impl Machine {
         let stores = &self.disks.stores;
         let mut node: Node<Exchange, SimulatedStorage> =
             Node::open(stores, &options, now, &mut |_, _| ())?;
-        let joined = pair.join(&mut node, stores, &options, now)?;
+        let joined = pair.join(&mut node, self.disks.holdings(), &options, now)?;
         let (replicator, handle) = joined.expect("there is another node");
         let saving = self.saving(&node)?;
         let (positions, release) = (Arc::clone(&node.positions), Arc::clone(&node.release));
@@ -295,7 +336,8 @@ impl Asks {
             self.left -= 1;
             self.until = now.after(PATIENCE);
             self.unsaid = Asking::question(&self.prepared.epochs, Exchange::NAME);
-            (self.stream, self.asking) = (net.connect(to).ok(), Asking::default());
+            let asking = Asking::new(self.prepared.epochs.history());
+            (self.stream, self.asking) = (net.connect(to).ok(), asking);
         }
         let Some(stream) = &mut self.stream else { return Some(None) };
         match stream.write(&self.unsaid) {
@@ -379,7 +421,7 @@ impl Running {
     /// Asks where logic stands.
     pub(crate) fn ask_standing(&self) -> Receiver<Standing> {
         let (tell, told) = bounded(1);
-        let _ = self.questions.try_send(tell);
+        let _ = self.questions.try_send(Question::Standing(tell));
         told
     }
 }

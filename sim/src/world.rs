@@ -190,6 +190,7 @@ impl World {
             let is = match &machine.process {
                 Process::Off => "off".into(),
                 Process::Asks(_) => "asks".into(),
+                Process::Copies(_) => "copies".into(),
                 Process::Runs(running) => {
                     format!("{:?}, {:?}", running.facts(), running.positions)
                 }
@@ -240,6 +241,7 @@ impl World {
         match &mut self.nodes[who].process {
             Process::Off => Ok(0),
             Process::Asks(_) => self.ask(who),
+            Process::Copies(_) => self.copy(who),
             Process::Runs(_) => self.poll(who),
         }
     }
@@ -327,7 +329,7 @@ impl World {
                 self.finish(who);
                 Ok(())
             }
-            Fault::Fenced { .. } | Fault::Surplus { .. } => {
+            Fault::Fenced { .. } | Fault::Surplus { .. } | Fault::Behind { .. } => {
                 let agreed = match fault {
                     Fault::Surplus { agreed } => Some(agreed.0),
                     _ => None,
@@ -400,7 +402,7 @@ impl World {
         let begun = self.nodes[who].begin(after.map(|(fault, _)| fault), self.now);
         match begun {
             Err(fault) => self.stopped(who, &fault),
-            Ok(()) if after.is_some() => self.opened(who),
+            Ok(()) if matches!(self.nodes[who].process, Process::Runs(_)) => self.opened(who),
             Ok(()) => Ok(()),
         }
     }
@@ -422,6 +424,27 @@ impl World {
             Err(fault) => self.stopped(who, &fault)?,
         }
         Ok(1)
+    }
+
+    /// A node that copies goes on with that.
+    fn copy(&mut self, who: usize) -> Result<usize, Wrong> {
+        match self.nodes[who].copy(self.now) {
+            None => Ok(0),
+            Some(Err(why)) => {
+                self.say(|| format!("n{who} has no copy: {why}"));
+                self.end(who, Ending { power: None, back_nanos: BACK });
+                Ok(1)
+            }
+            Some(Ok(())) => {
+                self.say(|| format!("n{who} has a copy"));
+                self.checker.on_cut(who, 0);
+                match self.nodes[who].settle(self.now) {
+                    Ok(()) => self.opened(who)?,
+                    Err(fault) => self.stopped(who, &fault)?,
+                }
+                Ok(1)
+            }
+        }
     }
 
     fn opened(&mut self, who: usize) -> Result<(), Wrong> {
