@@ -19,6 +19,7 @@ use crate::node::{Node, Order, Start};
 use crate::pipeline::{Positions, SlotReader};
 use crate::processor::Processor;
 use crate::record::Record;
+use crate::release::Release;
 use crate::replication::Replicator;
 use crate::runner::{Group, Idle, Runner, Running, Waker};
 use crate::shadow::Shadow;
@@ -179,6 +180,8 @@ pub struct Front<L: Logic> {
     pub events: SlotReader,
     /// Where its stages say how far events have left.
     pub positions: Arc<Positions>,
+    /// What a reply means.
+    pub release: Arc<Release>,
 }
 
 /// Whoever takes snapshots gives up the one that it is at when this goes.
@@ -241,7 +244,7 @@ impl<L: Logic> Embedded<L> {
     ) -> Result<Self, Fault> {
         let (sender, outcomes) = bounded(QUEUE);
         let front = |front: Front<L>| -> Result<Vec<Box<dyn Stage>>, Fault> {
-            let Front { intake, events, positions } = front;
+            let Front { intake, events, positions, .. } = front;
             Ok(vec![Box::new(intake), Box::new(Egress::new(events, sender, positions))])
         };
         let mut embedded = Self::start_behind(front, node, None, saving, groups, idle, clock)?;
@@ -446,7 +449,7 @@ pub fn assemble<L: Logic, S: Storage, N: Net>(
     mut replicator: Option<Replicator<L, S, N>>,
     saving: Saving<L, S>,
 ) -> Result<Assembled<L>, Fault> {
-    let positions = node.positions;
+    let (positions, release) = (node.positions, node.release);
     let (commands, queue) = bounded(QUEUE);
     let ended = Arc::new(AtomicBool::new(false));
     let intake = match &mut replicator {
@@ -456,7 +459,7 @@ pub fn assemble<L: Logic, S: Storage, N: Net>(
         }
         _ => Intake::new(queue, node.sequencer, Arc::clone(&ended)),
     };
-    let mut stages = front(Front { intake, events: node.egress, positions })?;
+    let mut stages = front(Front { intake, events: node.egress, positions, release })?;
     let mut helpers: Vec<Box<dyn Stage>> = vec![
         Box::new(node.syncer),
         Box::new(node.keeper),

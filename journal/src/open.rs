@@ -68,9 +68,15 @@ impl<S: Storage> Journal<S> {
             cut: verdict.cut.take(),
             sealed: Vec::new(),
         };
+        if let Some(info) = &verdict.last_sealed {
+            let file = open_write(&storage, info)?;
+            write_again(&file, info, 0, BLOCK_BYTES)?;
+            file.sync().context("sync", &info.path)?;
+        }
         for (info, extent) in &verdict.complete {
             let closed = closed(extent);
             let file = open_write(&storage, info)?;
+            write_again(&file, info, marked_in(&verdict, info), extent.end)?;
             verdict.previous = seal_now(&storage, &file, info.number, closed, verdict.previous)?;
             recovery.sealed.push(info.path.clone());
         }
@@ -158,6 +164,34 @@ impl<S: Storage> Journal<S> {
     }
 }
 
+/// How far a segment was known to be durable.
+fn marked_in(verdict: &Verdict, info: &SegmentInfo) -> u64 {
+    verdict.mark.filter(|mark| mark.number == info.number).map_or(0, |mark| mark.offset)
+}
+
+/// Writes bytes of a segment again as they stand. The process before may have ended because a sync
+/// of them failed: they are in the page cache then, and the kernel believes that they are written,
+/// so that a sync alone would say the same and write nothing.
+fn write_again<F: StorageFile>(
+    file: &F,
+    info: &SegmentInfo,
+    from: u64,
+    to: u64,
+) -> Result<(), Error> {
+    let mut buffer = vec![0; (to - from.min(to)).min(1 << 20) as usize];
+    let mut at = from;
+    while at < to {
+        let want = buffer.len().min((to - at) as usize);
+        let read = file.read_at(at, &mut buffer[..want]).context("read", &info.path)?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(at, &buffer[..read]).context("write", &info.path)?;
+        at += read as u64;
+    }
+    Ok(())
+}
+
 /// Opens the watermark and says durably what recovery has found or made durable.
 fn begin_marks<S: Storage>(storage: &S, mark: Mark) -> Result<MarkWriter<S>, Error> {
     let path = storage.path(crate::watermark::FILE);
@@ -232,6 +266,7 @@ fn go_on<S: Storage>(storage: &S, options: &Options, verdict: &Verdict) -> Resul
             let unused = extent.end.next_multiple_of(4096).min(header.segment_bytes);
             file.zero(unused, header.segment_bytes).context("zero", path)?;
             // What survived a process may still be only in memory: now it is durable.
+            write_again(&file, info, marked_in(verdict, info), extent.end)?;
             file.sync().context("sync", path)?;
             let prepared = map_segment(storage, file, info.number, header.segment_bytes)?;
             // The version of this program may be newer than the segment's.

@@ -21,7 +21,7 @@ use crate::segment::{DIGEST_NONE, Digest, HEADER_BYTES, Header, LogicId, SEAL_OF
 use crate::storage::{Access, Storage};
 use crate::survey::{SegmentInfo, last_of, missing, survey};
 use crate::walk::{Extent, Stop, measure, nonzero_end, resynchronise};
-use crate::watermark::MarkReader;
+use crate::watermark::{Mark, MarkReader};
 
 /// What the files mean.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ pub(crate) struct Verdict {
     pub(crate) cut: Option<Cut>,
     /// Sequences up to here were known to be durable.
     pub(crate) attested: u64,
+    /// The newest mark; none in a journal that has none.
+    pub(crate) mark: Option<Mark>,
+    /// The last of the sealed segments.
+    pub(crate) last_sealed: Option<SegmentInfo>,
 }
 
 #[derive(Debug)]
@@ -109,6 +113,8 @@ pub(crate) fn judge<S: Storage>(
         behind: Vec::new(),
         cut: None,
         attested: mark.map_or(0, |mark| mark.sequence),
+        mark,
+        last_sealed: segments[..sealed].last().cloned(),
     };
     if let Some(seal) = segments[..sealed].last().and_then(|info| info.seal.good()) {
         verdict.previous = seal.digest;

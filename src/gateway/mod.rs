@@ -16,10 +16,11 @@ use crate::exchange::command::{Command, Disconnected};
 use crate::history::{Answer, Ask, Remark};
 use crate::net::{Interest, Listener, Net, Source as Watched, Stream as _, Tcp, Watch, is_nothing};
 use crate::pipeline::{Positions, SlotReader};
+use crate::release::Release;
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Stream, Tally, Window};
 use crate::traffic::{Count, Traffic};
-use crate::types::Nanos;
+use crate::types::{Nanos, Sequence};
 use crate::wire::mold::Request;
 use crate::wire::soup::FromServer;
 
@@ -88,6 +89,9 @@ pub struct Gateway<N: Net = Tcp> {
     room: u64,
     events: SlotReader,
     positions: Arc<Positions>,
+    release: Arc<Release>,
+    /// What a start has recovered is told once it is as durable as a reply has to be.
+    recovered: Sequence,
     helpers: Helpers,
     traffic: Arc<Traffic>,
     watch: N::Watch,
@@ -141,7 +145,8 @@ impl<N: Net> Gateway<N> {
     ) -> Result<Self, Fault> {
         let watch = doors.net.watch().map_err(|error| unwatched(&error))?;
         let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
-        let Front { intake, events, positions } = front;
+        let Front { intake, events, positions, release } = front;
+        let recovered = if intake.leads() { positions.applied() } else { Sequence(0) };
         let mut gateway = Self {
             rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
             tallied: (Nanos::default(), tally.event()),
@@ -150,6 +155,8 @@ impl<N: Net> Gateway<N> {
             room: 0,
             events,
             positions,
+            release,
+            recovered,
             helpers,
             traffic: Arc::default(),
             watch,
@@ -174,10 +181,15 @@ impl<N: Net> Gateway<N> {
             grace_ends: None,
             is_open: false,
         };
-        if gateway.intake.leads() {
+        if gateway.may_open() {
             gateway.open()?;
         }
         Ok(gateway)
+    }
+
+    fn may_open(&self) -> bool {
+        let released = || self.release.policy().released(&self.positions);
+        self.intake.leads() && released() >= self.recovered
     }
 
     /// From here on clients are let in.
@@ -545,7 +557,7 @@ impl<N: Net> Stage for Gateway<N> {
         work += self.publish_own(now)?;
         if !self.is_open {
             self.keep_tally(now);
-            if !self.intake.leads() {
+            if !self.may_open() {
                 return Ok(work);
             }
             self.open()?;

@@ -72,6 +72,7 @@ impl Polled {
             intake: Intake::new(queue, node.sequencer, Arc::new(AtomicBool::new(false))),
             events: node.egress,
             positions: Arc::clone(&positions),
+            release: Arc::clone(&node.release),
         };
         let (request, requests) = bounded(OTHERS);
         let (verdicts, verdict) = bounded(OTHERS);

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path as FilePath, PathBuf};
 
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::runtime::Runtime;
@@ -47,6 +48,17 @@ impl ArchiveHome {
             std::fs::create_dir_all(directory).map_err(|source| failed(place, &source))?;
         }
         Self::at(place, directory)
+    }
+
+    /// An archive that goes with the process: for who tries things out.
+    pub fn in_memory() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        Self {
+            place: "memory".into(),
+            store: Box::new(InMemory::new()),
+            prefix: Path::default(),
+            runtime: runtime.expect("a runtime without reactors takes nothing of the system"),
+        }
     }
 
     fn at(place: &str, directory: Option<PathBuf>) -> Result<Self, Error> {

@@ -64,6 +64,25 @@ fn a_failed_sync_is_final_and_nothing_after_it_is_reported() {
 }
 
 #[test]
+fn what_a_start_after_a_failed_sync_reports_survives_a_loss_of_power() {
+    let disk = SimulatedStorage::new();
+    assert!(fail(&disk).1.is_none());
+    for step in 1..=disk.steps() {
+        let disk = SimulatedStorage::new();
+        disk.fail_syncs_at(step);
+        fail(&disk);
+        // The process is gone; its pages are in the cache, and clean.
+        let restarted = disk.after_crash(Survival::Everything);
+        let run = Run::open(&restarted, 2).unwrap_or_else(|error| panic!("{step}: {error}"));
+        let synced = run.journal.writer.positions().synced();
+        drop(run);
+        let left = restarted.after_crash(Survival::Nothing);
+        let run = Run::open(&left, 3).unwrap_or_else(|error| panic!("step {step}: {error}"));
+        assert_eq!(run.journal.recovery.next - 1, synced, "step {step}");
+    }
+}
+
+#[test]
 fn a_full_disk_holds_up_the_roll_and_nothing_else() {
     let disk = SimulatedStorage::new();
     disk.limit_free_bytes(Options::SEGMENT_BYTES_MIN + 9000);

@@ -1,0 +1,241 @@
+//! What was promised, and whether it is kept. It looks at nodes from outside, after each poll.
+//!
+//! A *released* command is one that a leader let the events of go. Its frame is written down here
+//! once its events are in the log, and no leader may ever release another one in its place; what
+//! clients are told before that, they check themselves. Besides, for each machine it is known how
+//! much it must have: what was journaled survives its process, what was synced a loss of power, and
+//! what a leader releases as replicated its follower has had.
+
+use std::collections::VecDeque;
+
+use ringframe::event_log::cause;
+use ringframe::node::Stores;
+use ringframe::release::ReleasePolicy;
+use ringframe_journal::{Reader, SimulatedStorage};
+
+use crate::client::Wrong;
+use crate::node::Running;
+
+type Hash = [u8; 16];
+
+/// The books.
+#[derive(Default)]
+pub(crate) struct Checker {
+    /// The frames of all released commands.
+    released: Vec<Hash>,
+    /// No command behind this one was released: it may be one without events.
+    most: u64,
+    nodes: [Has; 2],
+}
+
+/// What a machine must have.
+#[derive(Default)]
+struct Has {
+    /// Was in its journal, and nothing happened since that may have taken it.
+    journaled: u64,
+    /// Was synced.
+    synced: u64,
+    /// The most that was ever in its journal, and synced.
+    ever: (u64, u64),
+    /// The last event that its processor has let go, while it led …
+    let_go: u64,
+    /// … and up to which command it might, each time: with the last event of that time.
+    times: VecDeque<(u64, u64)>,
+    /// Its journal and its log of events, as far as they were looked at.
+    commands: Option<Reader<SimulatedStorage>>,
+    events: Option<Reader<SimulatedStorage>>,
+}
+
+fn hash(bytes: &[u8]) -> Hash {
+    let mut short = Hash::default();
+    short.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    short
+}
+
+impl Checker {
+    /// How many commands were released.
+    pub(crate) fn released(&self) -> u64 {
+        self.released.len() as u64
+    }
+
+    /// Whether a machine has all that was released.
+    pub(crate) fn must_have_all(&self, node: usize) -> bool {
+        self.nodes[node].journaled >= self.most
+    }
+
+    /// The same, after this machine has lost power.
+    pub(crate) fn keeps_all_without_power(&self, node: usize) -> bool {
+        self.nodes[node].synced >= self.most
+    }
+
+    /// What a machine is known to keep without power.
+    pub(crate) fn synced(&self, node: usize) -> u64 {
+        self.nodes[node].synced
+    }
+
+    /// The process died, or with it the machine.
+    pub(crate) fn on_crash(&mut self, node: usize, lost_power: bool) {
+        let has = &mut self.nodes[node];
+        has.forget_process();
+        if lost_power {
+            has.journaled = has.synced;
+        }
+    }
+
+    /// A process has opened its journal, and found so much in it.
+    pub(crate) fn on_open(&mut self, node: usize, running: &Running) -> Result<(), Wrong> {
+        let last = running.start.applied.sequence.0;
+        let has = &mut self.nodes[node];
+        if last < has.journaled {
+            return Err(format!(
+                "n{node} opens with {last} commands, and must have {}, {} of them synced",
+                has.journaled, has.synced
+            ));
+        }
+        (has.journaled, has.synced) = (last, last);
+        has.ever = (has.ever.0.max(last), has.ever.1.max(last));
+        Ok(())
+    }
+
+    /// A node cuts what its leader does not have.
+    pub(crate) fn on_cut(&mut self, node: usize, agreed: u64) {
+        let has = &mut self.nodes[node];
+        has.journaled = has.journaled.min(agreed);
+        has.synced = has.synced.min(agreed);
+        has.ever = (has.ever.0.min(agreed), has.ever.1.min(agreed));
+    }
+
+    /// From here on a node orders: what its log has and will have in a moment is told by it.
+    pub(crate) fn on_lead(
+        &mut self,
+        node: usize,
+        running: &Running,
+        stores: &Stores<SimulatedStorage>,
+    ) -> Result<(), Wrong> {
+        let progress = running.positions.progress();
+        self.most = self.most.max(progress.released.0);
+        let has = &mut self.nodes[node];
+        has.forget_process();
+        has.let_go = progress.handed_on;
+        has.times.push_back((progress.handed_on, u64::MAX));
+        self.on_events(node, stores)
+    }
+
+    /// Whether a node that begins to lead behind this command lacks something that was released.
+    pub(crate) fn lacks(&self, last: u64) -> bool {
+        last < self.released()
+    }
+
+    /// After each poll of a node.
+    pub(crate) fn on_poll(&mut self, node: usize, running: &Running) -> Result<(), Wrong> {
+        let positions = &running.positions;
+        let (synced, progress) = (positions.synced().0, positions.progress());
+        let (journaled, published) = (positions.journaled().0, positions.published().0);
+        let are_in_order = synced <= journaled
+            && journaled <= published
+            && progress.applied.0 <= journaled
+            && progress.released <= progress.applied
+            && progress.handed_on <= progress.emitted;
+        if !are_in_order {
+            return Err(format!("n{node}: positions out of order: {positions:?}"));
+        }
+        let has = &mut self.nodes[node];
+        has.journaled = has.journaled.max(journaled);
+        has.synced = has.synced.max(synced);
+        has.ever = (has.ever.0.max(journaled), has.ever.1.max(synced));
+        Ok(())
+    }
+
+    /// After each poll of a leader's processor: what it let go, and what it might.
+    pub(crate) fn on_processor(&mut self, node: usize, running: &Running) {
+        let progress = running.positions.progress();
+        if progress.handed_on == self.nodes[node].let_go {
+            return;
+        }
+        self.most = self.most.max(progress.released.0);
+        let other = self.nodes[1 - node].ever;
+        let has = &mut self.nodes[node];
+        let may = match running.release.policy() {
+            ReleasePolicy::Journaled => has.journaled,
+            ReleasePolicy::Synced => has.synced,
+            ReleasePolicy::Replicated => has.journaled.min(other.0),
+            ReleasePolicy::ReplicatedSynced => has.synced.min(other.1),
+        };
+        has.let_go = progress.handed_on;
+        has.times.push_back((progress.handed_on, may));
+    }
+
+    /// After each poll of a leader's event log: whether it might let go what stands there now.
+    pub(crate) fn on_events(
+        &mut self,
+        node: usize,
+        stores: &Stores<SimulatedStorage>,
+    ) -> Result<(), Wrong> {
+        let failed = |error| format!("n{node}: its events cannot be read: {error}");
+        let has = &mut self.nodes[node];
+        let events = match &mut has.events {
+            Some(events) => events,
+            none => none.insert(Reader::open_first(stores.events.clone()).map_err(failed)?),
+        };
+        let mut last = None;
+        // Those behind are in the log, and their processor's poll is still to be looked at.
+        while events.next_sequence() <= has.let_go
+            && let Some(event) = events.next_frame().map_err(failed)?
+        {
+            let of = cause(&event.frame()).map_or(0, |of| of.0);
+            while has.times.front().is_some_and(|(upto, _)| *upto < event.sequence()) {
+                has.times.pop_front();
+            }
+            let may = has.times.front().map_or(u64::MAX, |(_, may)| *may);
+            if of > may {
+                return Err(format!(
+                    "n{node} let event {} of command {of} go, when only those up to {may} were as \
+                     durable as it promises",
+                    event.sequence()
+                ));
+            }
+            last = Some(of);
+        }
+        match last {
+            Some(last) => self.compare(node, last, &stores.journal),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what was released, or compares it with what was released in its place.
+    fn compare(&mut self, node: usize, upto: u64, journal: &SimulatedStorage) -> Result<(), Wrong> {
+        let failed = |error| format!("n{node}: what it released cannot be read: {error}");
+        let commands = match &mut self.nodes[node].commands {
+            Some(commands) => commands,
+            none => none.insert(Reader::open_first(journal.clone()).map_err(failed)?),
+        };
+        while commands.next_sequence() <= upto {
+            let next = commands.next_sequence();
+            let Some(frame) = commands.next_frame().map_err(failed)? else {
+                return Err(format!("n{node} released {upto}, its journal ends before {next}"));
+            };
+            let (place, hash) = (next as usize - 1, hash(frame.bytes()));
+            match self.released.get(place) {
+                Some(known) if *known == hash => {}
+                Some(_) => {
+                    return Err(format!(
+                        "n{node}: command {next} of term {:#x} stands where another one was \
+                         released",
+                        frame.epoch()
+                    ));
+                }
+                None if place == self.released.len() => self.released.push(hash),
+                None => return Err(format!("n{node}: command {next} without those before")),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Has {
+    fn forget_process(&mut self) {
+        (self.commands, self.events) = (None, None);
+        self.times.clear();
+        self.let_go = 0;
+    }
+}

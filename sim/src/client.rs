@@ -1,0 +1,419 @@
+//! Clients: they log in where somebody leads, send orders, lose their connections, come back from
+//! a message on that they choose, and send again what has no answer. Each checks all that it is
+//! told: every message once, in order, with the bytes that it had before.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{Read, Write};
+
+use fastrand::Rng;
+use ringframe::client::limit_order;
+use ringframe::net::{Net, is_nothing};
+use ringframe::types::Nanos;
+use ringframe::wire::layout::Alpha;
+use ringframe::wire::ouch::{
+    Cancel, Display, Enter, Inbound, Outbound, Replace, Side, Sweep, Token, time_in_force,
+};
+use ringframe::wire::soup::{FromClient, FromServer, LoginReject, LoginRequest, Session};
+
+use crate::net::{SimNet, SimStream, address};
+use crate::node::{MARKET, ORDERS};
+use crate::settings::{PRICE, SYMBOLS, Settings};
+
+/// Who hears nothing for so long goes elsewhere.
+const SILENCE: u64 = 4 * Nanos::SECOND;
+/// Who has nothing to say says so often that he is there.
+const HEARTBEAT: u64 = Nanos::SECOND;
+const PACKET_BYTES_MAX: usize = 4096;
+
+/// What a client found wrong.
+pub(crate) type Wrong = String;
+
+/// A client.
+pub(crate) struct Client {
+    user: u16,
+    /// Whether it trades, or reads the market.
+    trades: bool,
+    net: SimNet,
+    rng: Rng,
+    stream: Option<SimStream>,
+    is_in: bool,
+    /// Which node it tries.
+    node: usize,
+    session: Session,
+    /// The number of the next message on this connection.
+    next: u64,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    retry_at: Nanos,
+    heard_at: Nanos,
+    spoke_at: Nanos,
+    order_at: Nanos,
+    /// Everything that it was ever told.
+    pub(crate) log: Vec<Vec<u8>>,
+    orders: usize,
+    unanswered: VecDeque<Enter>,
+    known: BTreeMap<Token, Known>,
+    asks_all: bool,
+    pub(crate) logins: u64,
+    pub(crate) repeats: u64,
+}
+
+/// What it knows of a token.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    answers: u32,
+    shares: u32,
+    executed: u32,
+}
+
+impl Client {
+    pub(crate) fn new(user: u16, trades: bool, net: SimNet, rng: Rng) -> Self {
+        Self {
+            user,
+            trades,
+            net,
+            rng,
+            stream: None,
+            is_in: false,
+            node: 0,
+            session: Session::BLANK,
+            next: 1,
+            input: Vec::new(),
+            output: Vec::new(),
+            retry_at: Nanos(0),
+            heard_at: Nanos(0),
+            spoke_at: Nanos(0),
+            order_at: Nanos(0),
+            log: Vec::new(),
+            orders: 0,
+            unanswered: VecDeque::new(),
+            known: BTreeMap::new(),
+            asks_all: false,
+            logins: 0,
+            repeats: 0,
+        }
+    }
+
+    /// Sends and hears what it can; how much that was, or what is wrong.
+    pub(crate) fn poll(
+        &mut self,
+        settings: &Settings,
+        is_closing: bool,
+        now: Nanos,
+    ) -> Result<usize, Wrong> {
+        if self.stream.is_none() {
+            return Ok(self.connect(now));
+        }
+        let mut work = self.hear(now)?;
+        if self.is_in && self.trades && !is_closing {
+            work += self.trade(settings, now);
+        }
+        if now > self.spoke_at.after(HEARTBEAT) {
+            self.say(&FromClient::Heartbeat, now);
+        }
+        work += self.send();
+        if now > self.heard_at.after(SILENCE) {
+            self.part(now);
+        }
+        Ok(work)
+    }
+
+    /// Whether all that it sent is answered.
+    pub(crate) fn is_done(&self, settings: &Settings, is_closing: bool) -> bool {
+        self.unanswered.is_empty() && (is_closing || self.orders >= settings.orders || !self.trades)
+    }
+
+    pub(crate) fn has_all_sent(&self, settings: &Settings) -> bool {
+        !self.trades || self.orders >= settings.orders
+    }
+
+    /// How it is, for who asks why nothing goes on.
+    pub(crate) fn state(&self) -> String {
+        format!(
+            "c{}: {} on n{}, {} messages, {} orders, {} unanswered",
+            self.user,
+            if self.is_in { "logged in" } else { "not logged in" },
+            self.node,
+            self.log.len(),
+            self.orders,
+            self.unanswered.len()
+        )
+    }
+
+    /// Comes back and asks for all of it once more.
+    pub(crate) fn ask_again(&mut self) {
+        self.stream = None;
+        self.is_in = false;
+        self.input.clear();
+        self.output.clear();
+        self.retry_at = Nanos(0);
+        self.asks_all = true;
+    }
+
+    /// Whether it was told all of it again, if it asked for that.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.asks_all || (self.is_in && self.next == self.log.len() as u64 + 1)
+    }
+
+    /// Goes away, and comes back.
+    pub(crate) fn part(&mut self, now: Nanos) {
+        self.stream = None;
+        self.is_in = false;
+        self.input.clear();
+        self.output.clear();
+        self.retry_at = now.after(self.rng.u64(1_000_000..100_000_000));
+        self.node = 1 - self.node;
+    }
+
+    fn connect(&mut self, now: Nanos) -> usize {
+        if now < self.retry_at {
+            return 0;
+        }
+        let port = if self.trades { ORDERS } else { MARKET };
+        self.stream = self.net.connect(address(self.node, port)).ok();
+        let next = self.log.len() as u64 + 1;
+        let sequence = match self.rng.u8(0..4) {
+            _ if self.asks_all => 1,
+            0 => 1,
+            1 => self.rng.u64(1..=next),
+            _ => next,
+        };
+        self.next = sequence;
+        let login = LoginRequest {
+            username: Alpha::new(&format!("TRDR{:02}", self.user)).expect("six letters"),
+            password: Alpha::new("secret").expect("six letters"),
+            session: self.session,
+            sequence,
+            timeout: None,
+        };
+        self.say(&FromClient::Login(login), now);
+        (self.heard_at, self.spoke_at) = (now, now);
+        1
+    }
+
+    fn say(&mut self, packet: &FromClient<'_>, now: Nanos) {
+        let mut bytes = [0; 256];
+        let length = packet.encode(&mut bytes).expect("own packets are short");
+        self.output.extend(&bytes[..length]);
+        self.spoke_at = now;
+    }
+
+    fn say_message(&mut self, message: &Inbound, now: Nanos) {
+        let mut bytes = [0; Inbound::BYTES_MAX];
+        let length = message.encode(&mut bytes).expect("it has room");
+        self.say(&FromClient::Data(&bytes[..length]), now);
+    }
+
+    fn send(&mut self) -> usize {
+        let Some(stream) = &mut self.stream else { return 0 };
+        if self.output.is_empty() {
+            return 0;
+        }
+        let count = stream.write(&self.output).unwrap_or_default();
+        self.output.drain(..count);
+        usize::from(count > 0)
+    }
+
+    fn hear(&mut self, now: Nanos) -> Result<usize, Wrong> {
+        let Some(stream) = &mut self.stream else { return Ok(0) };
+        let mut piece = [0; 4096];
+        let count = match stream.read(&mut piece) {
+            Ok(0) => {
+                self.part(now);
+                return Ok(1);
+            }
+            Ok(count) => count,
+            Err(error) if is_nothing(&error) => return Ok(0),
+            Err(_) => {
+                self.part(now);
+                return Ok(1);
+            }
+        };
+        self.heard_at = now;
+        let mut input = std::mem::take(&mut self.input);
+        input.extend(&piece[..count]);
+        let mut used = 0;
+        loop {
+            let split = FromServer::split(&input[used..], PACKET_BYTES_MAX);
+            let split = split.map_err(|error| format!("c{}: a packet: {error}", self.user))?;
+            let Some((packet, length)) = split else { break };
+            used += length;
+            self.packet(packet, now)?;
+            if self.stream.is_none() {
+                return Ok(1);
+            }
+        }
+        input.drain(..used);
+        self.input = input;
+        Ok(1)
+    }
+
+    fn packet(&mut self, packet: FromServer<'_>, now: Nanos) -> Result<(), Wrong> {
+        match packet {
+            FromServer::Accepted(accepted) => {
+                if accepted.sequence != self.next {
+                    let (asked, got) = (self.next, accepted.sequence);
+                    return Err(format!("c{}: asked for {asked}, gets {got}", self.user));
+                }
+                if !self.session.is_blank() && self.session != accepted.session {
+                    return Err(format!("c{}: another day's session", self.user));
+                }
+                self.session = accepted.session;
+                self.is_in = true;
+                self.logins += 1;
+                for order in self.unanswered.clone() {
+                    self.say_message(&Inbound::from(order), now);
+                }
+                Ok(())
+            }
+            FromServer::Rejected(LoginReject::SessionNotAvailable) => {
+                // Who has just begun to lead may not have counted all that it has. Where it really
+                // lacks something, nobody gets in any more, and that is seen in the end.
+                self.part(now);
+                Ok(())
+            }
+            FromServer::Rejected(why) => Err(format!("c{}: not let in: {why:?}", self.user)),
+            FromServer::Data(message) => self.message(message),
+            FromServer::Heartbeat | FromServer::Debug(_) => Ok(()),
+            FromServer::End => Err(format!("c{}: the day ended", self.user)),
+        }
+    }
+
+    fn message(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
+        let place = self.next as usize - 1;
+        self.next += 1;
+        if let Some(before) = self.log.get(place) {
+            self.repeats += 1;
+            if before != bytes {
+                return Err(format!(
+                    "c{}: message {} was {before:02x?}, and is {bytes:02x?} now",
+                    self.user,
+                    place + 1
+                ));
+            }
+            return Ok(());
+        }
+        self.log.push(bytes.to_vec());
+        if !self.trades {
+            return Ok(());
+        }
+        let message = Outbound::decode(bytes)
+            .map_err(|error| format!("c{}: message {}: {error}", self.user, place + 1))?;
+        self.account(&message)
+    }
+
+    fn account(&mut self, message: &Outbound) -> Result<(), Wrong> {
+        match message {
+            Outbound::Accepted(accepted) => {
+                self.answered(accepted.order.token, accepted.order.shares.get())
+            }
+            Outbound::Rejected(rejected) => self.answered(rejected.token, 0),
+            Outbound::Replaced(replaced) => {
+                let known = self.known.entry(replaced.order.token).or_default();
+                known.answers += 1;
+                known.shares = replaced.order.shares.get();
+                match known.answers {
+                    1 => Ok(()),
+                    times => Err(format!("c{}: a replace was done {times} times", self.user)),
+                }
+            }
+            Outbound::Executed(executed) => {
+                let known = self.known.entry(executed.token).or_default();
+                known.executed += executed.shares.get();
+                if known.executed > known.shares {
+                    return Err(format!(
+                        "c{}: {:?} executed {} of {}",
+                        self.user, executed.token, known.executed, known.shares
+                    ));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn answered(&mut self, token: Token, shares: u32) -> Result<(), Wrong> {
+        let known = self.known.entry(token).or_default();
+        known.answers += 1;
+        known.shares = shares;
+        if known.answers > 1 {
+            return Err(format!("c{}: {token:?} was answered {} times", self.user, known.answers));
+        }
+        self.unanswered.retain(|order| order.token != token);
+        Ok(())
+    }
+
+    /// Sends what it is time for.
+    fn trade(&mut self, settings: &Settings, now: Nanos) -> usize {
+        let may = self.orders < settings.orders
+            && self.unanswered.len() < settings.unanswered_max
+            && now >= self.order_at
+            && self.output.len() < 1024;
+        if !may {
+            return 0;
+        }
+        self.order_at = now.after(self.rng.u64(0..settings.pause_nanos));
+        match self.rng.u8(0..10) {
+            0 => self.cancel(now),
+            1 => self.replace(now),
+            _ => self.enter(now),
+        }
+        1
+    }
+
+    fn enter(&mut self, now: Nanos) {
+        let side = if self.rng.bool() { Side::BUY } else { Side::SELL };
+        let (token, shares, price) = (self.token(), self.rng.u32(1..100), self.price());
+        let stock = Alpha::new(SYMBOLS[self.rng.usize(0..SYMBOLS.len())]).expect("four letters");
+        let order = limit_order(token, side, shares, stock, price);
+        self.unanswered.push_back(order);
+        self.say_message(&Inbound::from(order), now);
+    }
+
+    fn price(&mut self) -> u32 {
+        PRICE + 100 * self.rng.u32(0..20)
+    }
+
+    fn token(&mut self) -> Token {
+        self.orders += 1;
+        Alpha::new(&format!("T{}", self.orders)).expect("few letters")
+    }
+
+    /// One of its own that was answered.
+    fn any(&mut self) -> Option<Token> {
+        let number = self.rng.usize(1..=self.orders.max(1));
+        let token = Alpha::new(&format!("T{number}")).expect("few letters");
+        self.known.get(&token).filter(|known| known.shares > known.executed).map(|_| token)
+    }
+
+    fn cancel(&mut self, now: Nanos) {
+        if let Some(token) = self.any() {
+            let shares = if self.rng.bool() { 0 } else { self.rng.u32(1..50) };
+            self.say_message(&Inbound::from(Cancel { token, shares: shares.into() }), now);
+        }
+    }
+
+    fn replace(&mut self, now: Nanos) {
+        let Some(old) = self.any() else { return };
+        let replace = Replace {
+            old,
+            new: self.token(),
+            shares: self.rng.u32(1..100).into(),
+            price: self.price().into(),
+            time_in_force: time_in_force::MARKET_HOURS.into(),
+            display: Display::ANONYMOUS,
+            sweep: Sweep::NO,
+            minimum: 0.into(),
+        };
+        self.say_message(&Inbound::from(replace), now);
+    }
+
+    /// How often each trade was told here, added up.
+    pub(crate) fn trades(&self, into: &mut BTreeMap<u64, u32>) {
+        for bytes in self.log.iter().filter(|_| self.trades) {
+            if let Ok(Outbound::Executed(executed)) = Outbound::decode(bytes) {
+                *into.entry(executed.match_number.get()).or_default() += 1;
+            }
+        }
+    }
+}

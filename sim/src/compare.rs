@@ -1,0 +1,76 @@
+//! At the end, when nothing goes wrong any more: both nodes have the same, and it is what clients
+//! were told.
+
+use std::collections::BTreeMap;
+
+use crossbeam_channel::Receiver;
+use ringframe_journal::{Reader, SimulatedStorage, verify};
+
+use crate::client::Wrong;
+use crate::world::{MILLISECOND, World};
+
+/// All frames there are, from which one on.
+fn frames(journal: &SimulatedStorage) -> Result<(u64, Vec<Vec<u8>>), Wrong> {
+    let failed = |error| format!("it cannot be read: {error}");
+    let mut reader = Reader::open_first(journal.clone()).map_err(failed)?;
+    let (first, mut frames) = (reader.next_sequence(), Vec::new());
+    while let Some(frame) = reader.next_frame().map_err(failed)? {
+        frames.push(frame.bytes().to_vec());
+    }
+    Ok((first, frames))
+}
+
+fn same(what: &str, one: &SimulatedStorage, other: &SimulatedStorage) -> Result<(), Wrong> {
+    let ((first, one), (second, other)) = (frames(one)?, frames(other)?);
+    // Either may have been pruned.
+    let begin = first.max(second);
+    let (one, other) = (&one[(begin - first) as usize..], &other[(begin - second) as usize..]);
+    if one.len() != other.len() {
+        return Err(format!("{what}: n0 has {} frames, n1 {}", one.len(), other.len()));
+    }
+    match one.iter().zip(other).position(|(one, other)| one != other) {
+        None => Ok(()),
+        Some(place) => Err(format!("{what}: frame {} differs", begin + place as u64)),
+    }
+}
+
+impl World {
+    pub(crate) fn compare(&mut self) -> Result<(), Wrong> {
+        let [one, other] = self.nodes.each_ref().map(|node| node.disks.stores.clone());
+        same("journals", &one.journal, &other.journal)?;
+        same("event logs", &one.events, &other.events)?;
+        for (node, stores) in [&one, &other].into_iter().enumerate() {
+            for journal in [&stores.journal, &stores.events] {
+                let verified = verify(journal, 1, |_, _| ());
+                let verified = verified.map_err(|error| format!("n{node}: {error}"))?;
+                if let Some(finding) = verified.findings().next() {
+                    return Err(format!("n{node}: {finding}"));
+                }
+            }
+        }
+        self.compare_digests()?;
+        let mut trades = BTreeMap::new();
+        self.clients.iter().for_each(|client| client.trades(&mut trades));
+        match trades.iter().find(|(_, times)| **times != 2) {
+            None => Ok(()),
+            Some((trade, times)) => Err(format!("trade {trade} was told {times} times")),
+        }
+    }
+
+    fn compare_digests(&mut self) -> Result<(), Wrong> {
+        let asked: Vec<_> =
+            self.nodes.iter().filter_map(|node| Some(node.running()?.ask_standing())).collect();
+        let give_up = self.now.after(5_000 * MILLISECOND);
+        while asked.iter().any(Receiver::is_empty) {
+            self.step()?;
+            if self.now > give_up {
+                return Err("a processor does not answer".into());
+            }
+        }
+        let standings: Vec<_> = asked.iter().filter_map(|told| told.try_recv().ok()).collect();
+        match &standings[..] {
+            [one, other] if one == other => Ok(()),
+            _ => Err(format!("where logic stands differs: {standings:?}")),
+        }
+    }
+}

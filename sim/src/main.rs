@@ -1,0 +1,145 @@
+//! `ringframe-sim`: lives through seeds until one fails.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use ringframe::clock::Clock;
+use ringframe::types::Nanos;
+use ringframe_sim::{LEGEND, Outcome, run, shrink};
+
+/// Simulate nodes, clients and bad luck, one world for each seed
+#[derive(Debug, Parser)]
+#[command(
+    name = "ringframe-sim",
+    after_help = "\
+Examples:
+  ringframe-sim --seeds 0..200              two hundred worlds
+  ringframe-sim --minutes 60                new ones for an hour, from a seed that it prints
+  ringframe-sim --seeds 4711 --trace        what happens in one of them
+  ringframe-sim --seeds 4711 --shrink       which few of its mishaps make it fail
+
+Exit code 1: a seed fails; what is wrong, and the command that shows it, are printed."
+)]
+struct Args {
+    /// Which: one, or from one to before another
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    seeds: Option<(u64, u64)>,
+    /// For how long, where that comes first
+    #[arg(long, value_name = "M")]
+    minutes: Option<u64>,
+    /// Print what happens
+    #[arg(long)]
+    trace: bool,
+    /// Make the list of mishaps of a seed that fails short
+    #[arg(long)]
+    shrink: bool,
+    /// Go on after a seed that fails
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    let number = |text: &str| text.replace('_', "").parse().map_err(|error| format!("{error}"));
+    match text.split_once("..") {
+        None => number(text).map(|seed: u64| (seed, seed + 1)),
+        Some((from, to)) => Ok((number(from)?, number(to)?)),
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let clock = Clock::new();
+    // Below what floating point would round, and never the same twice.
+    let fresh = clock.now().0 % 1_000_000_000_000;
+    let (from, to) = args.seeds.unwrap_or((fresh, u64::MAX));
+    let minutes = args.minutes.or(args.seeds.is_none().then_some(1));
+    let until = minutes.map(|minutes| clock.now().after(minutes * 60 * Nanos::SECOND));
+    let began = clock.now();
+    let mut sum = Sum::default();
+    if args.shrink {
+        return shorten(from);
+    }
+    println!("seeds from {from} on");
+    for seed in from..to {
+        if until.is_some_and(|until| clock.now() > until) {
+            break;
+        }
+        let outcome = run(seed, args.trace);
+        if args.trace {
+            println!("{LEGEND}");
+            print_lines(&outcome.trace);
+        }
+        sum.add(&outcome);
+        if let Some(wrong) = &outcome.wrong {
+            sum.failed += 1;
+            println!("seed {seed} fails: {wrong}");
+            println!("  ringframe-sim --seeds {seed} --trace     shows how it came to that");
+            println!("  ringframe-sim --seeds {seed} --shrink    makes it short");
+            if !args.keep_going {
+                break;
+            }
+        }
+        if io::stdout().is_terminal() && sum.seeds % 16 == 0 {
+            print!("\r{}", sum.line(clock.now().0 - began.0));
+            let _ = io::stdout().flush();
+        }
+    }
+    println!("{}", sum.line(clock.now().0 - began.0));
+    if sum.failed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+fn print_lines(lines: &[String]) {
+    for line in lines {
+        println!("{line}");
+    }
+}
+
+fn shorten(seed: u64) -> ExitCode {
+    let (list, outcome) = shrink(seed);
+    let Some(wrong) = outcome.wrong else {
+        println!("seed {seed} does not fail");
+        return ExitCode::SUCCESS;
+    };
+    println!("seed {seed} fails with {} mishaps: {wrong}", list.len());
+    print_lines(&list);
+    println!("{LEGEND}");
+    print_lines(&outcome.trace);
+    ExitCode::from(1)
+}
+
+#[derive(Default)]
+struct Sum {
+    seeds: u64,
+    failed: u64,
+    released: u64,
+    nanos: u64,
+    polls: u64,
+    messages: (u64, u64),
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome) {
+        self.seeds += 1;
+        self.released += outcome.released;
+        self.nanos += outcome.nanos;
+        self.polls += outcome.polls;
+        self.messages.0 += outcome.messages.0;
+        self.messages.1 += outcome.messages.1;
+    }
+
+    fn line(&self, took: u64) -> String {
+        format!(
+            "{} seeds, {} failed, {:.1} seeds/s; {} commands released, {} messages told and {} \
+             again, {:.2} simulated hours, {} turns",
+            self.seeds,
+            self.failed,
+            self.seeds as f64 / (took as f64 / 1e9),
+            self.released,
+            self.messages.0,
+            self.messages.1,
+            self.nanos as f64 / 3.6e12,
+            self.polls
+        )
+    }
+}

@@ -1,0 +1,427 @@
+//! One of the two nodes: a machine with disks and a clock, and the process on it, which is built
+//! from the lines that `ringframe serve` is built from.
+
+use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use ringframe::embed::{Assembled, Input, Saving, assemble, close};
+use ringframe::exchange::Exchange;
+use ringframe::gateway::{Doors, GatewayOptions};
+use ringframe::logic::Logic;
+use ringframe::machine::{Question, Standing};
+use ringframe::net::{Listener, Net, is_nothing};
+use ringframe::node::{Node, NodeOptions, Start};
+use ringframe::pair::{Pair, PairOptions};
+use ringframe::peers::{Facts, Handle, Promoted};
+use ringframe::pipeline::Positions;
+use ringframe::recovery::Cores;
+use ringframe::release::Release;
+use ringframe::replication::{Arrival, Asking, Beginning, Epochs, cut, decide};
+use ringframe::served::{Entrance, serve};
+use ringframe::snapshot::schedule::{self, Triggers};
+use ringframe::stage::{Fault, Stage};
+use ringframe::types::{Nanos, Sequence};
+use ringframe::users::Users;
+use ringframe_journal::{SimulatedStorage, SyncPolicy};
+
+use crate::disks::{Disks, Loss};
+use crate::net::{SimListener, SimNet, SimStream, address};
+use crate::settings::{Saves, Settings};
+
+/// Where clients and other nodes come.
+pub(crate) const ORDERS: u16 = 9001;
+pub(crate) const MARKET: u16 = 9002;
+const REPLICATION: u16 = 9003;
+const GLIMPSE: u16 = 9004;
+/// As long as a starting node waits for an answer, and so often it asks.
+const PATIENCE: u64 = Nanos::SECOND;
+const ASKS: u32 = 5;
+/// A drain that takes longer is given up.
+const DRAIN: u64 = 10 * Nanos::SECOND;
+
+/// A machine and what runs on it.
+pub(crate) struct Machine {
+    pub(crate) number: usize,
+    pub(crate) disks: Disks,
+    pub(crate) process: Process,
+    net: SimNet,
+    settings: Settings,
+    /// How far its clock is ahead.
+    pub(crate) ahead: u64,
+}
+
+/// What runs.
+pub(crate) enum Process {
+    Off,
+    Asks(Box<Asks>),
+    Copies(Box<Copies>),
+    Runs(Box<Running>),
+}
+
+/// A node that starts, and asks the other one what it is.
+pub(crate) struct Asks {
+    prepared: Prepared,
+    stream: Option<SimStream>,
+    asking: Asking,
+    unsaid: Vec<u8>,
+    until: Nanos,
+    left: u32,
+}
+
+/// A node that begins with a copy of what its leader has.
+pub(crate) struct Copies {
+    prepared: Prepared,
+    arrival: Arrival<SimulatedStorage, SimStream>,
+    fresh: Disks,
+}
+
+struct Prepared {
+    listener: SimListener,
+    doors: Doors<SimNet>,
+    options: GatewayOptions,
+    epochs: Epochs<SimulatedStorage>,
+}
+
+/// A node that runs.
+pub(crate) struct Running {
+    pub(crate) stages: Vec<Box<dyn Stage>>,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) release: Arc<Release>,
+    pub(crate) handle: Handle,
+    pub(crate) snapshots: Option<schedule::Handle>,
+    pub(crate) start: Start,
+    pub(crate) began_as: Beginning,
+    questions: Sender<Question>,
+    commands: Option<Sender<Input<Exchange>>>,
+    ended: Arc<AtomicBool>,
+    pub(crate) drain: Option<Drain>,
+    pub(crate) notes: Receiver<String>,
+}
+
+/// An orderly end.
+pub(crate) struct Drain {
+    until: Nanos,
+    hands_over: bool,
+    asked: Option<Receiver<Result<(), String>>>,
+}
+
+/// How an orderly end stands.
+pub(crate) enum Drained {
+    NotYet,
+    Done,
+    Failed(String),
+}
+
+impl Machine {
+    pub(crate) fn new(number: usize, net: SimNet, settings: Settings) -> Self {
+        let (disks, process) = (Disks::new(), Process::Off);
+        Self { number, disks, process, net, settings, ahead: 0 }
+    }
+
+    /// What its clock says.
+    pub(crate) fn clock(&self, now: Nanos) -> Nanos {
+        now.after(self.ahead)
+    }
+
+    pub(crate) fn running(&self) -> Option<&Running> {
+        match &self.process {
+            Process::Runs(running) => Some(running),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
+        match &mut self.process {
+            Process::Runs(running) => Some(running),
+            _ => None,
+        }
+    }
+
+    /// Its disks are thrown away.
+    pub(crate) fn wipe(&mut self) {
+        self.disks = Disks::new();
+    }
+
+    /// The process is gone, and this is left of what it wrote.
+    pub(crate) fn crash(&mut self, loss: Loss) {
+        self.disks.turn_off();
+        self.process = Process::Off;
+        self.disks = self.disks.after(loss);
+    }
+
+    /// The terms of its journal, as an operator reads them.
+    pub(crate) fn epochs(&self) -> Result<Epochs<SimulatedStorage>, Fault> {
+        // Two nodes have numbers of their own.
+        Epochs::open(self.disks.stores.journal.clone(), self.number as u8 + 1)
+    }
+
+    /// Begins a process; after a fault that says so it follows at once.
+    pub(crate) fn begin(&mut self, after: Option<&Fault>, now: Nanos) -> Result<(), Fault> {
+        let broken = |error: std::io::Error| Fault::Node(format!("network: {error}"));
+        let listener = self.net.bind(address(self.number, REPLICATION)).map_err(broken)?;
+        listener.open(16).map_err(broken)?;
+        let own = |port| address(self.number, port);
+        let options = GatewayOptions {
+            orders: own(ORDERS),
+            market: own(MARKET),
+            glimpse: own(GLIMPSE),
+            window_bytes: self.settings.window_bytes,
+            feed_window_bytes: self.settings.window_bytes,
+            ..GatewayOptions::default()
+        };
+        let doors = Doors::bind_in(self.net.clone(), &options)?;
+        let mut epochs = self.epochs()?;
+        if let Some(Fault::Surplus { agreed }) = after {
+            cut::<Exchange, _>(&self.disks.stores, &mut epochs, *agreed)?;
+        }
+        let prepared = Prepared { listener, doors, options, epochs };
+        if let Some(Fault::Behind { .. }) = after
+            && let Ok(stream) = self.net.connect(address(1 - self.number, REPLICATION))
+        {
+            let (fresh, now) = (Disks::new(), self.clock(now));
+            let what = (Exchange::NAME, None);
+            let arrival = Arrival::new(stream, what, &prepared.epochs, fresh.holdings(), now)?;
+            self.process = Process::Copies(Box::new(Copies { prepared, arrival, fresh }));
+            return Ok(());
+        }
+        if after.is_some() {
+            return self.open(prepared, Beginning::Follows, now);
+        }
+        let unsaid = Asking::question(&prepared.epochs, Exchange::NAME);
+        let left = if prepared.epochs.terms().is_empty() { 1 } else { ASKS };
+        let (stream, asking) = (None, Asking::new(prepared.epochs.history()));
+        let asks = Asks { prepared, stream, asking, unsaid, until: now, left };
+        self.process = Process::Asks(Box::new(asks));
+        Ok(())
+    }
+
+    /// What a node that starts begins as, once that is known.
+    pub(crate) fn ask(&mut self, now: Nanos) -> Option<Beginning> {
+        let Process::Asks(asks) = &mut self.process else { return None };
+        let other = asks.poll(&self.net, address(1 - self.number, REPLICATION), now)?;
+        let stands_by = self.number == 1;
+        Some(decide(&asks.prepared.epochs, other, (true, stands_by)))
+    }
+
+    /// Goes on with a copy; whether it is whole, or why there is none.
+    pub(crate) fn copy(&mut self, now: Nanos) -> Option<Result<(), String>> {
+        let now = self.clock(now);
+        let Process::Copies(copies) = &mut self.process else { return None };
+        match copies.arrival.poll(now) {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(parted) => Some(Err(parted.to_string())),
+        }
+    }
+
+    /// Opens what was copied, in the place of what was there.
+    pub(crate) fn settle(&mut self, now: Nanos) -> Result<(), Fault> {
+        let Process::Copies(copies) = std::mem::replace(&mut self.process, Process::Off) else {
+            unreachable!("it copied just now")
+        };
+        let Copies { mut prepared, arrival, fresh } = *copies;
+        drop(arrival);
+        self.disks = fresh;
+        prepared.epochs = self.epochs()?;
+        self.open(prepared, Beginning::Follows, now)
+    }
+
+    /// Goes on with a start that has asked.
+    pub(crate) fn go_on(&mut self, beginning: Beginning, now: Nanos) -> Result<(), Fault> {
+        match std::mem::replace(&mut self.process, Process::Off) {
+            Process::Asks(asks) => self.open(asks.prepared, beginning, now),
+            _ => unreachable!("it asked just now"),
+        }
+    }
+
+    fn open(&mut self, prepared: Prepared, beginning: Beginning, now: Nanos) -> Result<(), Fault> {
+        let now = self.clock(now);
+        let Prepared { listener, doors, options: gateway, epochs } = prepared;
+        let options = PairOptions {
+            other: Some(address(1 - self.number, REPLICATION)),
+            stands_by: true,
+            release: self.settings.release,
+            on_standby_loss: self.settings.on_standby_loss,
+            activate: false,
+        };
+        let pair =
+            Pair { net: self.net.clone(), listener: Some(listener), epochs, beginning, options };
+        let leads = !pair.follows();
+        let options = pair.node_options(&self.node_options());
+        let stores = &self.disks.stores;
+        let mut node: Node<Exchange, SimulatedStorage> =
+            Node::open(stores, &options, now, &mut |_, _| ())?;
+        let joined = pair.join(&mut node, self.disks.holdings(), &options, now)?;
+        let (replicator, handle) = joined.expect("there is another node");
+        let saving = self.saving(&node)?;
+        let (positions, release) = (Arc::clone(&node.positions), Arc::clone(&node.release));
+        let (questions, start) = (node.questions.clone(), node.start.clone());
+        let entrance = Entrance { users: Users::demo(), options: gateway, doors };
+        let (sessions, events) = (self.disks.sessions.clone(), stores.events.clone());
+        let mut notes = None;
+        let front = |front| {
+            let served = serve(front, entrance, sessions, events, &mut |_| ())?;
+            notes = Some(served.notes);
+            Ok(served.stages)
+        };
+        let Assembled { stages, commands, ended, snapshots } =
+            assemble(front, node, Some(replicator), saving)?;
+        if leads && start.applied.sequence <= Sequence(1) {
+            for command in self.settings.opening() {
+                let input = Input::Command { command, tell: None };
+                commands.try_send(input).expect("an empty queue has room");
+            }
+        }
+        self.process = Process::Runs(Box::new(Running {
+            stages,
+            positions,
+            release,
+            handle,
+            snapshots,
+            start,
+            began_as: beginning,
+            questions,
+            commands: Some(commands),
+            ended,
+            drain: None,
+            notes: notes.expect("it was built"),
+        }));
+        Ok(())
+    }
+
+    fn node_options(&self) -> NodeOptions {
+        NodeOptions {
+            ring_slots: self.settings.ring_slots,
+            segment_bytes: self.settings.segment_bytes,
+            event_segment_bytes: self.settings.event_segment_bytes,
+            sync: SyncPolicy::Always,
+            event_sync: SyncPolicy::Every(Duration::from_millis(4)),
+            cores: Cores::One,
+            ..NodeOptions::default()
+        }
+    }
+
+    fn saving(
+        &self,
+        node: &Node<Exchange, SimulatedStorage>,
+    ) -> Result<Saving<Exchange, SimulatedStorage>, Fault> {
+        let every_commands = self.settings.snapshot_every;
+        let triggers = Triggers { every_commands, ..Triggers::default() };
+        let stores = &self.disks.stores;
+        let taker = || node.taker(stores, triggers, 2);
+        Ok(match self.settings.saves {
+            Saves::Never => Saving::Off,
+            Saves::Inline => Saving::Inline(Box::new(taker()?)),
+            Saves::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?))),
+        })
+    }
+}
+
+impl Asks {
+    /// Nothing yet, or what the other node is, if it said so.
+    #[expect(clippy::option_option, reason = "an answer may be that there is none")]
+    fn poll(
+        &mut self,
+        net: &SimNet,
+        to: std::net::SocketAddr,
+        now: Nanos,
+    ) -> Option<Option<ringframe::replication::Other>> {
+        if now >= self.until {
+            if self.left == 0 {
+                return Some(None);
+            }
+            self.left -= 1;
+            self.until = now.after(PATIENCE);
+            self.unsaid = Asking::question(&self.prepared.epochs, Exchange::NAME);
+            let asking = Asking::new(self.prepared.epochs.history());
+            (self.stream, self.asking) = (net.connect(to).ok(), asking);
+        }
+        let Some(stream) = &mut self.stream else { return Some(None) };
+        match stream.write(&self.unsaid) {
+            Ok(count) => drop(self.unsaid.drain(..count)),
+            Err(error) if is_nothing(&error) => {}
+            Err(_) => return Some(None),
+        }
+        let mut piece = [0; 512];
+        match stream.read(&mut piece) {
+            Ok(count) => match self.asking.hear(&piece[..count]) {
+                Ok(None) => None,
+                Ok(Some(other)) => Some(Some(other)),
+                Err(_) => Some(None),
+            },
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(_) => Some(None),
+        }
+    }
+}
+
+impl Running {
+    /// Whether clients may be told what a start has recovered.
+    pub(crate) fn is_tellable(&self) -> bool {
+        let released = self.release.policy().released(&self.positions);
+        self.began_as == Beginning::Follows || released >= self.start.applied.sequence
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        self.handle.facts()
+    }
+
+    /// Everything that was accepted comes to its end.
+    pub(crate) fn begin_drain(&mut self, hands_over: bool, now: Nanos) {
+        self.commands = None;
+        self.drain = Some(Drain { until: now.after(DRAIN), hands_over, asked: None });
+    }
+
+    /// Looks how an orderly end stands.
+    pub(crate) fn drain(&mut self, now: Nanos) -> Drained {
+        let is_quiet =
+            self.positions.is_quiet() && self.positions.left() == self.positions.progress().emitted;
+        let has_ended = self.ended.load(Ordering::Acquire) && is_quiet;
+        let Some(drain) = &mut self.drain else { return Drained::NotYet };
+        if now > drain.until {
+            return Drained::Failed("it takes too long".into());
+        }
+        if !has_ended {
+            return Drained::NotYet;
+        }
+        if !drain.hands_over {
+            return Drained::Done;
+        }
+        let handle = &self.handle;
+        let asked = match &drain.asked {
+            Some(asked) => asked,
+            None => match handle.hand_over() {
+                Some(asked) => drain.asked.insert(asked),
+                None => return Drained::NotYet,
+            },
+        };
+        match asked.try_recv() {
+            Ok(Ok(())) => Drained::Done,
+            Ok(Err(why)) => Drained::Failed(why),
+            Err(_) => Drained::NotYet,
+        }
+    }
+
+    /// Whether it gives its place to the other node.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.hands_over)
+    }
+
+    pub(crate) fn close(self, now: Nanos) -> Result<(), Fault> {
+        close(self.stages, now)
+    }
+
+    pub(crate) fn promote(&self, force: bool) -> Option<Receiver<Result<Promoted, String>>> {
+        self.handle.promote(force)
+    }
+
+    /// Asks where logic stands.
+    pub(crate) fn ask_standing(&self) -> Receiver<Standing> {
+        let (tell, told) = bounded(1);
+        let _ = self.questions.try_send(Question::Standing(tell));
+        told
+    }
+}

@@ -1,0 +1,226 @@
+//! What befalls the nodes, and what operators do about it. They keep the rules of the manual: a
+//! node is promoted only where it has what was released, and where a leader without a standby
+//! releases, none that was replaced leads again.
+
+use std::sync::Arc;
+
+use ringframe::snapshot;
+use ringframe_journal::{ArchiveHome, Fate, Snapshotted, archive, prune};
+
+use crate::client::Wrong;
+use crate::faults::What;
+use crate::node::Process;
+use crate::world::{Ending, World};
+
+impl World {
+    /// Lets something happen.
+    pub(crate) fn befall(&mut self, what: What) -> Result<(), Wrong> {
+        self.say(|| format!("{what:?}"));
+        match what {
+            What::Crash { node, steps, back_nanos } => {
+                self.stop_after(node, steps, Ending { power: None, back_nanos });
+            }
+            What::PowerLoss { node, steps, back_nanos, seed } => {
+                self.stop_after(node, steps, Ending { power: Some(seed), back_nanos });
+            }
+            What::Blackout { back_nanos, seed } => {
+                for (node, back_nanos) in back_nanos.into_iter().enumerate() {
+                    let power = Some(seed ^ node as u64);
+                    self.stop_after(node, 0, Ending { power, back_nanos });
+                }
+            }
+            What::Partition { from, to, both, nanos } => {
+                let until = self.now.after(nanos);
+                let mut wires = self.net.wires();
+                wires.shut(from, to, until);
+                if both {
+                    wires.shut(to, from, until);
+                }
+            }
+            What::Cut { one, other } => drop(self.net.wires().cut(one, other)),
+            What::Stall { node, nanos } => self.fates[node].stalled = self.now.after(nanos),
+            What::StallStage { node, stage, nanos } => {
+                self.fates[node].stalled_stage = (stage, self.now.after(nanos));
+            }
+            What::Clock { node, ahead } => self.fates[node].ahead = ahead,
+            What::Full { node, disk, nanos } => {
+                self.fates[node].full = Some((disk, self.now.after(nanos)));
+                self.apply_full(node);
+            }
+            What::SyncFails { node, disk, steps } => {
+                let disk = self.nodes[node].disks.each()[disk].clone();
+                disk.fail_syncs_at(disk.steps() + steps);
+                self.fates[node].may_fail = true;
+            }
+            What::Promote => self.promote(true),
+            What::HandOver => self.drain(None),
+            What::Restart { node } => self.drain(Some(node)),
+            What::Snapshot { node } => {
+                if let Some(snapshots) =
+                    self.nodes[node].running().and_then(|it| it.snapshots.as_ref())
+                {
+                    drop(snapshots.request());
+                }
+            }
+            What::Prune { node } => self.prune(node)?,
+        }
+        Ok(())
+    }
+
+    /// The process stops so many disk steps later.
+    fn stop_after(&mut self, node: usize, steps: u64, ending: Ending) {
+        if matches!(self.nodes[node].process, Process::Off) {
+            return;
+        }
+        if steps == 0 {
+            return self.end(node, ending);
+        }
+        self.fates[node].ending = Some(ending);
+        let disk = self.nodes[node].disks.each()[(steps % 4) as usize].clone();
+        disk.crash_at(disk.steps() + steps / 4);
+    }
+
+    pub(crate) fn apply_full(&mut self, node: usize) {
+        if let Some((disk, _)) = self.fates[node].full {
+            self.nodes[node].disks.each()[disk].limit_free_bytes(10_000);
+        }
+    }
+
+    pub(crate) fn lift_full(&mut self, node: usize) {
+        if let Some((disk, _)) = self.fates[node].full.take() {
+            self.nodes[node].disks.each()[disk].limit_free_bytes(u64::MAX);
+            // It may be about to say that there was no room.
+            self.fates[node].may_fail = true;
+        }
+    }
+
+    /// What somebody does who looks at it all the time.
+    pub(crate) fn tend(&mut self) -> Result<(), Wrong> {
+        for node in 0..2 {
+            if self.fates[node].full.is_some_and(|(_, until)| until <= self.now) {
+                self.lift_full(node);
+            }
+            if let Some(at) = self.fates[node].back_at
+                && at <= self.now
+                && matches!(self.nodes[node].process, Process::Off)
+                && self.may_start(node)
+            {
+                self.say(|| format!("n{node} starts"));
+                self.begin(node, None)?;
+            }
+            self.look_at_drain(node);
+            self.tell_notes(node);
+        }
+        let leaders = (0..2).filter(|&node| self.fates[node].leads && !self.is_behind(node));
+        if leaders.count() == 0 && (self.is_closing || self.rng.u8(0..8) == 0) {
+            self.promote(self.halts());
+        }
+        Ok(())
+    }
+
+    fn tell_notes(&mut self, node: usize) {
+        let Some(running) = self.nodes[node].running() else { return };
+        let (others, clients) = (running.handle.notes.clone(), running.notes.clone());
+        let mut is_advised = false;
+        for note in others.try_iter().chain(clients.try_iter()) {
+            is_advised |= note.contains("`ringframe promote --force` here");
+            self.say(|| format!("n{node}: {note}"));
+        }
+        if is_advised {
+            self.choose_history(node);
+        }
+    }
+
+    /// The leader lost what it ordered itself, and this follower has it. Nothing is lost where it
+    /// leads; but where the leader has released others since, it begins anew.
+    fn choose_history(&mut self, node: usize) {
+        if !self.is_behind(node) && self.halts() {
+            return self.promote(true);
+        }
+        self.say(|| format!("op: n{node} begins anew, from nothing"));
+        self.end(node, Ending { power: None, back_nanos: 0 });
+        self.nodes[node].wipe();
+        self.checker.on_cut(node, 0);
+    }
+
+    /// Whose turn it is to lead, as far as all directories say.
+    pub(crate) fn rightful(&self) -> Option<usize> {
+        let term = |node: usize| {
+            let epochs = self.nodes[node].epochs().ok()?;
+            epochs.terms().iter().rfind(|term| epochs.is_own(term.epoch)).map(|term| term.epoch)
+        };
+        (0..2).filter_map(|node| Some((term(node)?, node))).max().map(|(_, node)| node)
+    }
+
+    /// Whether a machine lacks something that was released.
+    pub(crate) fn is_behind(&self, node: usize) -> bool {
+        !self.checker.must_have_all(node)
+    }
+
+    fn may_start(&self, node: usize) -> bool {
+        let leads = self.nodes[node].epochs().is_ok_and(|epochs| epochs.led_last());
+        let is_rightful = self.rightful() == Some(node) && !self.is_behind(node);
+        let other = 1 - node;
+        let is_there = self.nodes[other].running().is_some()
+            && self.fates[other].stalled <= self.now
+            && self.net.wires().is_passable(node, other);
+        self.halts() || !leads || is_rightful || is_there
+    }
+
+    /// Lets the follower lead, if it has all that was released; without asking the leader only
+    /// where that one releases nothing alone.
+    fn promote(&mut self, force: bool) {
+        for node in 0..2 {
+            let other = 1 - node;
+            let is_safe = self.halts() || matches!(self.nodes[other].process, Process::Off);
+            let Some(running) = self.nodes[node].running() else { continue };
+            if self.fates[node].leads || self.is_behind(node) || !is_safe || running.drain.is_some()
+            {
+                continue;
+            }
+            if running.promote(force && self.halts()).is_some() {
+                self.say(|| format!("op: promotes n{node}"));
+                return;
+            }
+        }
+    }
+
+    /// An orderly end of a node; of the leader, for the other one, where none is named.
+    fn drain(&mut self, node: Option<usize>) {
+        let hands_over = node.is_none();
+        let Some(node) = node.or_else(|| (0..2).find(|&node| self.fates[node].leads)) else {
+            return;
+        };
+        let now = self.now;
+        if let Some(running) = self.nodes[node].running_mut()
+            && running.drain.is_none()
+        {
+            running.begin_drain(hands_over, now);
+        }
+    }
+
+    /// Archives, and deletes what a snapshot covers and the other node has.
+    fn prune(&mut self, node: usize) -> Result<(), Wrong> {
+        if self.nodes[node].running().is_none() {
+            return Ok(());
+        }
+        let home = self.archives[node].get_or_insert_with(|| Arc::new(ArchiveHome::in_memory()));
+        let home = Arc::clone(home);
+        let stores = &self.nodes[node].disks.stores;
+        let infos = snapshot::list(&stores.snapshots).map_err(|error| error.to_string())?;
+        let oldest = infos.iter().filter_map(snapshot::Info::sequence).min();
+        let Some(oldest) = oldest else { return Ok(()) };
+        let below = oldest.0.min(self.checker.synced(1 - node));
+        let kept = archive(&stores.journal, &home, &mut |_, _| ())
+            .and_then(|_| prune(&stores.journal, &home, Snapshotted(below), false, &mut |_, _| ()));
+        match kept {
+            Ok(pruned) => {
+                let gone = pruned.iter().filter(|it| it.fate == Fate::Deleted).count();
+                self.say(|| format!("op: n{node} pruned below {below}: {gone} segments"));
+            }
+            // What is wrong with its disk it finds out itself.
+            Err(error) => self.say(|| format!("op: n{node} is not pruned: {error}")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! What happened, a line each.
+
+/// What the first words of lines mean.
+pub const LEGEND: &str = "\
+time in microseconds since the beginning, then who:
+  n0, n1  a node: what it says itself, and how it starts and ends
+  op      an operator
+  others  what befalls them: the kind of mishap with its numbers";
+
+/// The lines, where anybody wants them.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    lines: Option<Vec<String>>,
+}
+
+impl Trace {
+    pub(crate) fn new(is_on: bool) -> Self {
+        Self { lines: is_on.then(Vec::new) }
+    }
+
+    pub(crate) fn say(&mut self, nanos: u64, what: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(format!("{:>10} {}", nanos / 1_000, what()));
+        }
+    }
+
+    pub(crate) fn into_lines(self) -> Vec<String> {
+        self.lines.unwrap_or_default()
+    }
+}

@@ -1,0 +1,479 @@
+//! Both machines, their clients, the network between them and the time: what happens next is the
+//! seed's choice alone.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use ringframe::peers::{OnStandbyLoss, Role};
+use ringframe::replication::Beginning;
+use ringframe::stage::Fault;
+use ringframe::types::Nanos;
+use ringframe_journal::ArchiveHome;
+
+use crate::checker::Checker;
+use crate::client::{Client, Wrong};
+use crate::disks::{NO_LOSS, power_loss};
+use crate::faults::{self, Mishap};
+use crate::net::{CLIENTS, SimNet};
+use crate::node::{Drained, Machine, Process, Running};
+use crate::settings::Settings;
+use crate::trace::Trace;
+
+pub(crate) const MILLISECOND: u64 = 1_000_000;
+/// When a world begins.
+const BEGINNING: Nanos = Nanos(1_767_364_200 * Nanos::SECOND);
+/// Without a fault a world comes to rest in this time.
+const PATIENCE: u64 = 90 * Nanos::SECOND;
+/// Polls without anything to do, after which time goes on faster.
+const IDLE: u32 = 24;
+/// A node whose process ended without a fault of its own comes back after so long.
+const BACK: u64 = 200 * MILLISECOND;
+
+/// How a machine stops when its disks do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    /// With its power, and what that leaves.
+    pub(crate) power: Option<u64>,
+    pub(crate) back_nanos: u64,
+}
+
+/// What is true of one machine besides what it does itself.
+#[derive(Debug, Default)]
+pub(crate) struct Fate {
+    /// When a process begins.
+    pub(crate) back_at: Option<Nanos>,
+    pub(crate) stalled: Nanos,
+    pub(crate) stalled_stage: (usize, Nanos),
+    /// Its disk is full: which, and until when.
+    pub(crate) full: Option<(usize, Nanos)>,
+    /// A sync of this process fails, so it may stop.
+    pub(crate) may_fail: bool,
+    /// What becomes of it when its disks stop.
+    pub(crate) ending: Option<Ending>,
+    pub(crate) leads: bool,
+    /// So far ahead its clock is when the next process begins.
+    pub(crate) ahead: u64,
+}
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) rng: Rng,
+    pub(crate) now: Nanos,
+    pub(crate) net: SimNet,
+    pub(crate) nodes: [Machine; 2],
+    pub(crate) fates: [Fate; 2],
+    pub(crate) clients: Vec<Client>,
+    pub(crate) checker: Checker,
+    pub(crate) list: std::collections::VecDeque<Mishap>,
+    pub(crate) archives: [Option<Arc<ArchiveHome>>; 2],
+    pub(crate) trace: Trace,
+    pub(crate) tend_at: Nanos,
+    /// Nobody orders any more.
+    pub(crate) is_closing: bool,
+    idle: u32,
+    pub(crate) polls: u64,
+}
+
+impl World {
+    /// As a seed draws it; `list` is what happens instead of what it draws.
+    pub(crate) fn new(seed: u64, list: Option<Vec<Mishap>>, trace: Trace) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let settings = Settings::draw(&mut rng);
+        let drawn = faults::draw(&mut rng.fork(), &settings, BEGINNING.after(Nanos::SECOND));
+        let net = SimNet::new(rng.fork(), settings.weather, 0);
+        let nodes = [0, 1].map(|node| Machine::new(node, net.of(node), settings.clone()));
+        let traders = settings.traders;
+        let clients = (1..=traders + 1)
+            .map(|user| Client::new(user, user <= traders, net.of(CLIENTS), rng.fork()));
+        Self {
+            clients: clients.collect(),
+            settings,
+            rng,
+            now: BEGINNING,
+            net,
+            nodes,
+            fates: Default::default(),
+            checker: Checker::default(),
+            list: list.unwrap_or(drawn).into(),
+            archives: Default::default(),
+            trace,
+            tend_at: Nanos(0),
+            is_closing: false,
+            idle: 0,
+            polls: 0,
+        }
+    }
+
+    /// Whether a leader without a standby releases nothing.
+    pub(crate) fn halts(&self) -> bool {
+        self.settings.release.is_replicated()
+            && self.settings.on_standby_loss == OnStandbyLoss::Halt
+    }
+
+    pub(crate) fn say(&mut self, what: impl FnOnce() -> String) {
+        let at = self.now.0 - BEGINNING.0;
+        self.trace.say(at, what);
+    }
+
+    /// From the first start to the end, where all is as it should be.
+    pub(crate) fn run(&mut self) -> Result<(), Wrong> {
+        let settings = self.settings.clone();
+        self.say(|| format!("settings {settings:?}"));
+        self.fates[0].back_at = Some(self.now);
+        self.fates[1].back_at = Some(self.now.after(50 * MILLISECOND));
+        let faults_end = BEGINNING.after(Nanos::SECOND + self.settings.faults_nanos);
+        while self.now < faults_end || !self.list.is_empty() {
+            while self.list.front().is_some_and(|mishap| mishap.at <= self.now) {
+                let mishap = self.list.pop_front().expect("just looked at");
+                self.befall(mishap.what)?;
+            }
+            self.step()?;
+            if self.list.is_empty() && self.clients.iter().all(|it| it.has_all_sent(&settings)) {
+                break;
+            }
+        }
+        self.heal();
+        self.settle()?;
+        self.clients.iter_mut().for_each(Client::ask_again);
+        self.settle()?;
+        // What is still on its way to a client arrives.
+        let end = self.now.after(3 * Nanos::SECOND);
+        while self.now < end {
+            self.step()?;
+        }
+        self.compare()
+    }
+
+    /// Nothing goes wrong any more.
+    fn heal(&mut self) {
+        self.say(|| "all faults end".into());
+        self.is_closing = true;
+        self.net.wires().clear_up();
+        for node in 0..2 {
+            self.lift_full(node);
+            let fate = &mut self.fates[node];
+            (fate.stalled, fate.stalled_stage.1) = (Nanos(0), Nanos(0));
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Wrong> {
+        let give_up = self.now.after(PATIENCE);
+        while !self.is_at_rest() {
+            self.step()?;
+            if self.now > give_up {
+                return Err(format!("it does not come to rest: {}", self.state()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything is answered, and both nodes have the same.
+    fn is_at_rest(&self) -> bool {
+        let [Some(one), Some(other)] = [self.nodes[0].running(), self.nodes[1].running()] else {
+            return false;
+        };
+        let settings = &self.settings;
+        one.positions.published() == other.positions.published()
+            && self.fates[0].leads != self.fates[1].leads
+            && self.clients.iter().all(|it| it.is_done(settings, self.is_closing) && it.is_whole())
+            && one.positions.is_quiet()
+            && other.positions.is_quiet()
+            && one.drain.is_none()
+            && other.drain.is_none()
+    }
+
+    /// For who asks why nothing goes on.
+    pub(crate) fn state(&self) -> String {
+        let mut text = String::new();
+        for (machine, fate) in self.nodes.iter().zip(&self.fates) {
+            let is = match &machine.process {
+                Process::Off => "off".into(),
+                Process::Asks(_) => "asks".into(),
+                Process::Copies(_) => "copies".into(),
+                Process::Runs(running) => {
+                    format!("{:?}, {:?}", running.facts(), running.positions)
+                }
+            };
+            text += &format!("\n  n{}: {is}; {fate:?}", machine.number);
+        }
+        for client in &self.clients {
+            text += &format!("\n  {}", client.state());
+        }
+        text + &format!("\n  released {}", self.checker.released())
+    }
+
+    /// A little time goes by, and somebody has his turn.
+    pub(crate) fn step(&mut self) -> Result<(), Wrong> {
+        let goes_on = |fate: &Fate| fate.stalled <= self.now && fate.stalled_stage.1 <= self.now;
+        let [one, other] = self.fates.each_ref().map(goes_on);
+        let mut wires = self.net.wires();
+        let is_idle = self.idle >= IDLE && !wires.has_unread([one, other, true]);
+        let step = if is_idle { 20 * MILLISECOND } else { self.settings.step_nanos };
+        let mut now = self.now.after(self.rng.u64(0..=step));
+        if is_idle {
+            now = now.min(wires.next_at().max(self.now));
+        }
+        self.now = now;
+        wires.set_now(now);
+        let arrived = wires.deliver();
+        drop(wires);
+        let work = arrived + self.turn()?;
+        self.idle = if work > 0 { 0 } else { self.idle + 1 };
+        if self.now >= self.tend_at {
+            self.tend_at = self.now.after(50 * MILLISECOND);
+            self.tend()?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<usize, Wrong> {
+        self.polls += 1;
+        let who = self.rng.usize(0..4);
+        if who >= 2 || matches!(self.nodes[who].process, Process::Off) {
+            let one = self.rng.usize(0..self.clients.len());
+            let polled = self.clients[one].poll(&self.settings, self.is_closing, self.now);
+            return polled;
+        }
+        if self.now < self.fates[who].stalled {
+            return Ok(0);
+        }
+        match &mut self.nodes[who].process {
+            Process::Off => Ok(0),
+            Process::Asks(_) => self.ask(who),
+            Process::Copies(_) => self.copy(who),
+            Process::Runs(_) => self.poll(who),
+        }
+    }
+
+    /// Lets one stage of a node have its turn, and looks at what came of it.
+    fn poll(&mut self, who: usize) -> Result<usize, Wrong> {
+        let machine = &mut self.nodes[who];
+        let clock = machine.clock(self.now);
+        let Process::Runs(running) = &mut machine.process else { return Ok(0) };
+        let chosen = self.rng.usize(0..running.stages.len());
+        let (stalled, until) = self.fates[who].stalled_stage;
+        if chosen == stalled && self.now < until {
+            return Ok(0);
+        }
+        let stage = &mut running.stages[chosen];
+        let name = stage.name();
+        let polled = stage.poll(clock);
+        if machine.disks.are_off() {
+            // What it did since then never happened.
+            self.look_at_disks(who);
+            return Ok(1);
+        }
+        self.checker.on_poll(who, running)?;
+        if name == "replicator"
+            && !self.fates[who].leads
+            && running.facts().role == Role::Leader
+            && running.is_tellable()
+        {
+            self.on_lead(who)?;
+        }
+        let machine = &mut self.nodes[who];
+        let Process::Runs(running) = &mut machine.process else { return Ok(0) };
+        if self.fates[who].leads {
+            match name {
+                "processor" => self.checker.on_processor(who, running),
+                "event_log" => self.checker.on_events(who, &machine.disks.stores)?,
+                _ => {}
+            }
+        }
+        match polled {
+            Ok(work) => Ok(work),
+            Err(fault) => self.stopped(who, &fault).map(|()| 1),
+        }
+    }
+
+    /// A follower leads from now on.
+    fn on_lead(&mut self, who: usize) -> Result<(), Wrong> {
+        self.fates[who].leads = true;
+        let epochs = self.nodes[who].epochs().map_err(|fault| fault.to_string())?;
+        let term = epochs.terms().last().copied().ok_or("a leader without a term")?;
+        self.say(|| format!("n{who} leads term {:#x} from {}", term.epoch.0, term.first.0));
+        let last = term.first.0 - 1;
+        if self.checker.lacks(last) {
+            return Err(format!(
+                "n{who} leads behind {last}, and {} were released",
+                self.checker.released()
+            ));
+        }
+        let stores = &self.nodes[who].disks.stores;
+        match self.nodes[who].running() {
+            Some(running) => self.checker.on_lead(who, running, stores),
+            None => Ok(()),
+        }
+    }
+
+    /// A disk may have stopped in the middle of a poll.
+    fn look_at_disks(&mut self, who: usize) {
+        if self.nodes[who].disks.are_off() {
+            let ending = self.fates[who].ending.take();
+            self.end(who, ending.unwrap_or(Ending { power: None, back_nanos: BACK }));
+        }
+    }
+
+    /// A process stops by a fault of its own.
+    fn stopped(&mut self, who: usize, fault: &Fault) -> Result<(), Wrong> {
+        if self.nodes[who].disks.are_off() {
+            self.look_at_disks(who);
+            return Ok(());
+        }
+        let may_stop = self.fates[who].may_fail || self.fates[who].full.is_some();
+        let hands_over = self.nodes[who].running().is_some_and(Running::hands_over);
+        self.say(|| format!("n{who} stops: {fault}"));
+        match fault {
+            Fault::Fenced { .. } if hands_over => {
+                self.finish(who);
+                Ok(())
+            }
+            Fault::Fenced { .. } | Fault::Surplus { .. } | Fault::Behind { .. } => {
+                let agreed = match fault {
+                    Fault::Surplus { agreed } => Some(agreed.0),
+                    _ => None,
+                };
+                self.end(who, Ending { power: None, back_nanos: u64::MAX });
+                self.begin(who, Some((fault, agreed)))
+            }
+            // It says itself what the operator has to do.
+            Fault::Node(why) if why.contains("Let that one lead") => {
+                self.end(who, Ending { power: None, back_nanos: BACK });
+                Ok(())
+            }
+            _ if may_stop => {
+                self.end(who, Ending { power: None, back_nanos: BACK });
+                Ok(())
+            }
+            fault => Err(format!("n{who} stops without a reason: {fault}")),
+        }
+    }
+
+    /// A process, or its machine, is gone.
+    pub(crate) fn end(&mut self, who: usize, ending: Ending) {
+        let checker = &self.checker;
+        let other = 1 - who;
+        let allowed = checker.keeps_all_without_power(who) || checker.must_have_all(other);
+        let power = ending.power.filter(|_| allowed);
+        let kept = match (ending.power, power) {
+            (_, Some(_)) => "loses power",
+            (Some(_), None) => "dies (its power stays: nobody else has what was released)",
+            (None, None) => "dies",
+        };
+        self.say(|| format!("n{who} {kept}"));
+        if power.is_some() {
+            self.net.wires().power_off(who);
+        }
+        self.nodes[who].crash(power.map_or(NO_LOSS, power_loss));
+        self.checker.on_crash(who, power.is_some());
+        let fate = &mut self.fates[who];
+        fate.back_at = Some(self.now.after(ending.back_nanos));
+        (fate.ending, fate.leads, fate.may_fail) = (None, false, false);
+        (fate.stalled, fate.stalled_stage.1) = (Nanos(0), Nanos(0));
+    }
+
+    /// A process comes to its orderly end.
+    pub(crate) fn finish(&mut self, who: usize) {
+        let clock = self.nodes[who].clock(self.now);
+        let process = std::mem::replace(&mut self.nodes[who].process, Process::Off);
+        let Process::Runs(running) = process else { return };
+        let closed = running.close(clock);
+        if let Err(fault) = closed {
+            self.say(|| format!("n{who} ends with: {fault}"));
+        }
+        self.say(|| format!("n{who} has ended"));
+        self.end(who, Ending { power: None, back_nanos: BACK });
+    }
+
+    /// A process begins.
+    pub(crate) fn begin(
+        &mut self,
+        who: usize,
+        after: Option<(&Fault, Option<u64>)>,
+    ) -> Result<(), Wrong> {
+        self.fates[who].back_at = None;
+        self.net.wires().power_on(who);
+        self.nodes[who].ahead = self.fates[who].ahead;
+        if let Some((_, Some(agreed))) = after {
+            self.checker.on_cut(who, agreed);
+        }
+        self.apply_full(who);
+        let begun = self.nodes[who].begin(after.map(|(fault, _)| fault), self.now);
+        match begun {
+            Err(fault) => self.stopped(who, &fault),
+            Ok(()) if matches!(self.nodes[who].process, Process::Runs(_)) => self.opened(who),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A node that starts goes on asking.
+    fn ask(&mut self, who: usize) -> Result<usize, Wrong> {
+        let Some(beginning) = self.nodes[who].ask(self.now) else { return Ok(0) };
+        self.say(|| format!("n{who} begins as {beginning:?}"));
+        let is_rightful = self.rightful() == Some(who) && !self.is_behind(who);
+        let leads = matches!(beginning, Beginning::Leads { other_has } if other_has.0 == 0);
+        if leads && !self.halts() && !is_rightful && self.checker.released() > 0 {
+            // Where a leader alone releases, an operator lets none lead that was replaced.
+            self.say(|| format!("n{who} may not lead: the operator ends it"));
+            self.end(who, Ending { power: None, back_nanos: BACK });
+            return Ok(1);
+        }
+        match self.nodes[who].go_on(beginning, self.now) {
+            Ok(()) => self.opened(who)?,
+            Err(fault) => self.stopped(who, &fault)?,
+        }
+        Ok(1)
+    }
+
+    /// A node that copies goes on with that.
+    fn copy(&mut self, who: usize) -> Result<usize, Wrong> {
+        match self.nodes[who].copy(self.now) {
+            None => Ok(0),
+            Some(Err(why)) => {
+                self.say(|| format!("n{who} has no copy: {why}"));
+                self.end(who, Ending { power: None, back_nanos: BACK });
+                Ok(1)
+            }
+            Some(Ok(())) => {
+                self.say(|| format!("n{who} has a copy"));
+                self.checker.on_cut(who, 0);
+                match self.nodes[who].settle(self.now) {
+                    Ok(()) => self.opened(who)?,
+                    Err(fault) => self.stopped(who, &fault)?,
+                }
+                Ok(1)
+            }
+        }
+    }
+
+    fn opened(&mut self, who: usize) -> Result<(), Wrong> {
+        if self.nodes[who].disks.are_off() {
+            self.look_at_disks(who);
+            return Ok(());
+        }
+        let Some(running) = self.nodes[who].running() else { return Ok(()) };
+        let applied = running.start.applied.sequence.0;
+        let leads = running.began_as != Beginning::Follows && running.is_tellable();
+        self.checker.on_open(who, running)?;
+        if leads {
+            self.on_lead(who)?;
+        }
+        self.say(|| format!("n{who} opened with {applied}"));
+        Ok(())
+    }
+
+    /// Looks after drains.
+    pub(crate) fn look_at_drain(&mut self, who: usize) {
+        let now = self.now;
+        let Some(running) = self.nodes[who].running_mut() else { return };
+        match running.drain(now) {
+            Drained::NotYet => {}
+            Drained::Done => self.finish(who),
+            Drained::Failed(why) => {
+                self.say(|| format!("n{who} gives its end up: {why}"));
+                self.end(who, Ending { power: None, back_nanos: BACK });
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Seeds that once failed, and what makes a seed worth writing down.
+
+use ringframe_sim::run;
+
+/// A seed is a whole world: twice the same, to the letter.
+#[test]
+fn the_same_seed_is_the_same_world() {
+    for seed in [1, 8, 21] {
+        let (one, other) = (run(seed, true), run(seed, true));
+        assert!(one.trace.len() > 10, "seed {seed} has a story");
+        assert_eq!(one.trace, other.trace, "seed {seed}");
+        assert_eq!((one.polls, one.messages), (other.polls, other.messages), "seed {seed}");
+    }
+}
+
+/// Others differ.
+#[test]
+fn another_seed_is_another_world() {
+    assert_ne!(run(1, true).trace, run(2, true).trace);
+}
