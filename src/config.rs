@@ -44,6 +44,8 @@ pub struct Config {
     pub mold_requests: SocketAddr,
     /// What hides and proves the bytes of all three.
     pub tls: Tls,
+    /// The same between nodes; both of them show a certificate.
+    pub link: Tls,
     /// How clients are treated.
     pub sessions: Sessions,
     /// Where others follow.
@@ -208,6 +210,14 @@ pub const SETTINGS: &[Setting] = &[
     setting!("stands_by", "stands-by", "true", truth, shown, stands_by,
         "whether replies of the leader may wait for this node, while it follows: false for one \
          that is far away, or only reads"),
+    setting!("link.certificate", "link-certificate", "off", optional_path, show_optional_path,
+        link.certificate,
+        "what goes between nodes, inside TLS: a PEM file with this node's certificate, for the \
+         address that others name it by, and those up to its authority, or off"),
+    setting!("link.key", "link-key", "off", optional_path, show_optional_path, link.key,
+        "the certificate's private key, a PEM file"),
+    setting!("link.nodes", "link-nodes", "off", optional_path, show_optional_path, link.clients,
+        "the other node must show a certificate of an authority in this PEM file"),
     setting!("on_standby_loss", "on-standby-loss", "degrade", parsed, shown, on_standby_loss,
         "replies that wait for a standby when none is there: degrade lets them leave when they \
          are synced here, halt keeps them until one is back"),
@@ -268,6 +278,7 @@ impl Default for Config {
             mold: None,
             mold_requests: nowhere,
             tls: Tls::default(),
+            link: Tls::default(),
             sessions: Sessions::default(),
             replication: None,
             standby_of: None,
@@ -340,11 +351,14 @@ impl Config {
 
     /// What is allowed, and yet better known.
     pub fn warning(&self) -> Option<String> {
-        if let Some(address) = self.replication.filter(|address| !address.ip().is_loopback()) {
+        let is_open =
+            |address: &SocketAddr| !address.ip().is_loopback() && self.link.identity().is_none();
+        if let Some(address) = self.replication.filter(is_open) {
             return Some(format!(
                 "warning: replication is {address}, which other machines can reach: whoever \
-                 connects reads every order, and may say that he leads. Let only the other node's \
-                 machine through, by a firewall or a tunnel"
+                 connects reads every order, and may say that he leads. Set link.certificate, link.key \
+                 and link.nodes, or let only the other node's machine through, by a firewall or a \
+                 tunnel"
             ));
         }
         let market = [("market_data", self.market_data), ("glimpse", self.glimpse)];
@@ -414,6 +428,14 @@ impl Config {
                 "release is {} and replication is off: nobody could follow",
                 self.release
             )));
+        }
+        let link = [&self.link.certificate, &self.link.key, &self.link.clients];
+        if link.iter().any(|it| it.is_some()) && link.iter().any(|it| it.is_none()) {
+            return Err(ConfigError(
+                "link.certificate, link.key and link.nodes go together: each node shows its \
+                 certificate to the other one; set all three, on both nodes, or leave all off"
+                    .into(),
+            ));
         }
         if let (Some(leader), Some(peer)) = (self.standby_of, self.peer)
             && leader != peer

@@ -14,7 +14,7 @@ use crate::event_log;
 use crate::inline::Inline;
 use crate::logic::{Logic, REJECT};
 use crate::machine::{Question, Standing};
-use crate::net::Net;
+use crate::net::{Net, Tcp};
 use crate::node::{Node, Order, Start};
 use crate::pipeline::{Positions, SlotReader};
 use crate::processor::Processor;
@@ -247,7 +247,8 @@ impl<L: Logic> Embedded<L> {
             let Front { intake, events, positions, .. } = front;
             Ok(vec![Box::new(intake), Box::new(Egress::new(events, sender, positions))])
         };
-        let mut embedded = Self::start_behind(front, node, None, saving, groups, idle, clock)?;
+        let mut embedded =
+            Self::start_behind::<S, Tcp>(front, node, None, saving, groups, idle, clock)?;
         embedded.outcomes = outcomes;
         embedded.heard = Some(embedded.start.applied.events);
         Ok(embedded)
@@ -256,10 +257,10 @@ impl<L: Logic> Embedded<L> {
     /// As [`Self::start`], behind stages that take commands in and tell events themselves: the
     /// program hears none. With a replicator the node has followers, or, where its options say that
     /// another node orders, is one.
-    pub fn start_behind<S: Storage>(
+    pub fn start_behind<S: Storage, N: Net>(
         front: impl FnOnce(Front<L>) -> Result<Vec<Box<dyn Stage>>, Fault>,
         node: Node<L, S>,
-        replicator: Option<Replicator<L, S>>,
+        replicator: Option<Replicator<L, S, N>>,
         saving: Saving<L, S>,
         groups: impl FnOnce(Vec<Box<dyn Stage>>) -> Result<Vec<Group>, Fault>,
         idle: Idle,

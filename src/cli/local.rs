@@ -15,6 +15,7 @@ use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
 use ringframe::layout;
+use ringframe::net::Guarded;
 use ringframe::net::Tcp;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
 use ringframe::peers::Handle;
@@ -94,7 +95,7 @@ fn recover_or_mend(
         return Ok(recovered?);
     };
     let Some(other) = pair.options.other else { return Ok(recovered?) };
-    arrive::mend(other, range, &pair.epochs, &config.data, clock)?;
+    arrive::mend((&pair.net, other), range, &pair.epochs, &config.data, clock)?;
     Ok(recover(stores, options, clock, admin.as_ref())?)
 }
 
@@ -176,7 +177,7 @@ impl Local {
                     Ok(stages)
                 };
                 let (idle, node) = (config.idle, node);
-                let start = Embedded::start_behind::<MappedStorage>;
+                let start = Embedded::start_behind::<MappedStorage, Guarded>;
                 (start(front, node, replicator, saving, groups, idle, clock)?, served)
             }
         };

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
 use ringframe::exchange_json::write_command;
 use ringframe::logic::Logic;
-use ringframe::net::{Listener, Net, Tcp};
+use ringframe::net::{Guarded, Keys, Listener, Net};
 use ringframe::node::Stores;
 use ringframe::pair::PairOptions;
 use ringframe::record::Record;
 use ringframe::replication::{Beginning, Epochs, beginning, cut};
 use ringframe::stage::Fault;
+use ringframe::tls::{Acceptor, Connector, TlsError, Trust};
 use ringframe::types::Sequence;
 use ringframe_journal::{MappedStorage, Reader};
 
@@ -34,7 +35,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 128;
 
 /// What is known before there is a node.
-pub(super) type Pair = ringframe::pair::Pair<MappedStorage, Tcp>;
+pub(super) type Pair = ringframe::pair::Pair<MappedStorage, Guarded>;
 
 /// Takes the address, and finds out what this node is; after a fault that says so, it follows,
 /// without what only it has.
@@ -44,7 +45,8 @@ pub(super) fn prepare(
     after: Option<&Fault>,
     clock: Clock,
 ) -> Result<Pair, Failure> {
-    let listener = config.replication.map(listen).transpose()?;
+    let net = Guarded::new(keys(config, clock)?);
+    let listener = config.replication.map(|address| listen(&net, address)).transpose()?;
     arrive::settle(&config.data)?;
     let journal = config.data.join("journal");
     fs::create_dir_all(&journal)
@@ -56,7 +58,7 @@ pub(super) fn prepare(
             take_off(stores, &mut epochs, *agreed, &config.data)?;
         }
         (Some(Fault::Behind { .. }), Some(leader)) => {
-            match arrive::take(leader, &epochs, &config.data, clock) {
+            match arrive::take((&net, leader), &epochs, &config.data, clock) {
                 Ok(()) => epochs = open_epochs(stores, config)?,
                 // With what is here it looks for a leader again.
                 Err(failure) => {
@@ -70,7 +72,7 @@ pub(super) fn prepare(
     }
     let beginning = match after {
         Some(_) => Beginning::Follows,
-        None => beginning(&epochs, Exchange::NAME, other, config.standby_of.is_some()),
+        None => beginning(&epochs, Exchange::NAME, &net, other, config.standby_of.is_some()),
     };
     if beginning == Beginning::Unknown {
         return Err(Failure::Usage(format!(
@@ -86,7 +88,7 @@ pub(super) fn prepare(
         on_standby_loss: config.on_standby_loss,
         activate: config.activate == Activate::Start,
     };
-    Ok(Pair { net: Tcp, listener, epochs, beginning, options })
+    Ok(Pair { net, listener, epochs, beginning, options })
 }
 
 /// Whether a program may order in a directory where no other node is known.
@@ -119,8 +121,20 @@ fn open_epochs(
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let listener = Tcp.bind(address).and_then(|listener| {
+/// What guards the link, where something does.
+fn keys(config: &Config, clock: Clock) -> Result<Option<Keys>, Failure> {
+    let Some((own, authority)) = config.link.identity().zip(config.link.clients.clone()) else {
+        return Ok(None);
+    };
+    let wrong = |error: TlsError| Failure::Usage(format!("link: {error}"));
+    let acceptor = Acceptor::new(own.clone(), Some(authority.clone())).map_err(wrong)?;
+    acceptor.out_of_date(clock.now()).iter().for_each(|line| say!("link: {line}"));
+    let connector = Connector::new(&Trust::Authorities(authority), Some(&own), None);
+    Ok(Some(Keys { acceptor, connector: connector.map_err(wrong)? }))
+}
+
+fn listen(net: &Guarded, address: SocketAddr) -> Result<<Guarded as Net>::Listener, Failure> {
+    let listener = net.bind(address).and_then(|listener| {
         listener.open(BACKLOG)?;
         Ok(listener)
     });

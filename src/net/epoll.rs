@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::{Interest, Ready, Source, Tcp, Watch};
+use super::{Interest, Net, Ready, Source, Watch};
 use crate::stage::Sleeper;
 
 /// So many sockets are looked at in one poll.
@@ -24,7 +24,7 @@ fn flags(interest: Interest) -> EventFlags {
     flags
 }
 
-impl AsFd for Source<'_, Tcp> {
+impl<N: Net<Stream: AsFd, Listener: AsFd>> AsFd for Source<'_, N> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Stream(stream) => stream.as_fd(),
@@ -47,16 +47,16 @@ impl Epoll {
     }
 }
 
-impl Watch<Tcp> for Epoll {
-    fn add(&self, what: Source<'_, Tcp>, token: u64, interest: Interest) -> io::Result<()> {
+impl<N: Net<Stream: AsFd, Listener: AsFd>> Watch<N> for Epoll {
+    fn add(&self, what: Source<'_, N>, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(&*self.epoll, what, EventData::new_u64(token), flags(interest))?)
     }
 
-    fn change(&self, what: Source<'_, Tcp>, token: u64, interest: Interest) -> io::Result<()> {
+    fn change(&self, what: Source<'_, N>, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&*self.epoll, what, EventData::new_u64(token), flags(interest))?)
     }
 
-    fn remove(&self, what: Source<'_, Tcp>) -> io::Result<()> {
+    fn remove(&self, what: Source<'_, N>) -> io::Result<()> {
         Ok(epoll::delete(&*self.epoll, what)?)
     }
 

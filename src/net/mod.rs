@@ -8,9 +8,11 @@ use std::net::{SocketAddr, UdpSocket};
 use crate::stage::Sleeper;
 
 pub use epoll::Epoll;
+pub use guarded::{Guarded, GuardedStream, Keys};
 pub use tcp::Tcp;
 
 mod epoll;
+mod guarded;
 mod tcp;
 
 /// A network, as one process sees it.
@@ -39,6 +41,11 @@ pub trait Stream: Read + Write + Send + 'static {
     fn finish(&self) -> io::Result<()>;
     /// Why it is broken, where that is known.
     fn failure(&self) -> Option<io::Error>;
+
+    /// Whether something was taken and has not left, for which writing nothing is enough.
+    fn holds_some(&self) -> bool {
+        false
+    }
 }
 
 /// An address that others come by.

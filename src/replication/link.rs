@@ -25,6 +25,11 @@ pub trait Link: Send {
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize>;
     /// Gives away as much as there is room for.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Whether something was given away and has not left: sending nothing tries again.
+    fn holds_some(&self) -> bool {
+        false
+    }
 }
 
 impl<S: Stream> Link for S {
@@ -41,6 +46,10 @@ impl<S: Stream> Link for S {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             other => other,
         }
+    }
+
+    fn holds_some(&self) -> bool {
+        Stream::holds_some(self)
     }
 }
 
@@ -101,7 +110,7 @@ impl<K: Link> Line<K> {
     /// What is to be waited for: what came, where there is room for it, and room for what waits.
     pub(super) fn interest(&self) -> Interest {
         let read = self.from > 0 || self.to < self.inbox.len();
-        Interest { read, write: !self.outbox.is_empty() }
+        Interest { read, write: !self.outbox.is_empty() || self.link.holds_some() }
     }
 
     /// Where frames are put that are to leave.
@@ -112,6 +121,9 @@ impl<K: Link> Line<K> {
     /// Sends what it can; an other end that has said nothing for too long is given up.
     pub(super) fn flush(&mut self, now: Nanos) -> Result<(), Parted> {
         let mut sent = 0;
+        if self.outbox.is_empty() && self.link.holds_some() {
+            self.link.send(&[])?;
+        }
         while sent < self.outbox.len() {
             match self.link.send(&self.outbox[sent..])? {
                 0 => break,

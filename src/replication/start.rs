@@ -1,7 +1,7 @@
 //! Whether a node that starts leads or follows: what it did last, and what the other node says.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ringframe_journal::frame::{Decoded, decode};
@@ -9,6 +9,7 @@ use ringframe_journal::storage::Storage;
 
 use super::epochs::{Epochs, HistoryId, Term};
 use super::word::{Says, Word, is_word};
+use crate::net::Guarded;
 use crate::types::{Epoch, Nanos, Sequence};
 
 /// The other node answers in this time, or is not there.
@@ -48,10 +49,11 @@ pub struct Other {
 pub fn beginning<S: Storage>(
     epochs: &Epochs<S>,
     logic: &str,
+    net: &Guarded,
     peer: Option<SocketAddr>,
     stands_by: bool,
 ) -> Beginning {
-    let other = peer.and_then(|peer| ask_until(peer, epochs, logic));
+    let other = peer.and_then(|peer| ask_until(net, peer, epochs, logic));
     decide(epochs, other, (peer.is_some(), stands_by))
 }
 
@@ -91,10 +93,15 @@ fn from_what_is_known(
 }
 
 /// One that is there and says nothing recovers: what it is counts.
-fn ask_until<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> Option<Other> {
+fn ask_until<S: Storage>(
+    net: &Guarded,
+    to: SocketAddr,
+    epochs: &Epochs<S>,
+    logic: &str,
+) -> Option<Other> {
     let times = if epochs.terms().is_empty() { 1 } else { ASKS };
     for _ in 0..times {
-        match ask(to, epochs, logic) {
+        match ask(net, to, epochs, logic) {
             Ok(other) => return Some(other),
             Err(error) if is_silence(&error) => {}
             Err(_) => return None,
@@ -108,9 +115,13 @@ fn is_silence(error: &io::Error) -> bool {
 }
 
 /// Asks the other node what it is.
-fn ask<S: Storage>(to: SocketAddr, epochs: &Epochs<S>, logic: &str) -> io::Result<Other> {
-    let mut socket = TcpStream::connect_timeout(&to, PATIENCE)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+fn ask<S: Storage>(
+    net: &Guarded,
+    to: SocketAddr,
+    epochs: &Epochs<S>,
+    logic: &str,
+) -> io::Result<Other> {
+    let mut socket = net.dial(to, PATIENCE, PATIENCE)?;
     let mut asking = Asking::new(epochs.history());
     socket.write_all(&Asking::question(epochs, logic))?;
     let mut piece = [0; 4096];

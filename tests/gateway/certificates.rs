@@ -39,7 +39,16 @@ impl Authority {
 
     /// The same, from the first day of a year to that of another.
     pub(crate) fn vouch_within(&self, name: &str, years: Range<i32>) -> Identity {
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        self.write(name, "127.0.0.1", years)
+    }
+
+    /// A certificate for whoever has this address.
+    pub(crate) fn vouch_at(&self, name: &str, address: &str) -> Identity {
+        self.write(name, address, 1975..4096)
+    }
+
+    fn write(&self, name: &str, address: &str, years: Range<i32>) -> Identity {
+        let names = [address.to_owned(), "localhost".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(years.start, 1, 1);
         params.not_after = date_time_ymd(years.end, 1, 1);

@@ -33,7 +33,7 @@ pub(crate) struct Node {
     number: usize,
     /// Which part of the machine's own network is this pair's.
     net: u8,
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     settings: Vec<String>,
     pub(crate) serving: Option<Serving>,
 }
@@ -46,7 +46,7 @@ pub(crate) fn at(net: u8, number: usize, port: u16) -> String {
 impl Node {
     pub(crate) fn new(net: u8, number: usize, release: &str, directory: &Path) -> Self {
         let at = |number, port| at(net, number, port);
-        let other = at(3 - number, 9003);
+        let other = at(if number == 1 { 2 } else { 1 }, 9003);
         let role = if number == 1 { "--peer" } else { "--standby-of" };
         let mine = number.to_string();
         let settings = [
@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// Waits until it says so in its log.
-    fn says(&mut self, what: &str) {
+    pub(crate) fn says(&mut self, what: &str) {
         self.serving.as_mut().unwrap().wait_for(what);
     }
 

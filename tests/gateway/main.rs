@@ -14,6 +14,7 @@ mod cut;
 mod datagrams;
 mod disconnect;
 mod failover;
+mod guarded;
 mod hostile;
 mod kill;
 mod late;

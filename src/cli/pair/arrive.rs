@@ -9,13 +9,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringframe::clock::Clock;
 use ringframe::exchange::Exchange;
 use ringframe::logic::Logic;
+use ringframe::net::Guarded;
 use ringframe::node::Stores;
 use ringframe::recovery::last_sequence;
 use ringframe::replication::{Arrival, Epochs, Holdings};
@@ -44,7 +45,7 @@ pub(in crate::cli) fn holdings(data: &Path) -> Holdings<MappedStorage> {
 
 /// Takes a copy of what the leader has, in the place of what is here.
 pub(in crate::cli) fn take(
-    from: SocketAddr,
+    (net, from): (&Guarded, SocketAddr),
     epochs: &Epochs<MappedStorage>,
     data: &Path,
     clock: Clock,
@@ -52,7 +53,7 @@ pub(in crate::cli) fn take(
     let aside = data.join(ARRIVING);
     remove(&aside)?;
     say!("replication: takes a copy of what {from} has, into {}", aside.display());
-    let bytes = copy(from, None, epochs, &aside, clock)?;
+    let bytes = copy((net, from), None, epochs, &aside, clock)?;
     let had = last_sequence(&MappedStorage::new(data.join("journal")))?;
     let place = had.map_or(String::new(), |had| format!("replaced-{}", had.0));
     let written = fs::write(aside.join(WHOLE), &place)
@@ -71,7 +72,7 @@ pub(in crate::cli) fn take(
 }
 
 fn copy(
-    from: SocketAddr,
+    (net, from): (&Guarded, SocketAddr),
     segment: Option<u64>,
     epochs: &Epochs<MappedStorage>,
     into: &Path,
@@ -79,8 +80,7 @@ fn copy(
 ) -> Result<u64, Failure> {
     let failed =
         |why: &dyn std::fmt::Display| Failure::Fault(format!("no copy of what {from} has: {why}"));
-    let socket = TcpStream::connect_timeout(&from, PATIENCE).map_err(|error| failed(&error))?;
-    socket.set_read_timeout(Some(LOOK)).map_err(|error| failed(&error))?;
+    let socket = net.dial(from, PATIENCE, LOOK).map_err(|error| failed(&error))?;
     let (what, into) = ((Exchange::NAME, segment), holdings(into));
     let mut arrival = Arrival::new(socket, what, epochs, into, clock.now())?;
     let mut told = 0;
@@ -96,7 +96,7 @@ fn copy(
 /// Takes what is damaged of the journal from the other node, segment by segment, and nothing else:
 /// the chain of digests says that it is the same.
 pub(in crate::cli) fn mend(
-    from: SocketAddr,
+    (net, from): (&Guarded, SocketAddr),
     damaged: &DamagedRange,
     epochs: &Epochs<MappedStorage>,
     data: &Path,
@@ -112,7 +112,7 @@ pub(in crate::cli) fn mend(
         };
         say!("the journal is damaged, {damaged}: asks {from} for segment {number}");
         remove(&aside)?;
-        copy(from, Some(number), epochs, &aside, clock)?;
+        copy((net, from), Some(number), epochs, &aside, clock)?;
         let donor = Source::Journal(MappedStorage::new(aside.join("journal")));
         let done = repair(&journal, Some(&donor), false, &mut |_, _| ())?;
         for mended in &done.mended {
