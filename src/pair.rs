@@ -83,6 +83,8 @@ impl<S: Storage, N: Net> Pair<S, N> {
         let first = applied.sequence.next();
         if let Beginning::Leads { other_has } = self.beginning
             && other_has >= first
+            // By the other policies nobody was told of what is not durable here.
+            && self.options.release.is_replicated()
         {
             return Err(Fault::Node(format!(
                 "this node ordered commands up to {} and lost those after {}: the other node has \

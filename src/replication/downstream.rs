@@ -31,6 +31,8 @@ pub struct Leading {
     pub logic: &'static str,
     /// How segments are cut: a follower's are the same.
     pub segment_bytes: u64,
+    /// Whether clients were told of what a standby has, whatever is here.
+    pub is_promised: bool,
     /// Why nobody can follow this node now, where that is so.
     pub refuses: Option<&'static str>,
 }
@@ -186,7 +188,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             return self.refuse(of_another_logic(ours, logic), now);
         }
         let agreed = agreed((own, self.positions.journaled()), (terms, last));
-        if let Some(why) = lost_here(own, terms, agreed, last) {
+        if let Some(why) = lost_here(own, terms, agreed, last).filter(|_| self.leading.is_promised)
+        {
             return self.refuse(why, now);
         }
         let Stores { journal, snapshots, .. } = &self.holdings.stores;

@@ -139,6 +139,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
                 terms: epochs.terms().to_vec(),
                 logic: L::NAME,
                 segment_bytes: options.segment_bytes,
+                is_promised: options.release.is_replicated(),
                 refuses: None,
             }),
             options,

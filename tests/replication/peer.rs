@@ -71,6 +71,7 @@ impl Peer {
             terms: Vec::new(),
             logic: "sums",
             segment_bytes: Options::SEGMENT_BYTES_MIN,
+            is_promised: policy.is_replicated(),
             refuses: None,
         });
         if !leads {

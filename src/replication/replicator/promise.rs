@@ -1,8 +1,10 @@
 //! What a reply of the leader means, with a standby and without one.
 
+use std::sync::Arc;
+
 use ringframe_journal::storage::Storage;
 
-use super::{Replicator, Turn};
+use super::{Leading, Replicator, Turn};
 use crate::logic::Logic;
 use crate::net::Net;
 use crate::peers::OnStandbyLoss;
@@ -13,6 +15,9 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
     pub(super) fn mean(&mut self, release: ReleasePolicy, on_standby_loss: Option<OnStandbyLoss>) {
         self.options.release = release;
         self.options.on_standby_loss = on_standby_loss.unwrap_or(self.options.on_standby_loss);
+        // What was promised before stays promised.
+        let is_promised = self.leading.is_promised || release.is_replicated();
+        self.leading = Arc::new(Leading { is_promised, ..(*self.leading).clone() });
         let Turn::Ours { has_standby, successor, .. } = &mut self.turn else { return };
         if matches!(successor, Some((_, true))) {
             // It is the other one's turn: nothing leaves here any more.
