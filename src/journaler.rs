@@ -2,6 +2,7 @@
 
 use disruptor::Polling;
 use ringframe_journal::frame::HEADER_BYTES;
+use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{Append, Error, Writer};
 
@@ -37,6 +38,9 @@ impl<S: Storage> Journaler<S> {
     fn wind(&mut self) -> Result<usize, Error> {
         // What the guard below covers is consumed, whatever becomes of it: so no more is taken than
         // there is room for.
+        if is_planted(Bug::ApplyEarly) {
+            self.writer.publish()?;
+        }
         let room = self.writer.room_for(STORED_BYTES_MAX)?.min(BATCH);
         if room == 0 {
             return Ok(0);
@@ -68,7 +72,9 @@ fn wind<'a, S: Storage>(
         assert!(appended == Append::Done, "there was room");
         work += 1;
     }
-    writer.publish()?;
+    if !is_planted(Bug::ApplyEarly) {
+        writer.publish()?;
+    }
     Ok(work)
 }
 

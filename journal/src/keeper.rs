@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{Context, Error};
 use crate::options::Options;
+use crate::planted::{Bug, is_planted};
 use crate::position::Positions;
 use crate::segment::{
     BLOCK_BYTES, Closed, Digest, HEADER_BYTES, Header, SEAL_OFFSET, Seal, SegmentHasher, Stored,
@@ -269,6 +270,9 @@ pub(crate) fn name<S: Storage>(storage: &S, file: &S::File, number: u64) -> Resu
     let name = file_name(number);
     file.sync().context("sync", storage.path(SCRATCH))?;
     storage.rename(SCRATCH, &name).context("name", storage.path(&name))?;
+    if is_planted(Bug::ForgetDirectory) {
+        return Ok(());
+    }
     storage.sync_directory().context("sync", storage.path(""))
 }
 

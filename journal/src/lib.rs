@@ -27,6 +27,7 @@ mod keeper;
 mod meter;
 mod open;
 mod options;
+pub mod planted;
 mod position;
 mod prune;
 mod published;

@@ -12,6 +12,7 @@ use crate::error::{Context, Error};
 use crate::frame::Scratch;
 use crate::keeper::{Keeper, SCRATCH, UNSEALED_MAX, map_segment, name_and_map, reserve, seal_now};
 use crate::options::Options;
+use crate::planted::{Bug, is_planted};
 use crate::position::{Head, Positions};
 use crate::recover::{Active, Cut, Verdict, judge};
 use crate::segment::{BLOCK_BYTES, Closed, HEADER_BYTES, Header, SEAL_OFFSET, Stored, file_name};
@@ -178,6 +179,9 @@ fn write_again<F: StorageFile>(
     from: u64,
     to: u64,
 ) -> Result<(), Error> {
+    if is_planted(Bug::BelieveTheCache) {
+        return Ok(());
+    }
     let mut buffer = vec![0; (to - from.min(to)).min(1 << 20) as usize];
     let mut at = from;
     while at < to {
@@ -403,6 +407,9 @@ pub(crate) fn keep_aside<S: Storage>(
 ) -> Result<PathBuf, Error> {
     let name = aside_name(storage, info.number, from, to, suffix)?;
     let path = storage.path(&name);
+    if is_planted(Bug::DropCutTail) {
+        return Ok(path);
+    }
     let aside = storage.create(&name).context("create", &path)?;
     let mut buffer = vec![0; (to - from).min(1 << 20) as usize];
     let mut at = from;

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::archive::{ArchiveHome, OnProgress, fetch, maintain, read_manifest};
 use crate::error::{Context, Error};
+use crate::planted::{Bug, is_planted};
 use crate::segment::{Header, Seal, file_name};
 use crate::storage::Storage;
 use crate::survey::{SegmentInfo, missing, survey};
@@ -128,7 +129,9 @@ fn refusal(
     if is_last_sealed {
         return Ok(Some(Refusal::LastSealed));
     }
-    if seal.last_sequence > below.0 {
+    let reaches =
+        if is_planted(Bug::PruneTooMuch) { header.first_sequence } else { seal.last_sequence };
+    if reaches > below.0 {
         return Ok(Some(Refusal::NotSnapshotted));
     }
     if let Some(number) = stays {

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{Context, Error};
 use crate::options::SyncPolicy;
+use crate::planted::{Bug, is_planted};
 use crate::position::{Head, Positions};
 use crate::segment::{Closed, file_name};
 use crate::storage::{Storage, StorageFile};
@@ -138,7 +139,13 @@ impl<S: Storage> Syncer<S> {
     fn sync_to(&mut self, offset: u64) -> Result<(), Error> {
         let number = self.durable.number;
         let path = || self.storage.path(&file_name(number));
-        self.file.sync_range(self.durable.offset, offset).context_with("sync", path)?;
+        if !is_planted(Bug::SkipSync) {
+            let synced = self.file.sync_range(self.durable.offset, offset);
+            let synced = synced.context_with("sync", path);
+            if !is_planted(Bug::IgnoreFailedSync) {
+                synced?;
+            }
+        }
         self.durable.offset = offset;
         Ok(())
     }

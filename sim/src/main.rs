@@ -6,7 +6,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use ringframe::clock::Clock;
 use ringframe::types::Nanos;
+use ringframe_journal::planted::{Bug, plant};
 use ringframe_sim::{LEGEND, Outcome, run, shrink};
+
+/// Where nobody reads, it goes on all the same.
+macro_rules! tell {
+    ($($line:tt)*) => {{
+        let _ = writeln!(io::stdout(), $($line)*);
+    }};
+}
 
 /// Simulate nodes, clients and bad luck, one world for each seed
 #[derive(Debug, Parser)]
@@ -37,6 +45,42 @@ struct Args {
     /// Go on after a seed that fails
     #[arg(long)]
     keep_going: bool,
+    /// Put a bug in on purpose; `list` says which there are
+    #[arg(long, value_name = "NAME", value_parser = bug)]
+    plant: Option<Bug>,
+    /// Put each bug in on purpose, and say how many seeds it takes to find it, up to so many
+    #[arg(long, value_name = "N")]
+    plants: Option<u64>,
+}
+
+fn bug(text: &str) -> Result<Bug, String> {
+    let names = || Bug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+    let found = Bug::ALL.iter().find(|bug| bug.name() == text);
+    found.copied().ok_or_else(|| format!("there are: {}", names()))
+}
+
+/// A table of what is found.
+fn plants(from: u64, most: u64) -> ExitCode {
+    let mut missed = 0;
+    tell!("| bug | what is wrong | seeds | what is seen |");
+    tell!("|---|---|---|---|");
+    for &bug in Bug::ALL {
+        plant(Some(bug));
+        let caught = (from..from + most).find_map(|seed| Some((seed, run(seed, false).wrong?)));
+        let (seeds, seen) = match caught {
+            Some((seed, wrong)) => {
+                let line = wrong.lines().next().unwrap_or_default();
+                let end = line.floor_char_boundary(100);
+                ((seed - from + 1).to_string(), line[..end].to_owned())
+            }
+            None => {
+                missed += 1;
+                (format!("not in {most}"), String::new())
+            }
+        };
+        tell!("| `{}` | {} | {seeds} | {seen} |", bug.name(), bug.what());
+    }
+    if missed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
 fn seeds(text: &str) -> Result<(u64, u64), String> {
@@ -57,53 +101,65 @@ fn main() -> ExitCode {
     let until = minutes.map(|minutes| clock.now().after(minutes * 60 * Nanos::SECOND));
     let began = clock.now();
     let mut sum = Sum::default();
+    if args.plant.is_some() || args.plants.is_some() || args.shrink {
+        // What is wrong is told in a line.
+        std::panic::set_hook(Box::new(|_| ()));
+        if args.plant.is_some() && !cfg!(feature = "planted") {
+            tell!("this build has no bugs on purpose: build it with --features planted");
+            return ExitCode::from(2);
+        }
+    }
+    plant(args.plant);
+    if let Some(most) = args.plants {
+        return plants(args.seeds.map_or(0, |(from, _)| from), most);
+    }
     if args.shrink {
         return shorten(from);
     }
-    println!("seeds from {from} on");
+    tell!("seeds from {from} on");
     for seed in from..to {
         if until.is_some_and(|until| clock.now() > until) {
             break;
         }
         let outcome = run(seed, args.trace);
         if args.trace {
-            println!("{LEGEND}");
+            tell!("{LEGEND}");
             print_lines(&outcome.trace);
         }
         sum.add(&outcome);
         if let Some(wrong) = &outcome.wrong {
             sum.failed += 1;
-            println!("seed {seed} fails: {wrong}");
-            println!("  ringframe-sim --seeds {seed} --trace     shows how it came to that");
-            println!("  ringframe-sim --seeds {seed} --shrink    makes it short");
+            tell!("seed {seed} fails: {wrong}");
+            tell!("  ringframe-sim --seeds {seed} --trace     shows how it came to that");
+            tell!("  ringframe-sim --seeds {seed} --shrink    makes it short");
             if !args.keep_going {
                 break;
             }
         }
-        if io::stdout().is_terminal() && sum.seeds % 16 == 0 {
+        if io::stdout().is_terminal() && sum.seeds.is_multiple_of(16) {
             print!("\r{}", sum.line(clock.now().0 - began.0));
             let _ = io::stdout().flush();
         }
     }
-    println!("{}", sum.line(clock.now().0 - began.0));
+    tell!("{}", sum.line(clock.now().0 - began.0));
     if sum.failed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
 fn print_lines(lines: &[String]) {
     for line in lines {
-        println!("{line}");
+        tell!("{line}");
     }
 }
 
 fn shorten(seed: u64) -> ExitCode {
     let (list, outcome) = shrink(seed);
     let Some(wrong) = outcome.wrong else {
-        println!("seed {seed} does not fail");
+        tell!("seed {seed} does not fail");
         return ExitCode::SUCCESS;
     };
-    println!("seed {seed} fails with {} mishaps: {wrong}", list.len());
+    tell!("seed {seed} fails with {} mishaps: {wrong}", list.len());
     print_lines(&list);
-    println!("{LEGEND}");
+    tell!("{LEGEND}");
     print_lines(&outcome.trace);
     ExitCode::from(1)
 }

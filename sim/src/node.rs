@@ -2,6 +2,7 @@
 //! from the lines that `ringframe serve` is built from.
 
 use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -152,6 +153,20 @@ impl Machine {
         self.disks = self.disks.after(loss);
     }
 
+    /// Whether what was taken off the journal is still there.
+    pub(crate) fn are_kept(&self, kept_in: &[PathBuf]) -> Result<(), String> {
+        let journal = &self.disks.stores.journal;
+        let is_there = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| journal.contents(name).is_some())
+        };
+        match kept_in.iter().find(|path| !is_there(path)) {
+            None if !kept_in.is_empty() => Ok(()),
+            None => Err("nothing of what was cut is kept".into()),
+            Some(path) => Err(format!("what was cut is not in {}", path.display())),
+        }
+    }
+
     /// The terms of its journal, as an operator reads them.
     pub(crate) fn epochs(&self) -> Result<Epochs<SimulatedStorage>, Fault> {
         // Two nodes have numbers of their own.
@@ -175,7 +190,10 @@ impl Machine {
         let doors = Doors::bind_in(self.net.clone(), &options)?;
         let mut epochs = self.epochs()?;
         if let Some(Fault::Surplus { agreed }) = after {
-            cut::<Exchange, _>(&self.disks.stores, &mut epochs, *agreed)?;
+            let cut = cut::<Exchange, _>(&self.disks.stores, &mut epochs, *agreed)?;
+            if let Some(commands) = cut.commands {
+                self.are_kept(&commands.kept_in).map_err(Fault::Node)?;
+            }
         }
         let prepared = Prepared { listener, doors, options, epochs };
         if let Some(Fault::Behind { .. }) = after

@@ -123,7 +123,7 @@ impl World {
         let (others, clients) = (running.handle.notes.clone(), running.notes.clone());
         let mut is_advised = false;
         for note in others.try_iter().chain(clients.try_iter()) {
-            is_advised |= note.contains("`ringframe promote --force` here");
+            is_advised |= note.starts_with("replication: no leader: the leader lost");
             self.say(|| format!("n{node}: {note}"));
         }
         if is_advised {

@@ -455,6 +455,9 @@ impl World {
         let Some(running) = self.nodes[who].running() else { return Ok(()) };
         let applied = running.start.applied.sequence.0;
         let leads = running.began_as != Beginning::Follows && running.is_tellable();
+        if let Some(cut) = &running.start.journal.cut {
+            self.nodes[who].are_kept(&cut.kept_in).map_err(|why| format!("n{who}: {why}"))?;
+        }
         self.checker.on_open(who, running)?;
         if leads {
             self.on_lead(who)?;

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use ringframe_journal::planted::{Bug, is_planted};
 
 use crate::doorman;
 use crate::embed::{Front, Intake};
@@ -188,8 +189,8 @@ impl<N: Net> Gateway<N> {
     }
 
     fn may_open(&self) -> bool {
-        let released = || self.release.policy().released(&self.positions);
-        self.intake.leads() && released() >= self.recovered
+        let is_released = || self.release.policy().released(&self.positions) >= self.recovered;
+        self.intake.leads() && (is_released() || is_planted(Bug::TellRecovered))
     }
 
     /// From here on clients are let in.

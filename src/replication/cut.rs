@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::segment::LogicId;
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{Truncation, truncate};
@@ -44,7 +45,8 @@ pub fn cut<L: Logic, S: Storage>(
         let events = truncate(&stores.events, &logic(event_log_name::<L>()), extent.last);
         cut.events = events.map_err(Fault::EventLog)?;
     }
-    let commands = truncate(&stores.journal, &logic(L::NAME.into()), agreed.0);
+    let last = agreed.0 + u64::from(is_planted(Bug::KeepSurplus));
+    let commands = truncate(&stores.journal, &logic(L::NAME.into()), last);
     cut.commands = commands.map_err(Fault::Journal)?;
     epochs.cut(agreed)?;
     Ok(cut)

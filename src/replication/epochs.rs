@@ -10,6 +10,7 @@
 //! within a history: all journals that follow from one empty one.
 
 use ringframe_journal::frame::{Decoded, decode};
+use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::storage::{Storage, read_whole, replace_whole};
 use ringframe_journal::{Frame, Reader};
 
@@ -187,8 +188,10 @@ impl<S: Storage> Epochs<S> {
         if known == self.known {
             return Ok(());
         }
-        replace_whole(&self.storage, FILE, &encode(&known))
-            .map_err(|error| self.fault(&format!("cannot be written: {error}")))?;
+        if !is_planted(Bug::ForgetTerm) {
+            replace_whole(&self.storage, FILE, &encode(&known))
+                .map_err(|error| self.fault(&format!("cannot be written: {error}")))?;
+        }
         self.known = known;
         Ok(())
     }

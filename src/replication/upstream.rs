@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ringframe_journal::FrameRef;
+use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::storage::Storage;
 
 use super::Parted;
@@ -143,7 +144,7 @@ impl<K: Link> Upstream<K> {
                     .into(),
             ));
         }
-        if word.epoch < epochs.highest() {
+        if word.epoch < epochs.highest() && !is_planted(Bug::FollowOlder) {
             let why = format!(
                 "the other node leads term {}, and there is a later one, {}",
                 word.epoch.0,
@@ -226,10 +227,16 @@ impl<K: Link> Upstream<K> {
             return;
         }
         // Read in the order that keeps `synced ≤ journaled`.
-        let synced = self.positions.synced();
+        let mut synced = self.positions.synced();
         let applied = self.positions.applied();
-        let have =
-            Have { journaled: self.positions.journaled(), synced, applied, heard: self.heard };
+        let mut journaled = self.positions.journaled();
+        if is_planted(Bug::AckUnsynced) {
+            synced = journaled;
+        }
+        if is_planted(Bug::AckEarly) {
+            journaled = self.positions.published();
+        }
+        let have = Have { journaled, synced, applied, heard: self.heard };
         let is_news = (have.journaled, have.synced) != (self.told.journaled, self.told.synced);
         if !is_news && !self.line.is_beat_due(now) {
             return;

@@ -1,5 +1,6 @@
 //! The block before a snapshot's state; `docs/FORMATS.md` draws it.
 
+use ringframe_journal::planted::{Bug, is_planted};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute};
 
@@ -63,11 +64,15 @@ impl Header {
         state_bytes: u64,
         state_digest: [u8; 32],
     ) -> Self {
+        let mut applied = machine.applied();
+        if is_planted(Bug::SnapshotOff) {
+            applied.sequence = applied.sequence.next();
+        }
         Self {
             logic: L::NAME.to_owned(),
             version: L::VERSION,
             schema: L::SCHEMA,
-            applied: machine.applied(),
+            applied,
             digest: machine.digest(),
             state_bytes,
             state_digest,
