@@ -82,7 +82,7 @@ impl Trader {
 #[test]
 fn a_client_that_knows_both_goes_on_at_the_one_that_leads() {
     let directory = tempfile::tempdir().unwrap();
-    let mut nodes = pair(120, &directory);
+    let mut nodes = pair(134, &directory);
     nodes[1].operate(&["promote"]).expect(1, &["is alive", "--force"]);
     nodes[0].operate(&["promote"]).expect(1, &["leads already"]);
     let login =
