@@ -14,6 +14,7 @@ use fastrand::Rng;
 use ringframe::journal::segment::file_name;
 use ringframe::journal::{MappedStorage, MarkReader, Reader};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::peer::PATIENCE;
 use crate::program::{Done, PROGRAM, Serving, ringframe};
@@ -74,6 +75,12 @@ impl Node {
         value.clone_into(&mut self.settings[flag + 1]);
     }
 
+    /// The other node is at another address.
+    pub(crate) fn meets(&mut self, address: &str) {
+        let flag = if self.number == 1 { "--peer" } else { "--standby-of" };
+        self.set(flag, address);
+    }
+
     /// One setting more.
     pub(crate) fn add(&mut self, flag: &str, value: &str) {
         self.settings.extend([flag, value].map(str::to_owned));
@@ -91,8 +98,8 @@ impl Node {
     }
 
     /// Waits until it says so in its log.
-    pub(crate) fn says(&mut self, what: &str) {
-        self.serving.as_mut().unwrap().wait_for(what);
+    pub(crate) fn says(&mut self, what: &str) -> String {
+        self.serving.as_mut().unwrap().wait_for(what)
     }
 
     pub(crate) fn kill(&mut self) {
@@ -128,6 +135,16 @@ impl Node {
 
     pub(crate) fn leads(&self) -> bool {
         self.operate(&["status", "--json"]).out.contains("\"state\":\"serving\"")
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let done = self.operate(&["status", "--json"]).expect(0, &["digest"]);
+        serde_json::from_str(&done.out).unwrap()
+    }
+
+    pub(crate) fn position(&self, name: &str) -> u64 {
+        let status = self.status();
+        status["positions"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {status:#}"))
     }
 
     pub(crate) fn wait_for(&self, what: &str) {
@@ -292,25 +309,35 @@ fn change_what_replies_mean(leader: &Node, release: &str) {
     leader.operate(&["release", "gone"]).expect(2, &["gone"]);
 }
 
-/// Both end with the same commands, events and state.
-pub(crate) fn are_the_same(nodes: &mut [Node; 2], leads: usize) {
+/// All end with the same commands, events and state.
+pub(crate) fn are_the_same(nodes: &mut [Node], leads: usize) {
     nodes[leads].wait_for("\"stands_by\":true");
     let digest = |node: &Node| {
-        let done = node.operate(&["status", "--json"]).expect(0, &["digest"]);
-        let status: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        let status = node.status();
         (status["sequence"].clone(), status["digest"].clone(), status["events"].clone())
     };
     let give_up = Instant::now() + PATIENCE;
-    while digest(&nodes[0]) != digest(&nodes[1]) {
-        assert!(Instant::now() < give_up, "{:?} {:?}", digest(&nodes[0]), digest(&nodes[1]));
+    loop {
+        let digests: Vec<_> = nodes.iter().map(digest).collect();
+        if digests.iter().all(|it| *it == digests[0]) {
+            break;
+        }
+        assert!(Instant::now() < give_up, "{digests:?}");
         sleep(Duration::from_millis(50));
     }
     for node in nodes.iter_mut() {
         node.serving.take().unwrap().drain();
     }
+    let (one, others) = nodes.split_first().unwrap();
+    for other in others {
+        have_the_same_frames(one, other);
+    }
+}
+
+fn have_the_same_frames(one: &Node, other: &Node) {
     for part in ["journal", "events"] {
         let open = |node: &Node| Reader::open_first(MappedStorage::new(node.data.join(part)));
-        let [mut one, mut other] = [&nodes[0], &nodes[1]].map(|node| open(node).unwrap());
+        let [mut one, mut other] = [one, other].map(|node| open(node).unwrap());
         // One may have begun with a copy.
         let first = one.next_sequence().max(other.next_sequence());
         one.seek(first).and_then(|()| other.seek(first)).unwrap();

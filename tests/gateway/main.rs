@@ -21,11 +21,13 @@ mod late;
 mod limits;
 mod nightly;
 mod pair;
+mod partition;
 mod peer;
 mod polled;
 #[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
+mod relay;
 mod sessions;
 mod start;
 mod steady;

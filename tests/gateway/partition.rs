@@ -1,0 +1,212 @@
+//! The network between two nodes cut, in one direction or in both, while both live.
+//! `RINGFRAME_FAILOVERS=300 cargo test --release --test gateway partition` is the long form.
+
+use std::fs;
+use std::path::Path;
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use ringframe::wire::ouch::{Outbound, Side};
+use ringframe::wire::soup::Session;
+
+use crate::failover::{Node, are_the_same};
+use crate::peer::{Heard, PATIENCE, PRICE, Peer, answered, order, token};
+use crate::relay::{CUTS, Cut, Wire};
+use crate::traders::{Crowd, Venue};
+
+/// Clients hear so much before something happens.
+const MESSAGES: u64 = 300;
+const LOOK: Duration = Duration::from_millis(10);
+/// A user that is not of the crowd.
+const USER: u16 = 50;
+
+/// Not started.
+fn pair(net: u8, on_standby_loss: &str, directory: &Path) -> [Node; 2] {
+    [1, 2].map(|number| {
+        let mut node = Node::new(net, number, "replicated", directory);
+        node.set("--on-standby-loss", on_standby_loss);
+        node
+    })
+}
+
+fn start(nodes: &mut [Node]) {
+    nodes.iter_mut().for_each(Node::start);
+    nodes.iter_mut().for_each(Node::is_there);
+    nodes[0].wait_for("\"stands_by\":true");
+}
+
+/// How often each cut is made.
+fn rounds() -> usize {
+    let cycles = std::env::var("RINGFRAME_FAILOVERS");
+    cycles.map_or(1, |cycles| cycles.parse::<usize>().unwrap().div_ceil(CUTS.len()))
+}
+
+/// Orders wait there for their answers.
+fn holds_back(leader: &Node) {
+    let give_up = Instant::now() + PATIENCE;
+    while leader.position("released") >= leader.position("journaled") {
+        assert!(Instant::now() < give_up, "{:#}", leader.status());
+        sleep(LOOK);
+    }
+}
+
+#[test]
+fn a_pair_told_to_halt_acknowledges_nothing_while_it_is_cut() {
+    const NET: u8 = 140;
+    let directory = tempfile::tempdir().unwrap();
+    let (wire, venue) = (Wire::new(NET), Venue::new(None));
+    scope(|scope| {
+        let mut nodes = pair(NET, "halt", directory.path());
+        let _wire = wire.start(scope, &mut nodes);
+        start(&mut nodes);
+        venue.set(Some(nodes[0].addresses()));
+        let crowd = Crowd::start(scope, &venue);
+        for cut in std::iter::repeat_n(CUTS, rounds()).flatten() {
+            venue.wait_for(MESSAGES);
+            wire.cut(cut);
+            nodes[0].says("the standby is gone: nothing is acknowledged");
+            holds_back(&nodes[0]);
+            // What was told by then the other one had before.
+            let told = nodes[0].position("released");
+            let has = nodes[1].position("journaled");
+            assert!(told <= has, "{cut:?}: {told} of {has} were told");
+            wire.mend();
+            nodes[0].says("a standby is there; a reply means: replicated");
+        }
+        venue.wait_for(MESSAGES);
+        crowd.finish();
+        are_the_same(&mut nodes, 0);
+    });
+}
+
+#[test]
+fn a_pair_told_to_degrade_goes_on_while_it_is_cut_and_says_so() {
+    const NET: u8 = 143;
+    let directory = tempfile::tempdir().unwrap();
+    let (wire, venue) = (Wire::new(NET), Venue::new(None));
+    scope(|scope| {
+        let mut nodes = pair(NET, "degrade", directory.path());
+        let _wire = wire.start(scope, &mut nodes);
+        start(&mut nodes);
+        venue.set(Some(nodes[0].addresses()));
+        let crowd = Crowd::start(scope, &venue);
+        for cut in std::iter::repeat_n(CUTS, rounds()).flatten() {
+            venue.wait_for(MESSAGES);
+            wire.cut(cut);
+            nodes[0].says("no standby has what is acknowledged from now on");
+            nodes[0].wait_for("\"release\":\"synced\"");
+            venue.wait_for(MESSAGES);
+            wire.mend();
+            nodes[0].says("a standby is there; a reply means: replicated");
+            nodes[0].wait_for("\"release\":\"replicated\"");
+        }
+        venue.wait_for(MESSAGES);
+        crowd.finish();
+        are_the_same(&mut nodes, 0);
+    });
+}
+
+/// What came by now, as long as there is something, and whether the connection is gone.
+fn all_told(peer: &mut Peer, told: &mut Vec<Vec<u8>>) -> bool {
+    peer.heard().into_iter().fold(false, |is_gone, heard| match heard {
+        Heard::Message(number, bytes) => {
+            assert_eq!(number, told.len() as u64 + 1);
+            told.push(bytes);
+            is_gone
+        }
+        Heard::Gone | Heard::End => true,
+        _ => is_gone,
+    })
+}
+
+#[test]
+fn a_node_promoted_behind_a_cut_leads_and_the_other_one_told_nothing_since() {
+    const NET: u8 = 146;
+    let directory = tempfile::tempdir().unwrap();
+    let (wire, venue) = (Wire::new(NET), Venue::new(None));
+    scope(|scope| {
+        let mut nodes = pair(NET, "halt", directory.path());
+        let _wire = wire.start(scope, &mut nodes);
+        start(&mut nodes);
+        venue.set(Some(nodes[0].addresses()));
+        let crowd = Crowd::start(scope, &venue);
+        let mut leads = 0;
+        for (round, cut) in std::iter::repeat_n(CUTS, rounds()).flatten().enumerate() {
+            venue.wait_for(MESSAGES);
+            let follows = 1 - leads;
+            let mut waits = Peer::from(nodes[leads].addresses()[0], USER, 1);
+            wire.cut(cut);
+            nodes[leads].says("the standby is gone: nothing is acknowledged");
+            let (mut told, number) = (Vec::new(), 2 * round as u64);
+            let sent = order(number, Side::BUY, 1, PRICE);
+            waits.order(&sent).unwrap();
+            holds_back(&nodes[leads]);
+            nodes[follows].promote();
+            // Both believe that they lead, and both are asked.
+            assert!(nodes[leads].leads() && nodes[follows].leads());
+            waits.order(&order(number + 1, Side::BUY, 1, PRICE)).unwrap();
+            wire.mend();
+            nodes[leads].wait_for("\"role\":\"follower\"");
+            while !all_told(&mut waits, &mut told) {
+                sleep(LOOK);
+            }
+            let answers = told.iter().filter_map(|it| answered(&Outbound::decode(it).unwrap()));
+            let orders = answers.filter(|it| *it == token(number) || *it == token(number + 1));
+            assert_eq!(orders.count(), 0, "{cut:?}: answered by one that leads no more");
+            // What it was told is told again, and the order is as good as never sent.
+            leads = follows;
+            venue.set(Some(nodes[leads].addresses()));
+            nodes[leads].wait_for("\"stands_by\":true");
+            let mut again = Peer::from(nodes[leads].addresses()[0], USER, 1);
+            for message in &told {
+                assert_eq!(&again.message().1, message);
+            }
+            again.order(&sent).unwrap();
+            while answered(&again.told()) != Some(token(number)) {}
+        }
+        venue.wait_for(MESSAGES);
+        crowd.finish();
+        are_the_same(&mut nodes, leads);
+    });
+}
+
+#[test]
+fn a_pair_told_to_degrade_lists_what_only_the_former_leader_told() {
+    const NET: u8 = 149;
+    let directory = tempfile::tempdir().unwrap();
+    let wire = Wire::new(NET);
+    scope(|scope| {
+        let mut nodes = pair(NET, "degrade", directory.path());
+        let _wire = wire.start(scope, &mut nodes);
+        start(&mut nodes);
+        let log_in = |node: &Node| Peer::log_in(node.addresses()[0], USER, Session::BLANK, 1);
+        let mut client = log_in(&nodes[0]).unwrap();
+        let hear = |client: &mut Peer, number| {
+            while answered(&client.told()) != Some(token(number)) {}
+        };
+        let ask = |client: &mut Peer, number| {
+            client.order(&order(number, Side::BUY, 1, PRICE)).unwrap();
+            hear(client, number);
+        };
+        ask(&mut client, 1);
+        wire.cut(Cut::Both);
+        nodes[0].says("no standby has what is acknowledged from now on");
+        // Told by one that is alone, and then no more the leader.
+        ask(&mut client, 2);
+        nodes[1].promote();
+        let mut other = log_in(&nodes[1]).unwrap();
+        hear(&mut other, 1);
+        ask(&mut other, 3);
+        wire.mend();
+        let said = nodes[0].says("were ordered here and no other node has them");
+        nodes[0].is_there();
+        let list = said.split_whitespace().find(|it| it.contains("cut-after-"));
+        let list = fs::read_to_string(list.expect("where the list is")).unwrap();
+        assert!(list.contains("\"T2\"") && !list.contains("\"T1\""), "{list}");
+        for heard in client.hear_the_end() {
+            assert!(matches!(heard, Heard::End | Heard::Debug(_)), "{heard:?}");
+        }
+        ask(&mut other, 4);
+        are_the_same(&mut nodes, 1);
+    });
+}
