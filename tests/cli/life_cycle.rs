@@ -4,11 +4,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::program::{Serving, apply, orders, ringframe, run};
+use crate::small::Small;
 use ringframe::config::SETTINGS;
 use ringframe::exchange::demo;
 use ringframe::exchange_json::write_command;
@@ -239,41 +239,10 @@ fn a_half_begun_demo_exchange_is_finished_and_another_one_is_left_alone() {
     assert_eq!(replayed(data)["sequence"], 3);
 }
 
-/// A small file system, gone again when dropped.
-struct Small(tempfile::TempDir);
-
-impl Small {
-    fn new(mib: u32) -> Option<Self> {
-        let point = tempfile::tempdir().unwrap();
-        let small = Self(point);
-        small.mount(&format!("size={mib}M"), &["tmpfs"]).then_some(small)
-    }
-
-    fn mount(&self, options: &str, what: &[&str]) -> bool {
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", options]).args(what).arg(self.0.path());
-        let mounted = command.output().is_ok_and(|output| output.status.success());
-        if !mounted {
-            println!("SKIPPED, nothing was checked: cannot mount a small file system");
-        }
-        mounted
-    }
-
-    fn grow(&self, mib: u32) {
-        assert!(self.mount(&format!("remount,size={mib}M"), &["tmpfs"]));
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).output();
-    }
-}
-
 #[test]
 fn a_full_disk_is_a_fault_with_a_name_and_nothing_told_is_lost() {
     let Some(disk) = Small::new(4) else { return };
-    let data = disk.0.path().join("data");
+    let data = disk.path().join("data");
     let done = apply(&SMALL, &data, &orders(1..40_000));
     let told = done.out.lines().count();
     let done = done.expect(3, &["bytes", "free"]);

@@ -11,4 +11,6 @@ mod load;
 mod mold;
 mod program;
 mod replay;
+#[allow(dead_code, reason = "the rest is used by other tests")]
+mod small;
 mod units;

@@ -117,12 +117,12 @@ impl Node {
     }
 
     /// Takes over, as soon as it may.
-    pub(crate) fn promote(&self) {
+    pub(crate) fn promote(&self) -> Done {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let done = self.operate(&["promote"]);
             if done.code == Some(0) {
-                return;
+                return done;
             }
             assert!(Instant::now() < give_up, "node {}: {done:?}", self.number);
             sleep(Duration::from_millis(20));

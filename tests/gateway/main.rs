@@ -14,6 +14,7 @@ mod cut;
 mod datagrams;
 mod disconnect;
 mod failover;
+mod full;
 mod guarded;
 mod hostile;
 mod kill;
@@ -27,8 +28,12 @@ mod polled;
 #[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
+mod promotions;
 mod relay;
 mod sessions;
+#[path = "../cli/small.rs"]
+#[allow(dead_code, reason = "the rest is used by other tests of the program")]
+mod small;
 mod start;
 mod steady;
 mod tls;

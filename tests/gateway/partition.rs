@@ -42,7 +42,7 @@ fn rounds() -> usize {
 }
 
 /// Orders wait there for their answers.
-fn holds_back(leader: &Node) {
+pub(crate) fn holds_back(leader: &Node) {
     let give_up = Instant::now() + PATIENCE;
     while leader.position("released") >= leader.position("journaled") {
         assert!(Instant::now() < give_up, "{:#}", leader.status());

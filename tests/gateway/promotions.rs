@@ -1,0 +1,192 @@
+//! Nodes that take over from each other: in a chain of three, twice in a row, and one that lacks a
+//! part of what its leader told.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use ringframe::wire::ouch::{Outbound, Side, Token};
+
+use crate::failover::{Node, are_the_same, at};
+use crate::partition::holds_back;
+use crate::peer::{Heard, PATIENCE, PRICE, Peer, answered, order, packed_order, token};
+use crate::relay::Wire;
+use crate::traders::{Crowd, Venue};
+
+/// Clients hear so much before something happens.
+const MESSAGES: u64 = 300;
+const LOOK: Duration = Duration::from_millis(10);
+const USER: u16 = 50;
+/// Enough for a standby to be in the middle of them.
+const ORDERS: u64 = 2_000;
+/// Some of these orders, on their way to it.
+const SOME_BYTES: usize = 64 << 10;
+
+/// The third follows the second one, and nobody waits for it.
+fn chain(net: u8, directory: &tempfile::TempDir) -> [Node; 3] {
+    [1, 2, 3].map(|number| {
+        let mut node = Node::new(net, number, "replicated", directory.path());
+        if number == 3 {
+            node.meets(&at(net, 2, 9003));
+            node.add("--stands-by", "false");
+        }
+        node
+    })
+}
+
+#[test]
+fn a_chain_of_three_has_the_same_bytes_whoever_dies_and_whoever_leads() {
+    const NET: u8 = 152;
+    let directory = tempfile::tempdir().unwrap();
+    let venue = Venue::new(None);
+    scope(|scope| {
+        let mut nodes = chain(NET, &directory);
+        nodes.iter_mut().for_each(Node::start);
+        nodes.iter_mut().for_each(Node::is_there);
+        nodes[2].says("follows the leader of term");
+        let crowd = Crowd::start(scope, &venue);
+        venue.set(Some(nodes[0].addresses()));
+        venue.wait_for(MESSAGES);
+        // The middle one dies and returns: the first one waits for it, the third one looks for it.
+        nodes[1].kill();
+        nodes[2].says("no leader");
+        nodes[1].start();
+        nodes[1].is_there();
+        nodes[2].says("follows the leader of term");
+        venue.wait_for(MESSAGES);
+        // The first one dies, and the middle one leads.
+        venue.set(None);
+        nodes[0].kill();
+        nodes[1].promote();
+        venue.set(Some(nodes[1].addresses()));
+        nodes[2].says("follows the leader of term");
+        // That the third one has all of it is not what replies wait for.
+        holds_back(&nodes[1]);
+        let give_up = Instant::now() + PATIENCE;
+        while nodes[2].position("journaled") <= nodes[1].position("released") {
+            assert!(Instant::now() < give_up, "{:#}", nodes[2].status());
+            sleep(LOOK);
+        }
+        nodes[0].start();
+        nodes[0].is_there();
+        venue.wait_for(MESSAGES);
+        crowd.finish();
+        are_the_same(&mut nodes, 1);
+    });
+}
+
+#[test]
+fn nodes_that_replace_each_other_at_once_lose_nothing() {
+    const NET: u8 = 156;
+    let directory = tempfile::tempdir().unwrap();
+    let venue = Venue::new(None);
+    let cycles = std::env::var("RINGFRAME_FAILOVERS");
+    let cycles: usize = cycles.map_or(3, |cycles| cycles.parse().unwrap());
+    scope(|scope| {
+        let mut nodes = [1, 2].map(|it| Node::new(NET, it, "replicated", directory.path()));
+        nodes.iter_mut().for_each(Node::start);
+        nodes.iter_mut().for_each(Node::is_there);
+        let crowd = Crowd::start(scope, &venue);
+        venue.set(Some(nodes[0].addresses()));
+        venue.wait_for(MESSAGES);
+        let mut leads = 0;
+        for cycle in 0..cycles {
+            for waits in [true, cycle % 2 == 0] {
+                let follows = 1 - leads;
+                nodes[leads].kill();
+                nodes[follows].promote();
+                venue.set(Some(nodes[follows].addresses()));
+                nodes[leads].start();
+                nodes[leads].is_there();
+                if waits {
+                    nodes[follows].wait_for("\"stands_by\":true");
+                }
+                // … and dies in its turn, whatever the other one is at.
+                leads = follows;
+            }
+        }
+        nodes[leads].wait_for("\"stands_by\":true");
+        venue.wait_for(MESSAGES);
+        crowd.finish();
+        are_the_same(&mut nodes, leads);
+    });
+}
+
+/// What it is told until its last order is answered: which orders are.
+fn hear(peer: &mut Peer, last: u64) -> BTreeSet<Token> {
+    let mut heard = BTreeSet::new();
+    while !heard.contains(&token(last)) {
+        heard.extend(answered(&peer.told()));
+    }
+    heard
+}
+
+/// Which orders are answered in all that a session has.
+fn replayed(node: &Node) -> BTreeSet<Token> {
+    let mut peer = Peer::from(node.addresses()[0], USER, 1);
+    let mut heard = BTreeSet::new();
+    loop {
+        match peer.next() {
+            Heard::Message(_, bytes) => heard.extend(answered(&Outbound::decode(&bytes).unwrap())),
+            Heard::Heartbeat => return heard,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn one_promoted_while_it_catches_up_says_what_it_lacks_and_the_other_one_lists_it() {
+    const NET: u8 = 159;
+    let directory = tempfile::tempdir().unwrap();
+    let wire = Wire::new(NET);
+    scope(|scope| {
+        let mut nodes = [1, 2].map(|number| {
+            let mut node = Node::new(NET, number, "journaled", directory.path());
+            node.set("--on-standby-loss", "degrade");
+            // Not with a copy.
+            node.set("--every-commands", "off");
+            node
+        });
+        let _wire = wire.start(scope, &mut nodes);
+        nodes.iter_mut().for_each(Node::start);
+        nodes.iter_mut().for_each(Node::is_there);
+        nodes[0].wait_for("\"stands_by\":true");
+        nodes[1].kill();
+        let mut client = Peer::from(nodes[0].addresses()[0], USER, 1);
+        for number in 1..=ORDERS {
+            client.write(&packed_order(&order(number, Side::BUY, 1, PRICE))).unwrap();
+        }
+        let told = hear(&mut client, ORDERS);
+        let ordered = nodes[0].position("journaled");
+        wire.let_pass_of_first(SOME_BYTES);
+        nodes[1].start();
+        nodes[1].is_there();
+        while !wire.is_cut(0) {
+            sleep(LOOK);
+        }
+        nodes[0].kill();
+        wire.let_pass_of_first(0);
+        let said = nodes[1].promote().out;
+        let mut numbers = said.split_whitespace().filter_map(|it| it.parse::<u64>().ok());
+        let [_, first, lacks] = [(); 3].map(|()| numbers.next().expect(&said));
+        assert_eq!(lacks, ordered + 1 - first, "{said}");
+        wire.mend();
+        nodes[0].start();
+        let said = nodes[0].says("were ordered here and no other node has them");
+        nodes[0].is_there();
+        // What was told is in one of two places: at the new leader, or on the list.
+        let kept = replayed(&nodes[1]);
+        let list = said.split_whitespace().find(|it| it.contains("cut-after-"));
+        let list = fs::read_to_string(list.expect("where the list is")).unwrap();
+        let cut = told.iter().filter(|it| list.contains(&format!("\"{it}\"")));
+        let cut: BTreeSet<Token> = cut.copied().collect();
+        assert!(!kept.is_empty() && !cut.is_empty(), "{} and {}", kept.len(), cut.len());
+        assert_eq!(told, kept.union(&cut).copied().collect());
+        assert!(kept.is_disjoint(&cut));
+        let mut client = Peer::from(nodes[1].addresses()[0], USER, 1);
+        client.order(&order(ORDERS + 1, Side::BUY, 1, PRICE)).unwrap();
+        hear(&mut client, ORDERS + 1);
+        are_the_same(&mut nodes, 1);
+    });
+}
