@@ -87,7 +87,8 @@ pub struct Promoted {
     pub epoch: Epoch,
     /// The first command of it.
     pub first: Sequence,
-    /// Where the former leader was still heard: so many of its commands are not here.
+    /// Where the former leader was ever heard: so many of the commands that it had by its last word
+    /// are not here.
     pub lacks: Option<u64>,
 }
 

@@ -207,6 +207,9 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         self.reader = Some(reader);
         let (segment_bytes, terms) = (*segment_bytes, own.clone());
         self.say(Says::Welcome { agreed, segment_bytes, checksum, terms }, now);
+        // Before all that it lacks, so that it knows how much that is.
+        let journaled = self.positions.journaled();
+        self.say(Says::Beat { journaled }, now);
         Ok(())
     }
 

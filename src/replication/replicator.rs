@@ -91,6 +91,8 @@ enum Turn<L: Logic, K: Link> {
         retry_at: Nanos,
         /// Where the sequencer goes when it is our turn.
         sequencer: Option<(Sequencer<L>, Sender<Sequencer<L>>)>,
+        /// The last command of whoever led last, by the last word of that one.
+        leader_had: Option<Sequence>,
         /// Why the last link ended: told once.
         why: String,
         /// The node is to end: nothing more is taken.
@@ -176,6 +178,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             watched: Interest::default(),
             retry_at: Nanos::default(),
             sequencer: Some((sequencer, to)),
+            leader_had: None,
             why: String::new(),
             ending,
         };
@@ -341,7 +344,8 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
 
     /// Takes in what the leader orders.
     fn hear(&mut self, now: Nanos) -> Result<usize, Fault> {
-        let Turn::Theirs { upstream, watched, retry_at, sequencer, why, ending } = &mut self.turn
+        let Turn::Theirs { upstream, watched, retry_at, sequencer, leader_had, why, ending } =
+            &mut self.turn
         else {
             return Ok(0);
         };
@@ -384,6 +388,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             }
             Err(parted) => parted,
         };
+        *leader_had = link.leader_has().or(*leader_had);
         *upstream = None;
         match parted {
             Parted::Fault(fault) => return Err(fault),
@@ -448,11 +453,12 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
 
     /// This node takes over, if it may.
     fn promote(&mut self, force: bool, now: Nanos) -> Result<Result<Promoted, String>, Fault> {
-        let Turn::Theirs { upstream, sequencer, ending, .. } = &mut self.turn else {
+        let Turn::Theirs { upstream, sequencer, leader_had, ending, .. } = &mut self.turn else {
             return Ok(Err("this node leads already".into()));
         };
         let leader = upstream.as_ref().and_then(|upstream| upstream.follows());
-        let lacks = upstream.as_ref().map(|upstream| upstream.lag());
+        let leader_has = upstream.as_ref().and_then(|upstream| upstream.leader_has());
+        let leader_has = leader_has.or(*leader_had);
         if let (Some(epoch), false) = (leader, force) {
             return Ok(Err(format!(
                 "the leader of term {} is alive, and says so: hand over there, or take over all \
@@ -467,6 +473,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             return Ok(Err("this node takes over already".into()));
         };
         let first = orders.last().next();
+        let lacks = leader_has.map(|has| has.next().0.saturating_sub(first.0));
         let epoch = self.epochs.promote(first, now)?;
         if let Some(upstream) = upstream {
             // Before the link ends, so that it does not take us for lost.

@@ -85,6 +85,11 @@ impl<K: Link> Upstream<K> {
         let _ = self.line.flush(now);
     }
 
+    /// The leader's last command, by its last word.
+    pub(super) fn leader_has(&self) -> Option<Sequence> {
+        Some(self.journaled).filter(|&has| self.leader.is_some() && has > Sequence(0))
+    }
+
     /// How many commands the leader has that are not in this node's journal, by its last word.
     pub fn lag(&self) -> u64 {
         self.journaled.0.saturating_sub(self.positions.journaled().0)
