@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread::scope;
 
 use crate::failover::{Node, are_the_same};
+use crate::partition::holds_back;
 use crate::small::Small;
 use crate::traders::{Crowd, Venue};
 
@@ -48,6 +49,7 @@ fn the_disk_of_the_standby_is_full(net: u8, on_standby_loss: &str) {
         ends_for_lack_of_room(&mut nodes[1], &disk);
         if on_standby_loss == "halt" {
             nodes[0].says("the standby is gone: nothing is acknowledged");
+            holds_back(&nodes[0]);
         } else {
             nodes[0].says("no standby has what is acknowledged from now on");
             venue.wait_for(MESSAGES);

@@ -3,20 +3,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread::{scope, sleep};
-use std::time::{Duration, Instant};
+use std::thread::scope;
 
 use ringframe::wire::ouch::{Outbound, Side};
 use ringframe::wire::soup::Session;
 
 use crate::failover::{Node, are_the_same};
-use crate::peer::{Heard, PATIENCE, PRICE, Peer, answered, order, token};
+use crate::peer::{Heard, PRICE, Peer, answered, order, token, wait_until};
 use crate::relay::{CUTS, Cut, Wire};
 use crate::traders::{Crowd, Venue};
 
 /// Clients hear so much before something happens.
 const MESSAGES: u64 = 300;
-const LOOK: Duration = Duration::from_millis(10);
 /// A user that is not of the crowd.
 const USER: u16 = 50;
 
@@ -43,11 +41,8 @@ fn rounds() -> usize {
 
 /// Orders wait there for their answers.
 pub(crate) fn holds_back(leader: &Node) {
-    let give_up = Instant::now() + PATIENCE;
-    while leader.position("released") >= leader.position("journaled") {
-        assert!(Instant::now() < give_up, "{:#}", leader.status());
-        sleep(LOOK);
-    }
+    let waits = || leader.position("released") < leader.position("journaled");
+    wait_until("orders wait for their answers", waits);
 }
 
 #[test]
@@ -65,6 +60,7 @@ fn a_pair_told_to_halt_acknowledges_nothing_while_it_is_cut() {
             venue.wait_for(MESSAGES);
             wire.cut(cut);
             nodes[0].says("the standby is gone: nothing is acknowledged");
+            nodes[0].wait_for("\"followers\":[]");
             holds_back(&nodes[0]);
             // What was told by then the other one had before.
             let told = nodes[0].position("released");
@@ -147,9 +143,7 @@ fn a_node_promoted_behind_a_cut_leads_and_the_other_one_told_nothing_since() {
             waits.order(&order(number + 1, Side::BUY, 1, PRICE)).unwrap();
             wire.mend();
             nodes[leads].wait_for("\"role\":\"follower\"");
-            while !all_told(&mut waits, &mut told) {
-                sleep(LOOK);
-            }
+            wait_until("it lets its clients go", || all_told(&mut waits, &mut told));
             let answers = told.iter().filter_map(|it| answered(&Outbound::decode(it).unwrap()));
             let orders = answers.filter(|it| *it == token(number) || *it == token(number + 1));
             assert_eq!(orders.count(), 0, "{cut:?}: answered by one that leads no more");

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ringframe::client::limit_order;
@@ -15,6 +16,8 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 
 /// Nothing takes longer, on the busiest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+/// So often somebody looks who waits.
+const LOOK: Duration = Duration::from_millis(10);
 /// So often a client says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The price that all who trade agree about.
@@ -31,6 +34,16 @@ pub(crate) struct Peer {
     said: Instant,
     /// Whether it says now and then that it is there.
     pub(crate) is_alive: bool,
+}
+
+/// Waits until it is so; `what` says what.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let give_up = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < give_up, "it never comes to this: {what}");
+        sleep(LOOK);
+    }
 }
 
 /// Tells other threads to stop, also where an assertion ends this one.

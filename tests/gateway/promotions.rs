@@ -3,20 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::thread::{scope, sleep};
-use std::time::{Duration, Instant};
+use std::thread::scope;
 
 use ringframe::wire::ouch::{Outbound, Side, Token};
 
 use crate::failover::{Node, are_the_same, at};
 use crate::partition::holds_back;
-use crate::peer::{Heard, PATIENCE, PRICE, Peer, answered, order, packed_order, token};
+use crate::peer::{Heard, PRICE, Peer, answered, order, packed_order, token, wait_until};
 use crate::relay::Wire;
 use crate::traders::{Crowd, Venue};
 
 /// Clients hear so much before something happens.
 const MESSAGES: u64 = 300;
-const LOOK: Duration = Duration::from_millis(10);
 const USER: u16 = 50;
 /// Enough for a standby to be in the middle of them.
 const ORDERS: u64 = 2_000;
@@ -63,11 +61,9 @@ fn a_chain_of_three_has_the_same_bytes_whoever_dies_and_whoever_leads() {
         nodes[2].says("follows the leader of term");
         // That the third one has all of it is not what replies wait for.
         holds_back(&nodes[1]);
-        let give_up = Instant::now() + PATIENCE;
-        while nodes[2].position("journaled") <= nodes[1].position("released") {
-            assert!(Instant::now() < give_up, "{:#}", nodes[2].status());
-            sleep(LOOK);
-        }
+        wait_until("the third one has what nobody was told", || {
+            nodes[2].position("journaled") > nodes[1].position("released")
+        });
         nodes[0].start();
         nodes[0].is_there();
         venue.wait_for(MESSAGES);
@@ -162,9 +158,7 @@ fn one_promoted_while_it_catches_up_says_what_it_lacks_and_the_other_one_lists_i
         wire.let_pass_of_first(SOME_BYTES);
         nodes[1].start();
         nodes[1].is_there();
-        while !wire.is_cut(0) {
-            sleep(LOOK);
-        }
+        wait_until("all has passed that may", || wire.is_cut(0));
         nodes[0].kill();
         wire.let_pass_of_first(0);
         let said = nodes[1].promote().out;
