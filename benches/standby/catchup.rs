@@ -19,6 +19,8 @@ use crate::world::play;
 const SESSIONS: usize = 16;
 /// Beyond any machine.
 const ENDLESS: u64 = 1_000_000_000;
+/// What the last command has to be at the standby.
+const POSITIONS: [&str; 3] = ["journaled", "synced", "applied"];
 /// So often it is asked how far it is.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -38,18 +40,18 @@ impl Took {
 
 pub(crate) fn run(scale: &Scale) {
     let columns = ["", "commands", "MB", "s", "M commands/s", "MB/s", "bare", "of it"];
-    let title = "a standby comes back: from `standing by` to the last command, journaled and \
-                 applied there, bare: the same bytes over loopback, appended, synced by pieces; a \
-                 standby without data: its copy, bare: cp -r and a sync of the same files";
+    let title = "a standby comes back: from `standing by` to the last command, journaled, synced and \
+                 applied there; bare: the same bytes over loopback, appended, synced by pieces; a \
+                 standby without data: its copy; bare: cp -r and a sync of the same files";
     let mut table = Table::new(title, &columns);
     let (mut away, mut empty) = (Vec::new(), Vec::new());
     for _ in 0..scale.pick(3, 1) {
-        let mut pair = Pair::start("journaled", &[]);
+        let mut pair = Pair::start("synced", scale.segments());
         away.push(come_back(&mut pair, scale));
         empty.push(begin_again(&mut pair));
         pair.end();
     }
-    for (which, name) in ["journaled", "applied"].into_iter().enumerate() {
+    for (which, name) in POSITIONS.into_iter().enumerate() {
         let found: Vec<_> = away.iter().map(|it| (it.commands, it.took[which], it.bare)).collect();
         row(&mut table, name, &found);
     }
@@ -77,8 +79,8 @@ fn row(table: &mut Table, name: &str, found: &[(u64, Took, Took)]) {
 /// What a standby lacked, and took.
 struct Away {
     commands: u64,
-    /// Until it was journaled, and until it was applied.
-    took: [Took; 2],
+    /// Until all was at each of the positions.
+    took: [Took; POSITIONS.len()],
     bare: Took,
 }
 
@@ -95,10 +97,10 @@ fn come_back(pair: &mut Pair, scale: &Scale) -> Away {
     pair.standby().start("standing by");
     let began = Instant::now();
     let admin = pair.standby().admin();
-    let mut seconds = [0.0; 2];
-    while seconds[1] == 0.0 {
+    let mut seconds = [0.0; POSITIONS.len()];
+    while seconds.contains(&0.0) {
         let status = http::status(admin);
-        for (name, seconds) in ["journaled", "applied"].into_iter().zip(&mut seconds) {
+        for (name, seconds) in POSITIONS.into_iter().zip(&mut seconds) {
             if *seconds == 0.0 && status["positions"][name].as_u64() >= Some(last) {
                 *seconds = began.elapsed().as_secs_f64();
             }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use loadgen::latency::Summary;
-use loadgen::run::{Options, Outcome, demo_users};
+use loadgen::results::{Measured, Results};
+use loadgen::run::{Options, demo_users};
 use loadgen::schedule::Length;
 
 use crate::Scale;
@@ -27,105 +28,100 @@ const SESSIONS: usize = 16;
 const ENDLESS: u64 = 1_000_000_000;
 const RATE: u64 = 10_000;
 
-pub(crate) fn run(scale: &Scale) {
-    throughput(scale);
-    latency(scale);
+/// What one play found, or the echo before it.
+struct Repeat {
+    latency: Summary,
+    /// Million messages a second.
+    rate: f64,
 }
 
-/// What was found in each repeat, by who it was: `alone` or `pair`, and the policy.
-type Found<T> = BTreeMap<(&'static str, &'static str), Vec<T>>;
+/// By who it was, `alone` or `pair`, and the policy.
+type Found = BTreeMap<(&'static str, &'static str), Vec<Repeat>>;
 
-/// Plays at each of them in turn; what the echo did stands beside.
-fn by_turns<T>(
-    scale: &Scale,
-    adjust: impl Fn(&mut Options),
-    rate: u64,
-    length: Length,
-    figure: impl Fn(&Outcome) -> [T; 2],
-) -> (Found<T>, Vec<T>) {
+pub(crate) fn run(scale: &Scale) {
     let (mut found, mut echoes) = (Found::new(), Vec::new());
-    let mut measure = |who, policy, mut load: Options| {
-        adjust(&mut load);
-        load.echo = true;
-        let [ours, echo] = figure(&play(&load));
+    let mut measure = |who, policy, load: &dyn Fn(u64, Length) -> Options| {
+        let [ours, echo] = play_both(scale, load);
         found.entry((who, policy)).or_default().push(ours);
         echoes.push(echo);
     };
     let wanted = || POLICIES.into_iter().filter(|(policy, _)| scale.wants(policy));
     for _ in 0..scale.pick(5, 1) {
         for policy in ALONE.into_iter().filter(|one| wanted().any(|(_, alone)| alone == *one)) {
-            let server = Server::start(policy);
-            measure("alone", policy, server.load(rate, length, scale.smoke));
+            let server = Server::start_with(policy, scale.segments(), "");
+            measure("alone", policy, &|rate, length| server.load(rate, length, scale.smoke));
             server.end();
         }
         for (policy, _) in wanted() {
-            let pair = Pair::start(policy, &[]);
-            measure("pair", policy, pair.load(rate, length, scale.smoke));
+            let pair = Pair::start(policy, scale.segments());
+            measure("pair", policy, &|rate, length| pair.load(rate, length, scale.smoke));
             pair.end();
         }
     }
-    (found, echoes)
+    latency(scale, &found, &echoes);
+    throughput(&found, &echoes);
 }
 
-fn throughput(scale: &Scale) {
+/// At a steady rate first, and then as fast as it goes; and the echo, each time before.
+fn play_both(scale: &Scale, load: &dyn Fn(u64, Length) -> Options) -> [Repeat; 2] {
+    let time = Duration::from_millis(scale.pick(3_000, 100));
+    let mut steady = load(scale.pick(RATE, 1_000), Length::Time(time));
+    steady.echo = true;
+    let mut endless = load(ENDLESS, Length::Count(scale.pick(2_000_000, 1_000)));
+    endless.login.users = demo_users(SESSIONS);
+    endless.pace.warm_up = Duration::ZERO;
+    endless.echo = true;
+    let [steady, endless] = [steady, endless].map(|load| play(&load).results);
+    let echo = |results: &Results| results.echo.clone().expect("it was asked for");
+    let repeat = |steady: &Measured, endless: &Measured| Repeat {
+        latency: steady.latency_ns,
+        rate: per_second(endless) / 1e6,
+    };
+    [repeat(&steady.measured, &endless.measured), repeat(&echo(&steady), &echo(&endless))]
+}
+
+fn throughput(found: &Found, echoes: &[Repeat]) {
     let title = format!(
         "f1, {SESSIONS} sessions, no limit: million messages/s of a pair, and of a node alone \
          (bar: 0.8 of that)"
     );
     let columns = ["pair", "M/s", "best", "alone", "M/s", "of it", "of the echo"];
     let mut table = Table::new(&title, &columns);
-    let count = Length::Count(scale.pick(2_000_000, 1_000));
-    let adjust = |load: &mut Options| {
-        load.login.users = demo_users(SESSIONS);
-        load.pace.warm_up = Duration::ZERO;
-    };
-    let (found, echoes) = by_turns(scale, adjust, ENDLESS, count, |outcome| {
-        let echo = outcome.results.echo.as_ref().expect("it was asked for");
-        [per_second(&outcome.results.measured) / 1e6, per_second(echo) / 1e6]
-    });
-    let echo = median(echoes);
+    let rates = |repeats: &[Repeat]| -> Vec<f64> { repeats.iter().map(|it| it.rate).collect() };
+    let echo = median(rates(echoes));
     for (policy, like) in POLICIES {
         let Some(pair) = found.get(&("pair", policy)) else { continue };
-        let alone = &found[&("alone", like)];
-        let ratio = median(pair.iter().zip(alone).map(|(pair, alone)| pair / alone).collect());
+        let (pair, alone) = (rates(pair), rates(&found[&("alone", like)]));
+        let ratio = median(pair.iter().zip(&alone).map(|(pair, alone)| pair / alone).collect());
         let best = pair.iter().copied().fold(0.0, f64::max);
-        let (pair, alone) = (median(pair.clone()), median(alone.clone()));
-        let [pair, best, alone, ratio, echo] =
+        let (pair, alone) = (median(pair), median(alone));
+        let [pair, best, alone, ratio, share] =
             [pair, best, alone, ratio, pair / echo].map(|figure| format!("{figure:.3}"));
-        table.row([policy.to_owned(), pair, best, like.to_owned(), alone, ratio, echo]);
+        table.row([policy.to_owned(), pair, best, like.to_owned(), alone, ratio, share]);
     }
     table.print();
     println!("  the bare echo: {echo:.3} M/s");
 }
 
-fn latency(scale: &Scale) {
-    let rate = scale.pick(RATE, 1_000);
+fn latency(scale: &Scale, found: &Found, echoes: &[Repeat]) {
     let title = format!(
-        "f1, 4 sessions at {} k/s: from due to answered, open loop, µs; medians of {} runs",
-        rate / 1000,
+        "f1, 4 sessions at {}/s: from due to answered, open loop, µs; medians of {} runs",
+        scale.pick(RATE, 1_000),
         scale.pick(5, 1)
     );
     let mut table = Table::new(&title, &latency_columns(""));
-    let time = Length::Time(Duration::from_millis(scale.pick(3_000, 100)));
-    let (found, echoes): (Found<Summary>, _) = by_turns(
-        scale,
-        |_| (),
-        rate,
-        time,
-        |outcome| {
-            let echo = outcome.results.echo.as_ref().expect("it was asked for");
-            [outcome.results.measured.latency_ns, echo.latency_ns]
-        },
-    );
-    let echo = medians(&echoes);
-    for ((who, policy), runs) in found.iter().filter(|((who, _), _)| *who == "alone") {
-        compare(&mut table, [&format!("{who}, {policy}"), "  echo"], &medians(runs), &echo);
+    let of = |repeats: &[Repeat]| {
+        medians(&repeats.iter().map(|repeat| repeat.latency).collect::<Vec<_>>())
+    };
+    let echo = of(echoes);
+    for policy in ALONE {
+        let Some(alone) = found.get(&("alone", policy)) else { continue };
+        compare(&mut table, [&format!("alone, {policy}"), "  echo"], &of(alone), &echo);
     }
     for (policy, like) in POLICIES {
         let Some(pair) = found.get(&("pair", policy)) else { continue };
-        let (pair, alone) = (medians(pair), medians(&found[&("alone", like)]));
         let names = [&*format!("pair, {policy}"), &*format!("  alone, {like}")];
-        compare(&mut table, names, &pair, &alone);
+        compare(&mut table, names, &of(pair), &of(&found[&("alone", like)]));
     }
     table.print();
 }

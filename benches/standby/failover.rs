@@ -14,7 +14,11 @@ use crate::pair::{Node, Pair, ask, ms};
 use crate::table::{Table, median};
 use crate::world::play;
 
-const RATE: u64 = 10_000;
+/// Messages a second.
+pub(crate) fn rate(scale: &Scale) -> u64 {
+    scale.pick(10_000, 1_000)
+}
+
 /// Before it asks once more a node that has not heard yet that its leader is gone.
 const AGAIN: Duration = Duration::from_micros(500);
 /// No node takes longer, on a busy machine.
@@ -22,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Nodes have the cores: clients sleep where nothing is due.
 pub(crate) fn load(pair: &Pair, scale: &Scale) -> (Options, u64) {
-    let rate = scale.pick(RATE, 1_000);
+    let rate = rate(scale);
     let count = rate * scale.pick(3, 1);
     let mut load = pair.load(rate, Length::Count(count), scale.smoke);
     load.pace.warm_up = Duration::ZERO;
@@ -54,8 +58,9 @@ pub(crate) fn run(scale: &Scale) {
     let times = scale.pick(15, 1);
     for policy in ["replicated", "replicated+synced"].into_iter().filter(|it| scale.wants(it)) {
         let title = format!(
-            "f1, 4 sessions at {RATE}/s, {policy}: kill -9 of the leader and promote at once, \
-             {times} times, ms (bar: asked to first reply 250)"
+            "f1, 4 sessions at {}/s, {policy}: kill -9 of the leader and promote at once, \
+             {times} times, ms (bar: asked to first reply 250)",
+            rate(scale)
         );
         let columns = [
             "",
@@ -66,7 +71,7 @@ pub(crate) fn run(scale: &Scale) {
             "worst latency",
         ];
         let mut table = Table::new(&title, &columns);
-        let mut pair = Pair::start(policy, &[]);
+        let mut pair = Pair::start(policy, scale.segments());
         let found: Vec<_> = (0..times).map(|_| fail_over(&mut pair, scale)).collect();
         pair.end();
         rows(&mut table, &found);

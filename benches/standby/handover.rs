@@ -10,7 +10,7 @@ use ringframe::journal::{MappedStorage, Reader};
 
 use crate::Scale;
 use crate::ear::Ear;
-use crate::failover::{clients, load, rows};
+use crate::failover::{clients, load, rate, rows};
 use crate::pair::{Pair, ask};
 use crate::table::Table;
 
@@ -20,13 +20,14 @@ const LOOK: Duration = Duration::from_micros(200);
 pub(crate) fn run(scale: &Scale) {
     let times = scale.pick(15, 1);
     let title = format!(
-        "f1, 4 sessions, replicated: drain --hand-over {times} times, ms. At the nodes (bar 5), \
-         from the old leader's last command: the new one takes connections, orders its first \
-         command; at clients: the longest silence, the worst latency"
+        "f1, 4 sessions at {}/s, replicated: drain --hand-over {times} times, ms. At the nodes \
+         (bar 5), from the old leader's last command: the new one takes connections, orders its \
+         first command; at clients: the longest silence, the worst latency",
+        rate(scale)
     );
     let columns = ["", "door", "first command", "silence", "worst latency"];
     let mut table = Table::new(&title, &columns);
-    let mut pair = Pair::start("replicated", &[]);
+    let mut pair = Pair::start("replicated", scale.segments());
     let found: Vec<_> = (0..times).map(|_| hand_over(&mut pair, scale)).collect();
     let gaps = gaps(&pair.leader().data.join("journal"));
     pair.end();

@@ -40,6 +40,11 @@ impl Scale {
         if self.smoke { smoke } else { full }
     }
 
+    /// Small segments where little comes: a node begins by writing them.
+    pub(crate) fn segments(&self) -> &'static [&'static str] {
+        self.pick(&[], &["--segment-bytes", "1MiB", "--event-segment-bytes", "1MiB"])
+    }
+
     /// Whether it is asked for by name, or nothing is.
     pub(crate) fn wants(&self, policy: &str) -> bool {
         self.policies.is_empty() || self.policies.iter().any(|one| one == policy)

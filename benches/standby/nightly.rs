@@ -18,6 +18,7 @@ use crate::failover::clients;
 use crate::pair::{Node, Pair, ms};
 use crate::program::{Done, PROGRAM};
 use crate::table::Table;
+use crate::world::directory;
 
 const RATE: u64 = 10_000;
 /// A node that has ended is started again so soon.
@@ -26,11 +27,13 @@ const DAY: &str = "2026-11-22";
 
 pub(crate) fn run(scale: &Scale) {
     let rate = scale.pick(RATE, 500);
-    let time = Duration::from_secs(scale.pick(30, 6));
-    let archive = crate::world::directory();
-    let place = archive.path().to_str().expect("it is text").to_owned();
-    let mut pair = Pair::start("replicated", &["--archive", &place]);
-    let reports = pair.directory.path().join("reports");
+    let time = Duration::from_secs(scale.pick(30, 4));
+    let beside = directory();
+    let archive = beside.path().join("archive");
+    let place = archive.to_str().expect("it is text").to_owned();
+    let settings = [&["--archive", &*place], scale.segments()].concat();
+    let mut pair = Pair::start("replicated", &settings);
+    let reports = beside.path().join("reports");
     let mut load = pair.load(rate, Length::Time(time), scale.smoke);
     load.pace.warm_up = Duration::ZERO;
     load.is_polite = true;
@@ -122,7 +125,8 @@ fn show(rate: u64, measured: &Measured, began: Duration, reports: &Path) {
     table.print();
 }
 
-/// Of the slices of the run that reach into that time: one that two steps share counts for both.
+/// Of the answers that came in the slices of the run that reach into that time: one that two steps
+/// share counts for both, and a wait that ends in the next step counts there.
 fn worst(measured: &Measured, from: f64, end: f64) -> f64 {
     let slices = &measured.intervals;
     let ends = slices.iter().skip(1).map(|it| it.from_seconds).chain([f64::INFINITY]);
