@@ -75,16 +75,22 @@ impl Server {
         done
     }
 
-    /// `f1` at a rate for a time; the smoke size leaves the server its cores.
+    /// `f1` at it.
     pub(crate) fn load(&self, rate: u64, length: Length, smoke: bool) -> Options {
-        let rate = NonZeroU64::new(rate).expect("not zero");
-        let mut options = Options::new(self.address(), rate, Duration::ZERO);
-        options.pace.length = length;
-        options.pace.warm_up = Duration::from_millis(if smoke { 50 } else { 500 });
-        options.is_polite = smoke;
-        options.patience = Some(PATIENCE);
-        options
+        load(vec![self.address()], rate, length, smoke)
     }
+}
+
+/// `f1` at a rate for a time, at whichever of them leads; the smoke size leaves servers the cores.
+pub(crate) fn load(targets: Vec<String>, rate: u64, length: Length, smoke: bool) -> Options {
+    let rate = NonZeroU64::new(rate).expect("not zero");
+    let mut options = Options::new("", rate, Duration::ZERO);
+    options.login.targets = targets;
+    options.pace.length = length;
+    options.pace.warm_up = Duration::from_millis(if smoke { 50 } else { 500 });
+    options.is_polite = smoke;
+    options.patience = Some(PATIENCE);
+    options
 }
 
 /// Plays it. Wrong answers end the bench: figures of a server that errs are worth nothing.
