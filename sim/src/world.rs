@@ -354,7 +354,8 @@ impl World {
     pub(crate) fn end(&mut self, who: usize, ending: Ending) {
         let checker = &self.checker;
         let other = 1 - who;
-        let allowed = checker.keeps_all_without_power(who) || checker.must_have_all(other);
+        let is_elsewhere = self.settings.release.is_replicated() && checker.must_have_all(other);
+        let allowed = checker.keeps_all_without_power(who) || is_elsewhere;
         let power = ending.power.filter(|_| allowed);
         let kept = match (ending.power, power) {
             (_, Some(_)) => "loses power",
