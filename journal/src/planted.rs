@@ -40,7 +40,7 @@ bugs! {
     AckEarly "ack-early" "a standby says that it has what is only in its ring",
     AckUnsynced "ack-unsynced" "a standby says that it synced what it only journaled",
     ReleaseEarly "release-early" "replies leave before the standby has their commands",
-    FollowOlder "follow-older" "a standby takes the word of a leader of an earlier term",
+    IgnoreFence "ignore-fence" "a leader goes on that has heard of a later term",
     ForgetTerm "forget-term" "a term is not on the device when its first command is ordered",
     KeepSurplus "keep-surplus" "a former leader cuts one command too few",
     ResumeLate "resume-late" "a client that comes back gets one message too few",

@@ -67,16 +67,13 @@ fn plants(from: u64, most: u64) -> ExitCode {
     for &bug in Bug::ALL {
         plant(Some(bug));
         let caught = (from..from + most).find_map(|seed| Some((seed, run(seed, false).wrong?)));
-        let (seeds, seen) = match caught {
-            Some((seed, wrong)) => {
-                let line = wrong.lines().next().unwrap_or_default();
-                let end = line.floor_char_boundary(100);
-                ((seed - from + 1).to_string(), line[..end].to_owned())
-            }
-            None => {
-                missed += 1;
-                (format!("not in {most}"), String::new())
-            }
+        let (seeds, seen) = if let Some((seed, wrong)) = caught {
+            let line = wrong.lines().next().unwrap_or_default();
+            let end = line.floor_char_boundary(100);
+            ((seed - from + 1).to_string(), line[..end].to_owned())
+        } else {
+            missed += 1;
+            (format!("not in {most}"), String::new())
         };
         tell!("| `{}` | {} | {seeds} | {seen} |", bug.name(), bug.what());
     }

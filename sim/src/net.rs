@@ -16,6 +16,9 @@ pub(crate) const HOSTS: usize = 3;
 /// Where clients are.
 pub(crate) const CLIENTS: usize = 2;
 
+/// Who was cut short goes on in this time.
+const GOES_ON: u64 = 5_000_000;
+
 /// How a network behaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
@@ -98,6 +101,8 @@ pub(crate) struct Wires {
     next_wire: u64,
     /// Nothing arrives before.
     next_at: Nanos,
+    /// When a write was last cut short though there was room: somebody goes on soon.
+    short_at: Nanos,
 }
 
 /// Where a host is.
@@ -124,6 +129,7 @@ impl Wires {
             shut: Default::default(),
             next_wire: 0,
             next_at: Nanos(u64::MAX),
+            short_at: Nanos(0),
         }
     }
 
@@ -228,8 +234,12 @@ impl Wires {
         }
     }
 
-    /// Whether something came to one of these hosts that nobody has taken.
-    pub(crate) fn has_unread(&self, at: [bool; HOSTS]) -> bool {
+    /// Whether something came to one of these hosts that nobody has taken, or somebody is in the
+    /// middle of a long word.
+    pub(crate) fn is_busy(&self, at: [bool; HOSTS]) -> bool {
+        if self.now < self.short_at.after(GOES_ON) {
+            return true;
+        }
         let mut ends = self.lines.values().flat_map(|wire| &wire.ends);
         ends.any(|end| end.is_held && at[end.host] && !end.inbox.is_empty())
     }
@@ -419,6 +429,9 @@ impl io::Write for SimStream {
         let count = bytes.len().min(wires.room(self.id, self.side)).min(most);
         if count == 0 && !bytes.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
+        }
+        if count == most && count < bytes.len() {
+            wires.short_at = wires.now;
         }
         wires.put(self.id, self.side, Parcel::Bytes(bytes[..count].to_vec()));
         Ok(count)

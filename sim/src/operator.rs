@@ -208,9 +208,9 @@ impl World {
         let home = Arc::clone(home);
         let stores = &self.nodes[node].disks.stores;
         let infos = snapshot::list(&stores.snapshots).map_err(|error| error.to_string())?;
-        let oldest = infos.iter().filter_map(snapshot::Info::sequence).min();
-        let Some(oldest) = oldest else { return Ok(()) };
-        let below = oldest.0.min(self.checker.synced(1 - node));
+        let newest = infos.iter().filter_map(snapshot::Info::sequence).max();
+        let Some(newest) = newest else { return Ok(()) };
+        let below = newest.0.min(self.checker.synced(1 - node));
         let kept = archive(&stores.journal, &home, &mut |_, _| ())
             .and_then(|_| prune(&stores.journal, &home, Snapshotted(below), false, &mut |_, _| ()));
         match kept {

@@ -208,7 +208,7 @@ impl World {
         let goes_on = |fate: &Fate| fate.stalled <= self.now && fate.stalled_stage.1 <= self.now;
         let [one, other] = self.fates.each_ref().map(goes_on);
         let mut wires = self.net.wires();
-        let is_idle = self.idle >= IDLE && !wires.has_unread([one, other, true]);
+        let is_idle = self.idle >= IDLE && !wires.is_busy([one, other, true]);
         let step = if is_idle { 20 * MILLISECOND } else { self.settings.step_nanos };
         let mut now = self.now.after(self.rng.u64(0..=step));
         if is_idle {
@@ -354,7 +354,8 @@ impl World {
     pub(crate) fn end(&mut self, who: usize, ending: Ending) {
         let checker = &self.checker;
         let other = 1 - who;
-        let allowed = checker.keeps_all_without_power(who) || checker.must_have_all(other);
+        let is_elsewhere = self.settings.release.is_replicated() && checker.must_have_all(other);
+        let allowed = checker.keeps_all_without_power(who) || is_elsewhere;
         let power = ending.power.filter(|_| allowed);
         let kept = match (ending.power, power) {
             (_, Some(_)) => "loses power",

@@ -18,3 +18,13 @@ fn the_same_seed_is_the_same_world() {
 fn another_seed_is_another_world() {
     assert_ne!(run(1, true).trace, run(2, true).trace);
 }
+
+/// The first worlds: `ringframe-sim --seeds` lives through more of them.
+#[test]
+fn all_is_as_it_should_be() {
+    for seed in 0..12 {
+        let outcome = run(seed, false);
+        assert_eq!(outcome.wrong, None, "seed {seed}: ringframe-sim --seeds {seed} --trace");
+        assert!(outcome.released > 0, "seed {seed}");
+    }
+}

@@ -149,7 +149,7 @@ impl<K: Link> Upstream<K> {
                     .into(),
             ));
         }
-        if word.epoch < epochs.highest() && !is_planted(Bug::FollowOlder) {
+        if word.epoch < epochs.highest() {
             let why = format!(
                 "the other node leads term {}, and there is a later one, {}",
                 word.epoch.0,
