@@ -40,9 +40,10 @@ impl Took {
 
 pub(crate) fn run(scale: &Scale) {
     let columns = ["", "commands", "MB", "s", "M commands/s", "MB/s", "bare", "of it"];
-    let title = "a standby comes back: from `standing by` to the last command, journaled, synced and \
-                 applied there; bare: the same bytes over loopback, appended, synced by pieces; a \
-                 standby without data: its copy; bare: cp -r and a sync of the same files";
+    let title = "a standby comes back: from `standing by` to the last command, journaled, synced \
+                 and applied there; bare: the same bytes over loopback, appended, synced by \
+                 pieces; a standby without data: its copy; bare: cp -r and a sync of the same \
+                 files";
     let mut table = Table::new(title, &columns);
     let (mut away, mut empty) = (Vec::new(), Vec::new());
     for _ in 0..scale.pick(3, 1) {

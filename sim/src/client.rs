@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use fastrand::Rng;
 use ringframe::client::limit_order;
 use ringframe::net::{Net, is_nothing};
+use ringframe::streams::Stream;
 use ringframe::types::Nanos;
 use ringframe::wire::layout::Alpha;
 use ringframe::wire::ouch::{
@@ -125,6 +126,11 @@ impl Client {
 
     pub(crate) fn has_all_sent(&self, settings: &Settings) -> bool {
         !self.trades || self.orders >= settings.orders
+    }
+
+    /// What it listens to.
+    pub(crate) fn stream(&self) -> Stream {
+        if self.trades { Stream::Session(self.user) } else { Stream::Feed }
     }
 
     /// How it is, for who asks why nothing goes on.

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use crossbeam_channel::Receiver;
+use ringframe::dialect::itch::Market;
+use ringframe::streams::{Day, Listener, Mark, Stream, Tally};
 use ringframe_journal::{Reader, SimulatedStorage, verify};
 
 use crate::client::Wrong;
@@ -34,6 +36,24 @@ fn same(what: &str, one: &SimulatedStorage, other: &SimulatedStorage) -> Result<
     }
 }
 
+/// All messages of each stream.
+#[derive(Default)]
+struct Told(Vec<(Stream, Vec<Vec<u8>>)>);
+
+impl Listener for Told {
+    fn message(&mut self, stream: Stream, _number: u64, bytes: &[u8]) {
+        let place = self.0.iter().position(|(it, _)| *it == stream).unwrap_or_else(|| {
+            self.0.push((stream, Vec::new()));
+            self.0.len() - 1
+        });
+        self.0[place].1.push(bytes.to_vec());
+    }
+
+    fn mark(&mut self, _mark: Mark) {}
+
+    fn new_day(&mut self, _day: &Day, _market: &Market) {}
+}
+
 impl World {
     pub(crate) fn compare(&mut self) -> Result<(), Wrong> {
         let [one, other] = self.nodes.each_ref().map(|node| node.disks.stores.clone());
@@ -48,6 +68,7 @@ impl World {
                 }
             }
         }
+        self.compare_clients(&one.events)?;
         self.compare_digests()?;
         let mut trades = BTreeMap::new();
         self.clients.iter().for_each(|client| client.trades(&mut trades));
@@ -55,6 +76,27 @@ impl World {
             None => Ok(()),
             Some((trade, times)) => Err(format!("trade {trade} was told {times} times")),
         }
+    }
+
+    /// Clients were told what the log of events says that they are told, from the first message on.
+    fn compare_clients(&self, events: &SimulatedStorage) -> Result<(), Wrong> {
+        let failed = |error| format!("n0: its events cannot be read: {error}");
+        let mut reader = Reader::open_first(events.clone()).map_err(failed)?;
+        let (mut tally, mut told) = (Tally::default(), Told::default());
+        while let Some(event) = reader.next_frame().map_err(failed)? {
+            if event.sequence() != tally.event() + 1 {
+                // The log begins late, with a copy.
+                return Ok(());
+            }
+            tally.on_event(&event.frame(), &mut told).map_err(|fault| fault.to_string())?;
+        }
+        for client in &self.clients {
+            let of = told.0.iter().find(|(stream, _)| *stream == client.stream());
+            if of.map_or(&[][..], |(_, messages)| messages) != client.log {
+                return Err(format!("{}: it was told otherwise than the log", client.state()));
+            }
+        }
+        Ok(())
     }
 
     fn compare_digests(&mut self) -> Result<(), Wrong> {

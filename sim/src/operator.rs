@@ -172,7 +172,10 @@ impl World {
     fn promote(&mut self, force: bool) {
         for node in 0..2 {
             let other = 1 - node;
-            let is_safe = self.halts() || matches!(self.nodes[other].process, Process::Off);
+            // Both may follow: who was to hand over gave way, and the other one never heard it.
+            let follows = self.nodes[other].running().is_some() && !self.fates[other].leads;
+            let is_off = matches!(self.nodes[other].process, Process::Off);
+            let is_safe = self.halts() || is_off || follows;
             let Some(running) = self.nodes[node].running() else { continue };
             if self.fates[node].leads || self.is_behind(node) || !is_safe || running.drain.is_some()
             {
