@@ -356,9 +356,9 @@ impl Config {
         if let Some(address) = self.replication.filter(is_open) {
             return Some(format!(
                 "warning: replication is {address}, which other machines can reach: whoever \
-                 connects reads every order, and may say that he leads. Set link.certificate, link.key \
-                 and link.nodes, or let only the other node's machine through, by a firewall or a \
-                 tunnel"
+                 connects reads every order, and may say that he leads. Set link.certificate, \
+                 link.key and link.nodes, or let only the other node's machine through, by a \
+                 firewall or a tunnel"
             ));
         }
         let market = [("market_data", self.market_data), ("glimpse", self.glimpse)];

@@ -101,6 +101,8 @@ pub(crate) enum Asked {
 pub(crate) struct Shared {
     facts: Mutex<Facts>,
     notes: Sender<String>,
+    /// What was noted last: who is refused comes again every moment.
+    noted: Mutex<String>,
 }
 
 impl Shared {
@@ -108,8 +110,13 @@ impl Shared {
         change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A line for the log; lost where nobody takes them.
+    /// A line for the log, once until there is another one; lost where nobody takes them.
     pub(crate) fn note(&self, line: String) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if *noted == line {
+            return;
+        }
+        noted.clone_from(&line);
         let _ = self.notes.try_send(line);
     }
 }
@@ -129,7 +136,8 @@ impl Handle {
     pub(crate) fn new(address: Option<SocketAddr>) -> (Self, Receiver<Asked>, Arc<Shared>) {
         let (asks, asked) = bounded(1);
         let (noted, notes) = bounded(NOTES);
-        let shared = Arc::new(Shared { facts: Mutex::default(), notes: noted });
+        let shared =
+            Arc::new(Shared { facts: Mutex::default(), notes: noted, noted: Mutex::default() });
         (Self { address, notes, asks, shared: Arc::clone(&shared) }, asked, shared)
     }
 

@@ -296,7 +296,7 @@ impl Local {
         let failed = |why: &str| {
             Failure::Fault(format!(
                 "all is done and released, but not handed over: {why}; let the other node lead by \
-                 `ringframe promote` there, or start this one again"
+                 `ringframe promote` there, or here, once it is started again"
             ))
         };
         match asked.map(|asked| asked.recv_timeout(longest)) {

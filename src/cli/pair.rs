@@ -72,7 +72,8 @@ pub(super) fn prepare(
     }
     let beginning = match after {
         Some(_) => Beginning::Follows,
-        None => beginning(&epochs, Exchange::NAME, &net, other, config.standby_of.is_some()),
+        None => beginning(&mut epochs, Exchange::NAME, &net, other, config.standby_of.is_some())
+            .map_err(Failure::Fault)?,
     };
     if beginning == Beginning::Unknown {
         return Err(Failure::Usage(format!(

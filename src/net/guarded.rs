@@ -161,6 +161,13 @@ impl Stream for GuardedStream {
             Self::Inside(tls) => tls.session.wants_write(),
         }
     }
+
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Inside(tls) => !tls.session.is_handshaking(),
+        }
+    }
 }
 
 impl Read for GuardedStream {

@@ -46,6 +46,11 @@ pub trait Stream: Read + Write + Send + 'static {
     fn holds_some(&self) -> bool {
         false
     }
+
+    /// Whether it takes anything yet.
+    fn is_open(&self) -> bool {
+        true
+    }
 }
 
 /// An address that others come by.

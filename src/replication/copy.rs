@@ -118,8 +118,11 @@ impl<S: Storage> Copying<S> {
                 let next = self.snapshot.1.next().0;
                 let starts = |info: &SegmentInfo| Some(info.header.good()?.first_sequence <= next);
                 let behind = infos.iter().rposition(|info| starts(info) == Some(true));
+                let Some(behind) = behind else {
+                    return Err("the journal was pruned while it was copied: come again".into());
+                };
                 // The one before it has the chain that it goes on with.
-                begun(&infos[behind.unwrap_or(0).saturating_sub(1)..])
+                begun(&infos[behind.saturating_sub(1)..])
             }
         })
     }

@@ -33,6 +33,8 @@ pub struct Leading {
     pub segment_bytes: u64,
     /// Whether clients were told of what a standby has, whatever is here.
     pub is_promised: bool,
+    /// Whether another node orders.
+    pub follows: bool,
     /// Why nobody can follow this node now, where that is so.
     pub refuses: Option<&'static str>,
 }
@@ -108,8 +110,7 @@ impl<S: Storage, K: Link> Downstream<S, K> {
     pub fn poll(&mut self, now: Nanos) -> Result<usize, Parted> {
         let heard = self.hear(now)?;
         let sent = self.send(now)? + self.copy(now)?;
-        let is_known = self.reader.is_some() || self.copying.is_some();
-        if is_known && self.line.is_beat_due(now) && self.line.has_room() {
+        if self.line.is_beat_due(now) && self.line.has_room() {
             let journaled = self.positions.journaled();
             self.say(Says::Beat { journaled }, now);
         }
@@ -188,6 +189,9 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             return self.refuse(of_another_logic(ours, logic), now);
         }
         let agreed = agreed((own, self.positions.journaled()), (terms, last));
+        if self.leading.follows && last > agreed && own.last() == terms.last() {
+            return self.refuse("this node follows itself, and is not so far yet".into(), now);
+        }
         if let Some(why) = lost_here(own, terms, agreed, last).filter(|_| self.leading.is_promised)
         {
             return self.refuse(why, now);
@@ -311,7 +315,8 @@ fn lost_here(own: &[Term], terms: &[Term], agreed: Sequence, last: Sequence) -> 
     (last > agreed && is_own).then(|| {
         format!(
             "the leader lost the commands {} to {} that it ordered itself, and this node has them: \
-             `ringframe promote --force` here, so that nothing is lost",
+             `ringframe promote --force` here, so that they are not lost; what the leader ordered \
+             in their place since is cut then, and kept aside",
             agreed.0 + 1,
             last.0
         )

@@ -161,6 +161,13 @@ impl<S: Storage> Epochs<S> {
         Ok(epoch)
     }
 
+    /// Another node is to lead, in a term that is not known yet: this one does not lead on by
+    /// itself, whatever becomes of it. Durable when this returns.
+    pub fn give_way(&mut self) -> Result<(), Fault> {
+        let promotions = (self.known.highest.0 >> (START_BITS + NODE_BITS)) + 1;
+        self.heard(Epoch(promotions << (START_BITS + NODE_BITS)))
+    }
+
     /// A term begins with this command. Durable when this returns; the first of its commands must
     /// not be journaled before.
     pub fn begin(&mut self, term: Term) -> Result<(), Fault> {
@@ -379,6 +386,10 @@ mod tests {
         assert!(former.led_last() && !next.led_last());
         let promoted = next.promote(Sequence(40), Nanos(8)).unwrap();
         assert!(next.led_last());
+        let mut giver = Epochs::open(SimulatedStorage::new(), 1).unwrap();
+        giver.resume(Sequence(1), Nanos(7)).unwrap();
+        giver.give_way().unwrap();
+        assert!(!giver.led_last() && giver.highest() < promoted);
         for _ in 0..200 {
             assert!(former.resume(Sequence(50), Nanos(9)).unwrap() < promoted);
         }

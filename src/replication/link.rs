@@ -7,7 +7,7 @@ use ringframe_journal::FrameRef;
 use ringframe_journal::frame::{Decoded, FRAME_BYTES_MAX, decode};
 
 use super::Parted;
-use crate::net::{Interest, Stream};
+use crate::net::{Interest, Stream, is_nothing};
 use crate::types::Nanos;
 
 /// Who has nothing else to say says so often that he is there.
@@ -30,26 +30,35 @@ pub trait Link: Send {
     fn holds_some(&self) -> bool {
         false
     }
+
+    /// Whether it takes anything yet: two that do not know each other wait for what comes.
+    fn is_open(&self) -> bool {
+        true
+    }
 }
 
 impl<S: Stream> Link for S {
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.read(into) {
             Ok(0) if !into.is_empty() => Err(ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(error) if is_nothing(&error) => Ok(0),
             other => other,
         }
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.write(bytes) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(error) if is_nothing(&error) => Ok(0),
             other => other,
         }
     }
 
     fn holds_some(&self) -> bool {
         Stream::holds_some(self)
+    }
+
+    fn is_open(&self) -> bool {
+        Stream::is_open(self)
     }
 }
 
@@ -110,7 +119,8 @@ impl<K: Link> Line<K> {
     /// What is to be waited for: what came, where there is room for it, and room for what waits.
     pub(super) fn interest(&self) -> Interest {
         let read = self.from > 0 || self.to < self.inbox.len();
-        Interest { read, write: !self.outbox.is_empty() || self.link.holds_some() }
+        let wants = !self.outbox.is_empty() && self.link.is_open();
+        Interest { read, write: wants || self.link.holds_some() }
     }
 
     /// Where frames are put that are to leave.

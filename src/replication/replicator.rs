@@ -16,7 +16,7 @@ use super::herald::Herald;
 use super::link::{Link, SILENCE_NANOS};
 use super::{Downstream, Holdings, Leading, Parted, Upstream};
 use crate::logic::Logic;
-use crate::net::{Interest, Listener, Net, Source, Stream, Tcp, Watch};
+use crate::net::{Interest, Listener, Net, Source, Stream, Tcp, Watch, is_nothing};
 use crate::peers::{Asked, FollowerFacts, Handle, OnStandbyLoss, Promoted, Role, Shared};
 use crate::pipeline::Positions;
 use crate::release::{Release, ReleasePolicy};
@@ -66,6 +66,8 @@ pub struct Replicator<L: Logic, S: Storage, N: Net = Tcp> {
     leading: Arc<Leading>,
     turn: Turn<L, N::Stream>,
     followers: Vec<Follower<S, N::Stream>>,
+    /// When the listener is looked at again, where that failed.
+    opens_at: Nanos,
     /// Of the last socket.
     token: u64,
     asked: Receiver<Asked>,
@@ -143,6 +145,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
                 logic: L::NAME,
                 segment_bytes: options.segment_bytes,
                 is_promised: options.release.is_replicated(),
+                follows: false,
                 refuses: None,
             }),
             options,
@@ -155,6 +158,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             release,
             turn: Turn::ours(Nanos::default()),
             followers: Vec::new(),
+            opens_at: Nanos::default(),
             token: LISTENER,
             asked,
             shared,
@@ -201,12 +205,30 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
     fn accept(&mut self, now: Nanos) -> usize {
         let mut work = 0;
         let Some(listener) = &self.listener else { return 0 };
-        while let Ok((socket, from)) = listener.accept() {
+        if self.opens_at > now {
+            return 0;
+        }
+        if self.opens_at != Nanos::default() {
+            self.opens_at = Nanos::default();
+            let _ = self.watch.change(Source::Listener(listener), LISTENER, Interest::READ);
+        }
+        while work < FOLLOWERS_MAX {
+            let (socket, from) = match listener.accept() {
+                Ok(came) => came,
+                Err(error) if is_nothing(&error) => break,
+                // Files are short, most likely: who waits stays ready, and is looked at later.
+                Err(_) => {
+                    self.opens_at = now.after(RETRY_NANOS);
+                    let nothing = Interest::default();
+                    let _ = self.watch.change(Source::Listener(listener), LISTENER, nothing);
+                    break;
+                }
+            };
             work += 1;
             let ready = socket.prepare();
             if ready.is_err() || self.followers.len() >= FOLLOWERS_MAX {
-                let line = format!("replication: {from} was turned away: {FOLLOWERS_MAX} follow");
-                self.shared.note(line);
+                let from = from.ip();
+                self.note(format!("replication: {from} was turned away: {FOLLOWERS_MAX} follow"));
                 continue;
             }
             self.token += 1;
@@ -247,7 +269,8 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             match parted {
                 Parted::Fenced { by } => fenced = Some(by),
                 Parted::Refused(why) => {
-                    shared.note(format!("replication: {} was refused: {why}", follower.from));
+                    let from = follower.from.ip();
+                    shared.note(format!("replication: {from} was refused: {why}"));
                 }
                 // Who only asked goes without a word.
                 parted if follower.is_told => {
@@ -313,13 +336,15 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         self.promise(least.is_some());
         self.is_wanted.store(!self.followers.is_empty(), Ordering::Relaxed);
         self.herald(now)?;
-        self.hand_over(now);
+        self.hand_over(now)?;
         Ok(work)
     }
 
     /// Lets a standby lead that has everything, and whose word is heard then by [`Self::serve`].
-    fn hand_over(&mut self, now: Nanos) {
-        let Turn::Ours { successor: Some((_, is_told)), .. } = &mut self.turn else { return };
+    fn hand_over(&mut self, now: Nanos) -> Result<(), Fault> {
+        let Turn::Ours { successor: Some((_, is_told)), .. } = &mut self.turn else {
+            return Ok(());
+        };
         let last = self.positions.published();
         let has_all = |follower: &&mut Follower<S, N::Stream>| {
             let have = follower.link.have();
@@ -327,10 +352,13 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             follower.link.stands_by() && have.is_some_and(|have| has_all(have.journaled))
         };
         if !*is_told && let Some(standby) = self.followers.iter_mut().find(has_all) {
+            // Before it hears: started again, this one must not lead beside it.
+            self.epochs.give_way()?;
             standby.link.hand_over(now);
             *is_told = true;
             self.hold_back();
         }
+        Ok(())
     }
 
     /// The other node is told who leads, and may know better.
@@ -424,10 +452,9 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         let known = &self.leading;
         let (history, terms) = (self.epochs.history(), self.epochs.terms());
         let is_known = (known.epoch, known.history, known.refuses) == (epoch, history, refuses);
-        if !is_known || known.terms != terms {
-            let terms = terms.to_vec();
-            self.leading =
-                Arc::new(Leading { epoch, history, terms, refuses, ..(**known).clone() });
+        if !is_known || !known.follows || known.terms != terms {
+            let (terms, follows, before) = (terms.to_vec(), true, (**known).clone());
+            self.leading = Arc::new(Leading { epoch, history, terms, follows, refuses, ..before });
         }
     }
 
@@ -484,8 +511,8 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         }
         orders.lead(epoch, now);
         let (history, terms) = (self.epochs.history(), self.epochs.terms().to_vec());
-        let (known, refuses) = (&self.leading, None);
-        self.leading = Arc::new(Leading { epoch, history, terms, refuses, ..(**known).clone() });
+        let (refuses, follows, before) = (None, false, (*self.leading).clone());
+        self.leading = Arc::new(Leading { epoch, history, terms, follows, refuses, ..before });
         self.positions.set_replicated(Sequence(0), Sequence(0));
         self.release.set(match self.options.on_standby_loss {
             OnStandbyLoss::Degrade => self.options.release.alone(),

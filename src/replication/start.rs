@@ -44,17 +44,26 @@ pub struct Other {
     last: Sequence,
 }
 
-/// Decides it. `peer` is the other node, `stands_by` says that a node which never did anything
-/// begins as its standby.
+/// Decides it, or says why that cannot be: a node that led must not go on beside one that is there
+/// and is not understood, because that one may lead. `peer` is the other node, `stands_by` says
+/// that a node which never did anything begins as its standby.
 pub fn beginning<S: Storage>(
-    epochs: &Epochs<S>,
+    epochs: &mut Epochs<S>,
     logic: &str,
     net: &Guarded,
     peer: Option<SocketAddr>,
     stands_by: bool,
-) -> Beginning {
-    let other = peer.and_then(|peer| ask_until(net, peer, epochs, logic));
-    decide(epochs, other, (peer.is_some(), stands_by))
+) -> Result<Beginning, String> {
+    let other = match peer {
+        Some(peer) => ask_until(net, peer, epochs, logic)?,
+        None => None,
+    };
+    let beginning = decide(epochs, other, (peer.is_some(), stands_by));
+    if let (Beginning::Follows, Some(other)) = (beginning, other) {
+        // Whatever becomes of that one: who is promoted after it is above it.
+        epochs.heard(other.highest).map_err(|fault| fault.to_string())?;
+    }
+    Ok(beginning)
 }
 
 /// The decision alone: `other` is what the other node said it is, if it is there. Who has a network
@@ -98,20 +107,34 @@ fn ask_until<S: Storage>(
     to: SocketAddr,
     epochs: &Epochs<S>,
     logic: &str,
-) -> Option<Other> {
+) -> Result<Option<Other>, String> {
     let times = if epochs.terms().is_empty() { 1 } else { ASKS };
     for _ in 0..times {
         match ask(net, to, epochs, logic) {
-            Ok(other) => return Some(other),
+            Ok(other) => return Ok(Some(other)),
             Err(error) if is_silence(&error) => {}
-            Err(_) => return None,
+            Err(error) if is_absence(&error) || !epochs.led_last() => return Ok(None),
+            Err(error) => {
+                return Err(format!(
+                    "the other node is at {to}, may lead, and is not understood: {error}. Run the \
+                     same build on both, look at their certificates and addresses, and start this \
+                     one again"
+                ));
+            }
         }
     }
-    None
+    Ok(None)
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }
 
 fn is_silence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    use io::ErrorKind::{ConnectionReset, Interrupted, TimedOut, UnexpectedEof, WouldBlock};
+    // Whoever ends a link without a word may have had no room for it.
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted | UnexpectedEof | ConnectionReset)
 }
 
 /// Asks the other node what it is.
@@ -168,6 +191,7 @@ impl Asking {
             Decoded::Short { .. } if !bytes.is_empty() && self.came.len() < ANSWER_BYTES_MAX => {
                 return Ok(None);
             }
+            _ if self.came.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         let word = Word::read(frame).map_err(io::Error::other)?;

@@ -181,6 +181,8 @@ impl<K: Link> Upstream<K> {
                 self.journaled = journaled;
                 Ok(())
             }
+            // It has not heard our hello yet.
+            Says::Beat { .. } if self.leader.is_none() => Ok(()),
             Says::TakeOver { last } if self.leader.is_some() && last == sequencer.last() => {
                 Err(Parted::HandedOver)
             }

@@ -20,7 +20,9 @@ use ringframe::net::Guarded;
 use ringframe::node::Stores;
 use ringframe::recovery::last_sequence;
 use ringframe::replication::{Arrival, Epochs, Holdings};
+use ringframe::types::Sequence;
 use ringframe_journal::segment::file_number;
+use ringframe_journal::storage::replace_whole;
 use ringframe_journal::{DamagedRange, Error, MappedStorage, Source, repair};
 
 use crate::cli::Failure;
@@ -30,6 +32,8 @@ const PARTS: [&str; 4] = ["journal", "events", "snapshots", "sessions"];
 const ARRIVING: &str = "arriving";
 /// Says that the copy is whole, and where what it replaces goes.
 const WHOLE: &str = "whole";
+/// What it says where what it replaces is empty.
+const NOTHING: &str = "-";
 /// A leader that is there takes a connection in this time.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So long it waits for bytes before it looks what else there is.
@@ -53,16 +57,16 @@ pub(in crate::cli) fn take(
     let aside = data.join(ARRIVING);
     remove(&aside)?;
     say!("replication: takes a copy of what {from} has, into {}", aside.display());
-    let bytes = copy((net, from), None, epochs, &aside, clock)?;
+    let copied = copy((net, from), None, epochs, &aside, clock);
+    // What is left of one that broke off takes room that this node needs.
+    let bytes = copied.or_else(|failure| remove(&aside).and(Err(failure)))?;
     let had = last_sequence(&MappedStorage::new(data.join("journal")))?;
-    let place = had.map_or(String::new(), |had| format!("replaced-{}", had.0));
-    let written = fs::write(aside.join(WHOLE), &place)
-        .and_then(|()| File::open(aside.join(WHOLE))?.sync_all())
-        .and_then(|()| sync(&aside));
+    let place = had.map_or(NOTHING.to_owned(), |had| free_name(data, had));
+    let written = replace_whole(&MappedStorage::new(aside.clone()), WHOLE, place.as_bytes());
     written.map_err(|error| Failure::Fault(format!("{}: {error}", aside.display())))?;
     settle(data)?;
     say!("replication: the copy is whole, {bytes} bytes");
-    if !place.is_empty() {
+    if place != NOTHING {
         say!(
             "replication: what was here before is kept in {}: remove it once it is of no use",
             data.join(place).display()
@@ -91,6 +95,15 @@ fn copy(
         }
     }
     Ok(arrival.bytes())
+}
+
+/// Where nothing is yet: a directory that was brought back may have been replaced once.
+fn free_name(data: &Path, last: Sequence) -> String {
+    let names = (0..).map(|times: u32| match times {
+        0 => format!("replaced-{}", last.0),
+        _ => format!("replaced-{}-{times}", last.0),
+    });
+    names.into_iter().find(|name| !data.join(name).exists()).expect("one is free")
 }
 
 /// Takes what is damaged of the journal from the other node, segment by segment, and nothing else:
@@ -142,7 +155,7 @@ pub(in crate::cli) fn settle(data: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return remove(&aside),
         Err(error) => return Err(Failure::Fault(format!("{}: {error}", aside.display()))),
     };
-    let kept = (!place.is_empty()).then(|| data.join(place));
+    let kept = (place != NOTHING).then(|| data.join(place));
     exchange(data, &aside, kept.as_deref()).map_err(|error| {
         Failure::Fault(format!(
             "cannot put the copy in {} in the place of what is there: {error}; it goes on with \
