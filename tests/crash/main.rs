@@ -304,7 +304,7 @@ fn a_crash_while_it_opens_changes_nothing() {
     // Events whose commands are lost.
     let loss = |_| [Survival::Nothing, Survival::Everything, Survival::Everything];
     let story = Story::new(ReleasePolicy::Journaled, FIRST, LAST);
-    let found = story.crash_while_opening(97, loss, no_harm);
+    let found = story.crash_while_opening(61, loss, no_harm);
     assert!(found.surplus > 0, "{found:?}");
 }
 
