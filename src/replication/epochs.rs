@@ -196,8 +196,9 @@ impl<S: Storage> Epochs<S> {
             return Ok(());
         }
         if !is_planted(Bug::ForgetTerm) {
-            replace_whole(&self.storage, FILE, &encode(&known))
-                .map_err(|error| self.fault(&format!("cannot be written: {error}")))?;
+            replace_whole(&self.storage, FILE, &encode(&known)).map_err(|error| {
+                self.fault(&format!("cannot be written: {error}; is there room on the disk?"))
+            })?;
         }
         self.known = known;
         Ok(())

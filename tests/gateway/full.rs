@@ -30,11 +30,11 @@ fn pair(net: u8, on_standby_loss: &str, at: [&Path; 2]) -> [Node; 2] {
     nodes
 }
 
-/// Ends for lack of room, and says where and what to do.
+/// Ends for lack of room, and says where.
 fn ends_for_lack_of_room(node: &mut Node, disk: &Small) {
     let ended = node.serving.take().unwrap().end();
     let place = disk.path().to_str().unwrap();
-    ended.expect(3, &["bytes", "free", place]);
+    ended.expect(3, &[place]);
 }
 
 /// The last command in the journal of a node that does not run.
