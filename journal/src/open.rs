@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam_channel::bounded;
@@ -182,18 +183,7 @@ fn write_again<F: StorageFile>(
     if is_planted(Bug::BelieveTheCache) {
         return Ok(());
     }
-    let mut buffer = vec![0; (to - from.min(to)).min(1 << 20) as usize];
-    let mut at = from;
-    while at < to {
-        let want = buffer.len().min((to - at) as usize);
-        let read = file.read_at(at, &mut buffer[..want]).context("read", &info.path)?;
-        if read == 0 {
-            break;
-        }
-        file.write_at(at, &buffer[..read]).context("write", &info.path)?;
-        at += read as u64;
-    }
-    Ok(())
+    copy_range((file, &info.path), from..to, (file, &info.path), from)
 }
 
 /// Opens the watermark and says durably what recovery has found or made durable.
@@ -411,17 +401,29 @@ pub(crate) fn keep_aside<S: Storage>(
         return Ok(path);
     }
     let aside = storage.create(&name).context("create", &path)?;
-    let mut buffer = vec![0; (to - from).min(1 << 20) as usize];
-    let mut at = from;
-    while at < to {
-        let want = buffer.len().min((to - at) as usize);
-        let read = file.read_at(at, &mut buffer[..want]).context("read", &info.path)?;
+    copy_range((file, &info.path), from..to, (&aside, &path), 0)?;
+    aside.sync().context("sync", &path)?;
+    Ok(path)
+}
+
+/// Writes what stands in a range of a file, as far as it goes, into another one or the same, from
+/// `at` on.
+fn copy_range<F: StorageFile>(
+    (from, from_path): (&F, &Path),
+    range: Range<u64>,
+    (to, to_path): (&F, &Path),
+    at: u64,
+) -> Result<(), Error> {
+    let mut buffer = vec![0; range.end.saturating_sub(range.start).min(1 << 20) as usize];
+    let mut place = range.start;
+    while place < range.end {
+        let want = buffer.len().min((range.end - place) as usize);
+        let read = from.read_at(place, &mut buffer[..want]).context("read", from_path)?;
         if read == 0 {
             break;
         }
-        aside.write_at(at - from, &buffer[..read]).context("write", &path)?;
-        at += read as u64;
+        to.write_at(at + place - range.start, &buffer[..read]).context("write", to_path)?;
+        place += read as u64;
     }
-    aside.sync().context("sync", &path)?;
-    Ok(path)
+    Ok(())
 }
