@@ -7,7 +7,7 @@ use ringframe_journal::{Error, Reader};
 
 use super::Parted;
 use super::copy::{Copying, Holdings, is_there};
-use super::epochs::{HistoryId, Term, agreed, checksum_of, is_of_one};
+use super::epochs::{HistoryId, Term, agreed, checksum_of_next, is_of_one};
 use super::link::{Line, Link};
 use super::word::{Says, Word, is_word};
 use crate::net::Interest;
@@ -201,13 +201,12 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         if last == Sequence(0) && is_there(snapshots) {
             return self.send_back(Sequence(1), now);
         }
-        let reader = match Reader::open(journal.clone(), agreed.0 + 1) {
-            Ok(reader) => reader,
+        let (reader, checksum) = match read_behind(journal, agreed) {
+            Ok(opened) => opened,
             Err(Error::OutOfRange { first, .. }) => return self.send_back(Sequence(first), now),
             // Old frames are damaged: who has them has them, and this node goes on.
             Err(error) => return self.refuse(error.to_string(), now),
         };
-        let checksum = checksum_of(journal, agreed).unwrap_or_default();
         self.reader = Some(reader);
         let (segment_bytes, terms) = (*segment_bytes, own.clone());
         self.say(Says::Welcome { agreed, segment_bytes, checksum, terms }, now);
@@ -321,6 +320,18 @@ fn lost_here(own: &[Term], terms: &[Term], agreed: Sequence, last: Sequence) -> 
             last.0
         )
     })
+}
+
+/// What comes after the last command that both have, and that one's checksum; 0 where it is not
+/// here any more.
+fn read_behind<S: Storage>(journal: &S, agreed: Sequence) -> Result<(Reader<S>, u32), Error> {
+    if agreed > Sequence(0)
+        && let Ok(mut reader) = Reader::open(journal.clone(), agreed.0)
+        && let Some(checksum) = checksum_of_next(&mut reader)
+    {
+        return Ok((reader, checksum));
+    }
+    Ok((Reader::open(journal.clone(), agreed.0 + 1)?, 0))
 }
 
 #[cfg(test)]

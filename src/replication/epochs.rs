@@ -242,7 +242,11 @@ fn parse(bytes: &[u8]) -> Option<Known> {
 
 /// The checksum of a command in a journal; nothing where it is not there.
 pub(super) fn checksum_of<S: Storage>(journal: &S, sequence: Sequence) -> Option<u32> {
-    let mut reader = Reader::open(journal.clone(), sequence.0).ok()?;
+    checksum_of_next(&mut Reader::open(journal.clone(), sequence.0).ok()?)
+}
+
+/// The same of the next frame, which is behind the reader then.
+pub(super) fn checksum_of_next<S: Storage>(reader: &mut Reader<S>) -> Option<u32> {
     let frame = reader.next_frame().ok()??;
     Some(u32::from_le_bytes(*frame.bytes().first_chunk()?))
 }
