@@ -29,7 +29,7 @@ use ringframe::types::{Nanos, Sequence};
 use ringframe_journal::{Error, MappedStorage, Reader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use super::pair::{self, Pair, arrive};
+use super::pair::{self, Door, Pair, arrive};
 use super::progress::Progress;
 use super::serve::NodeArgs;
 use super::served::{self, Served};
@@ -105,6 +105,7 @@ struct Around {
     prepared: Option<Entrance<Tcp>>,
     admin: Option<Admin>,
     pair: Option<Pair>,
+    door: Option<Door>,
 }
 
 impl Around {
@@ -122,8 +123,8 @@ impl Around {
         }
         let prepared = served::prepare(config, clock.now())?;
         let admin = operators::start(config, clock)?;
-        let pair = pair::prepare(config, stores, after, clock)?;
-        Ok(Self { prepared: Some(prepared), admin, pair: Some(pair) })
+        let (pair, door) = pair::prepare(config, stores, after, clock)?;
+        Ok(Self { prepared: Some(prepared), admin, pair: Some(pair), door })
     }
 }
 
@@ -153,13 +154,15 @@ impl Local {
             options = pair.node_options(&options);
         }
         let mut node = recover_or_mend(&stores, &options, &config, clock, &around)?;
-        let Around { prepared, admin, pair } = around;
+        let Around { prepared, admin, pair, door } = around;
         say(&config, &node.start);
         let leads = !pair.as_ref().is_some_and(Pair::follows);
         let opening =
             if args.empty || !leads { Vec::new() } else { opening(&stores, &node.start)? };
         let holdings = arrive::holdings(&config.data);
-        let joined = pair.map(|pair| pair.join(&mut node, holdings, &options, clock.now()));
+        let listener = door.map(Door::give_way);
+        let joined = pair
+            .map(|pair| Pair { listener, ..pair }.join(&mut node, holdings, &options, clock.now()));
         let (replicator, others) = joined.transpose()?.flatten().unzip();
         let groups = |stages: Vec<Box<dyn Stage>>| {
             let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();

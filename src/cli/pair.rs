@@ -18,7 +18,7 @@ use ringframe::net::{Guarded, Keys, Listener, Net};
 use ringframe::node::Stores;
 use ringframe::pair::PairOptions;
 use ringframe::record::Record;
-use ringframe::replication::{Beginning, Epochs, beginning, cut};
+use ringframe::replication::{Beginning, Epochs, Porter, beginning, cut};
 use ringframe::stage::Fault;
 use ringframe::tls::{Acceptor, Connector, TlsError, Trust};
 use ringframe::types::Sequence;
@@ -27,6 +27,9 @@ use ringframe_journal::{MappedStorage, Reader};
 use super::Failure;
 
 pub(super) mod arrive;
+mod door;
+
+pub(super) use door::Door;
 
 /// So long it waits for a leader that it could not copy.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -37,14 +40,14 @@ const BACKLOG: i32 = 128;
 /// What is known before there is a node.
 pub(super) type Pair = ringframe::pair::Pair<MappedStorage, Guarded>;
 
-/// Takes the address, and finds out what this node is; after a fault that says so, it follows,
+/// Takes the address, puts somebody there, and finds out what this node is; after a fault that says so, it follows,
 /// without what only it has.
 pub(super) fn prepare(
     config: &Config,
     stores: &Stores<MappedStorage>,
     after: Option<&Fault>,
     clock: Clock,
-) -> Result<Pair, Failure> {
+) -> Result<(Pair, Option<Door>), Failure> {
     let net = Guarded::new(keys(config, clock)?);
     let listener = config.replication.map(|address| listen(&net, address)).transpose()?;
     arrive::settle(&config.data)?;
@@ -52,6 +55,8 @@ pub(super) fn prepare(
     fs::create_dir_all(&journal)
         .map_err(|error| Failure::Fault(format!("cannot create {}: {error}", journal.display())))?;
     let mut epochs = open_epochs(stores, config)?;
+    // Two that start together ask each other.
+    let door = listener.map(|listener| Door::new(Porter::new(listener, &epochs), clock));
     let other = config.other();
     match (after, other) {
         (Some(Fault::Surplus { agreed }), _) => {
@@ -89,7 +94,8 @@ pub(super) fn prepare(
         on_standby_loss: config.on_standby_loss,
         activate: config.activate == Activate::Start,
     };
-    Ok(Pair { net, listener, epochs, beginning, options })
+    // Who is at the door gives it to the node.
+    Ok((Pair { net, listener: None, epochs, beginning, options }, door))
 }
 
 /// Whether a program may order in a directory where no other node is known.

@@ -95,6 +95,7 @@ impl<S: Storage, K: Link> Arrival<S, K> {
     fn take(&mut self, word: Word) -> Result<bool, Parted> {
         match word.says {
             Says::Refused { why, .. } => return Err(Parted::Refused(why)),
+            Says::Recovers => return Err(Parted::recovers()),
             // It reads what is zeros, which goes without a word.
             Says::Beat { .. } => {}
             Says::File { store, bytes, name } => {

@@ -17,7 +17,7 @@
 //!
 //! Read in this order: [`epochs`], `word`, `link`, [`downstream`], [`upstream`], `cut`, `copy` and
 //! `arrival`; then the stage that has both ends, `replicator`, with its `herald`, what is seen of
-//! it, [`crate::peers`], and how a node begins, `start`.
+//! it, [`crate::peers`], how a node begins, `start`, and who answers until it has, [`Porter`].
 
 use std::fmt;
 use std::io;
@@ -28,6 +28,7 @@ pub use cut::{Cut, cut};
 pub use downstream::{Downstream, Have, Leading};
 pub use epochs::{Epochs, HistoryId, Term};
 pub use link::Link;
+pub use porter::Porter;
 pub use replicator::{Replicator, ReplicatorOptions};
 pub use start::{Asking, Beginning, Other, beginning, decide};
 pub use upstream::Upstream;
@@ -42,6 +43,7 @@ pub mod downstream;
 pub mod epochs;
 mod herald;
 mod link;
+mod porter;
 mod replicator;
 mod start;
 pub mod upstream;
@@ -79,6 +81,13 @@ pub enum Parted {
     HandedOver,
     /// This node cannot go on.
     Fault(crate::stage::Fault),
+}
+
+impl Parted {
+    /// The other node is there, and not at home.
+    fn recovers() -> Self {
+        Self::Gone(io::Error::other("the other node recovers"))
+    }
 }
 
 impl From<io::Error> for Parted {

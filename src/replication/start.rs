@@ -41,7 +41,8 @@ pub enum Beginning {
 pub struct Other {
     highest: Epoch,
     leads: bool,
-    last: Sequence,
+    /// What it has; none while it recovers.
+    last: Option<Sequence>,
 }
 
 /// Decides it, or says why that cannot be: a node that led must not go on beside one that is there
@@ -90,7 +91,8 @@ fn from_what_is_known(
         Some(Other { leads: true, .. }) if !led_last => Beginning::Follows,
         _ if led_last => {
             let same = other.filter(|other| other.highest == highest);
-            Beginning::Leads { other_has: same.map_or(Sequence(0), |other| other.last) }
+            let last = same.and_then(|other| other.last);
+            Beginning::Leads { other_has: last.unwrap_or_default() }
         }
         _ if stands_by => Beginning::Follows,
         _ if terms.is_empty() && highest == Epoch(0) => Beginning::Leads { other_has: Sequence(0) },
@@ -101,7 +103,8 @@ fn from_what_is_known(
     }
 }
 
-/// One that is there and says nothing recovers: what it is counts.
+/// One that is there and does not say what it has recovers: where it may have more than this node,
+/// that is waited for, for a while.
 fn ask_until<S: Storage>(
     net: &Guarded,
     to: SocketAddr,
@@ -109,8 +112,14 @@ fn ask_until<S: Storage>(
     logic: &str,
 ) -> Result<Option<Other>, String> {
     let times = if epochs.terms().is_empty() { 1 } else { ASKS };
+    let mut heard = None;
     for _ in 0..times {
         match ask(net, to, epochs, logic) {
+            Ok(other) if other.may_have_more(epochs) => {
+                heard = Some(other);
+                #[expect(clippy::disallowed_methods, reason = "nothing runs yet")]
+                std::thread::sleep(PATIENCE);
+            }
             Ok(other) => return Ok(Some(other)),
             Err(error) if is_silence(&error) => {}
             Err(error) if is_absence(&error) || !epochs.led_last() => return Ok(None),
@@ -123,7 +132,14 @@ fn ask_until<S: Storage>(
             }
         }
     }
-    Ok(None)
+    Ok(heard)
+}
+
+impl Other {
+    /// Whether it is too early to say which of both has more of the term that this one led.
+    fn may_have_more<S: Storage>(&self, epochs: &Epochs<S>) -> bool {
+        self.last.is_none() && epochs.led_last() && self.highest == epochs.highest()
+    }
 }
 
 fn is_absence(error: &io::Error) -> bool {
@@ -199,8 +215,9 @@ impl Asking {
             return Err(io::Error::other("it is of another history"));
         }
         let (leads, last) = match word.says {
-            Says::Welcome { .. } | Says::Behind { .. } => (true, Sequence(0)),
-            Says::Refused { last, .. } => (false, last),
+            Says::Welcome { .. } | Says::Behind { .. } => (true, None),
+            Says::Refused { last, .. } => (false, Some(last)),
+            Says::Recovers => (false, None),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
         Ok(Some(Other { highest: word.epoch, leads, last }))
@@ -209,7 +226,13 @@ impl Asking {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use ringframe_journal::SimulatedStorage;
+
     use super::*;
+    use crate::net::{Listener, Net};
+    use crate::replication::Porter;
 
     const LEADS: Beginning = Beginning::Leads { other_has: Sequence(0) };
 
@@ -217,8 +240,9 @@ mod tests {
     fn a_node_leads_only_where_no_other_one_may() {
         let none: &[Term] = &[];
         let some = &[Term { epoch: Epoch(0x101), first: Sequence(1) }][..];
-        let other =
-            |highest, leads| Some(Other { highest: Epoch(highest), leads, last: Sequence(9) });
+        let other = |highest, leads| {
+            Some(Other { highest: Epoch(highest), leads, last: Some(Sequence(9)) })
+        };
         let alone = (false, false);
         let pair = (true, false);
         let standby = (true, true);
@@ -261,5 +285,43 @@ mod tests {
             let found = from_what_is_known(terms, led_last, Epoch(highest), other, how);
             assert_eq!(found, expected, "case {index}");
         }
+    }
+
+    /// Both lost power at once, after one took the other's place, and neither is at home yet.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the other node has a thread of its own")]
+    fn two_that_start_together_hear_of_each_other_before_either_has_recovered() {
+        let open = |node| Epochs::open(SimulatedStorage::new(), node).unwrap();
+        let (mut former, mut leader) = (open(1), open(2));
+        former.resume(Sequence(1), Nanos(1)).unwrap();
+        leader.joined(former.history(), former.highest()).unwrap();
+        leader.begin(former.terms()[0]).unwrap();
+        leader.promote(Sequence(9), Nanos(2)).unwrap();
+        let net = Guarded::new(None);
+        let door = |epochs: &Epochs<SimulatedStorage>| {
+            let listener = net.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            listener.open(16).unwrap();
+            Porter::<Guarded>::new(listener, epochs)
+        };
+        let (mut at_former, mut at_leader) = (door(&former), door(&leader));
+        let [to_former, to_leader] = [&at_former, &at_leader].map(|it| it.address().unwrap());
+        let is_over = AtomicBool::new(false);
+        let (first, second) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    at_former.poll(Nanos(3));
+                    at_leader.poll(Nanos(3));
+                    std::thread::yield_now();
+                }
+            });
+            let begins = |epochs: &mut Epochs<_>, other| {
+                beginning(epochs, "it", &net, Some(other), false).unwrap()
+            };
+            let both = (begins(&mut former, to_leader), begins(&mut leader, to_former));
+            is_over.store(true, Ordering::Relaxed);
+            both
+        });
+        assert_eq!((first, second), (Beginning::Follows, LEADS));
+        assert_eq!(former.highest(), leader.highest(), "whoever is promoted after it is above it");
     }
 }

@@ -160,6 +160,7 @@ impl<K: Link> Upstream<K> {
         self.heard = word.at;
         match word.says {
             Says::Refused { why, .. } => Err(Parted::Refused(why)),
+            Says::Recovers => Err(Parted::recovers()),
             Says::Welcome { .. } if epochs.is_own(word.epoch) => Err(Parted::Refused(format!(
                 "the leader's number is {}, and so is ours: give one of them another `node`",
                 word.epoch.0 & 0xFF

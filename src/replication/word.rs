@@ -20,8 +20,9 @@ const COPY: u16 = FIRST + 7;
 const FILE: u16 = FIRST + 8;
 const PIECE: u16 = FIRST + 9;
 const WHOLE: u16 = FIRST + 10;
+const RECOVERS: u16 = FIRST + 11;
 /// Of all words; another one is refused by its number.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// A text is cut here.
 const TEXT_BYTES_MAX: usize = 1024;
 
@@ -62,6 +63,8 @@ pub(super) enum Says {
     Piece { at: u64, bytes: Vec<u8> },
     /// The copy is whole: the journal in it is of these terms.
     Whole { terms: Vec<Term> },
+    /// The only answer of a node that still recovers: whoever asks is to come again.
+    Recovers,
 }
 
 /// Whether the frame is a word and none of the journal's.
@@ -125,6 +128,7 @@ impl Says {
                 payload.extend(&why.as_bytes()[..end]);
                 (REFUSED, last.0)
             }
+            Self::Recovers => (RECOVERS, 0),
             Self::Beat { journaled } => (BEAT, journaled.0),
             Self::TakeOver { last } => (TAKE_OVER, last.0),
             Self::Have { journaled, synced, applied, heard } => {
@@ -179,6 +183,7 @@ fn says(kind: u16, number: u64, payload: &[u8]) -> Option<Says> {
         REFUSED => {
             Says::Refused { last: sequence, why: String::from_utf8_lossy(payload).into_owned() }
         }
+        RECOVERS if payload.is_empty() => Says::Recovers,
         BEAT if payload.is_empty() => Says::Beat { journaled: sequence },
         TAKE_OVER if payload.is_empty() => Says::TakeOver { last: sequence },
         BEHIND if payload.is_empty() => Says::Behind { first: sequence },
@@ -243,6 +248,7 @@ mod tests {
             Says::File { store: 2, bytes: 1 << 20, name: "0000000001.segment".into() },
             Says::Piece { at: 4096, bytes: vec![1, 2, 3] },
             Says::Whole { terms },
+            Says::Recovers,
         ];
         for says in words {
             let word = Word { history: HistoryId(5), epoch: Epoch(3), at: Nanos(77), says };
