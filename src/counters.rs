@@ -19,22 +19,51 @@ struct Words {
     worked: AtomicU64,
     items: AtomicU64,
     largest: AtomicU64,
-    busy_nanos: AtomicU64,
-    ages: Ages,
+    took: Spread,
+    ages: Spread,
 }
 
 /// A power of two of nanoseconds is cut into so many buckets: an age is known to a quarter.
 const STEPS_LOG2: u32 = 2;
 const BUCKETS: usize = 64 << STEPS_LOG2;
 
-/// Counts by age.
+/// How long things took: all together, and how many of them by their length.
 #[derive(Debug)]
-struct Ages([AtomicU64; BUCKETS]);
+struct Spread {
+    nanos: AtomicU64,
+    counts: [AtomicU64; BUCKETS],
+}
 
-impl Default for Ages {
+impl Default for Spread {
     fn default() -> Self {
-        Self(array::from_fn(|_| AtomicU64::new(0)))
+        Self { nanos: AtomicU64::new(0), counts: array::from_fn(|_| AtomicU64::new(0)) }
     }
+}
+
+impl Spread {
+    #[inline]
+    fn add(&self, nanos: u64) {
+        add(&self.nanos, nanos);
+        add(&self.counts[bucket(nanos)], 1);
+    }
+
+    fn read(&self) -> Lengths {
+        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
+        let some = counts.enumerate().filter(|(_, count)| *count > 0);
+        Lengths {
+            counts: some.map(|(bucket, count)| (greatest(bucket), count)).collect(),
+            nanos: self.nanos.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Lengths of time at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lengths {
+    /// A length, and how many were no longer, and longer than the one before; to a quarter.
+    pub counts: Vec<(u64, u64)>,
+    /// All together.
+    pub nanos: u64,
 }
 
 /// Below eight each age has a bucket of its own, above each power of two has four.
@@ -78,29 +107,32 @@ impl Counters {
 
     /// Reads them. Each is right by itself; together they may be a poll apart.
     pub fn read(&self) -> Counts {
-        let Words { polls, worked, items, largest, busy_nanos, ages: _ } = &*self.words;
+        let Words { polls, worked, items, largest, took, ages: _ } = &*self.words;
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
         Counts {
             polls: read(polls),
             worked: read(worked),
             items: read(items),
             largest: read(largest),
-            busy_nanos: read(busy_nanos),
+            busy_nanos: read(&took.nanos),
         }
     }
 
     /// How old the oldest command of a batch was when the stage was done with it, since its place
-    /// in the order was decided: the greatest age of each bucket that has batches, and how many.
-    pub fn ages(&self) -> Vec<(u64, u64)> {
-        let counts = self.words.ages.0.iter().map(|count| count.load(Ordering::Relaxed));
-        let some = counts.enumerate().filter(|(_, count)| *count > 0);
-        some.map(|(bucket, count)| (greatest(bucket), count)).collect()
+    /// in the order was decided.
+    pub fn ages(&self) -> Lengths {
+        self.words.ages.read()
+    }
+
+    /// How long those polls took that did something.
+    pub fn took(&self) -> Lengths {
+        self.words.took.read()
     }
 
     /// The oldest command of a batch was so old.
     #[inline]
     pub(crate) fn aged(&self, nanos: u64) {
-        add(&self.words.ages.0[bucket(nanos)], 1);
+        self.words.ages.add(nanos);
     }
 
     /// A poll that found nothing to do.
@@ -116,7 +148,7 @@ impl Counters {
         add(&words.polls, 1);
         add(&words.worked, 1);
         add(&words.items, items);
-        add(&words.busy_nanos, nanos);
+        words.took.add(nanos);
         if items > words.largest.load(Ordering::Relaxed) {
             words.largest.store(items, Ordering::Relaxed);
         }
@@ -150,6 +182,7 @@ mod tests {
         for nanos in [5, 5, 1_000, 1_001] {
             counters.aged(nanos);
         }
-        assert_eq!(counters.ages(), [(5, 2), (1_023, 2)]);
+        let counts = vec![(5, 2), (1_023, 2)];
+        assert_eq!(counters.ages(), Lengths { counts, nanos: 2_011 });
     }
 }

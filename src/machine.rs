@@ -37,6 +37,8 @@ pub struct Standing {
     pub applied: Applied,
     /// What any other node has to have there, too.
     pub digest: Digest,
+    /// How many digests of the journal were compared with own ones since the start, and agreed.
+    pub compared: u64,
 }
 
 /// What another thread wants to know of a machine, and where the answer goes.
@@ -135,7 +137,7 @@ impl<L: Logic> Machine<L> {
 
     /// Where it stands, with the digest there.
     pub fn standing(&self) -> Standing {
-        Standing { applied: self.applied, digest: self.digest() }
+        Standing { applied: self.applied, digest: self.digest(), compared: self.compared() }
     }
 
     /// The digest after a command that was marked, while it is remembered.

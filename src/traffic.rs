@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::exchange::reject::Why;
 use crate::types::Nanos;
 
 macro_rules! counts {
@@ -64,6 +65,8 @@ counts! {
 pub struct Traffic {
     counts: [AtomicU64; Count::ALL.len()],
     clients: [AtomicU64; 4],
+    refused: [AtomicU64; Why::COUNT],
+    ahead_max: AtomicU64,
 }
 
 /// Who is connected, as the gateway last looked: a tenth of a second ago.
@@ -82,7 +85,12 @@ pub struct Clients {
 impl Default for Traffic {
     fn default() -> Self {
         let zeros = || AtomicU64::new(0);
-        Self { counts: std::array::from_fn(|_| zeros()), clients: std::array::from_fn(|_| zeros()) }
+        Self {
+            counts: std::array::from_fn(|_| zeros()),
+            clients: std::array::from_fn(|_| zeros()),
+            refused: std::array::from_fn(|_| zeros()),
+            ahead_max: zeros(),
+        }
     }
 }
 
@@ -92,11 +100,32 @@ impl Traffic {
         self.counts[count as usize].load(Ordering::Relaxed)
     }
 
-    /// One more. There is one writer, so a load and a store do.
+    /// One more.
     #[inline]
     pub(crate) fn count(&self, count: Count) {
-        let word = &self.counts[count as usize];
-        word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        add_one(&self.counts[count as usize]);
+    }
+
+    /// How often the exchange refused something since the start, by its reasons.
+    pub fn refused(&self) -> impl Iterator<Item = (Why, u64)> {
+        Why::all().map(|why| (why, self.refused[why.place()].load(Ordering::Relaxed)))
+    }
+
+    #[inline]
+    pub(crate) fn refuse(&self, why: Why) {
+        add_one(&self.refused[why.place()]);
+    }
+
+    /// The most commands that waited in their ring when the gateway was about to add some.
+    pub fn ahead_max(&self) -> u64 {
+        self.ahead_max.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn waited(&self, ahead: u64) {
+        if ahead > self.ahead_max() {
+            self.ahead_max.store(ahead, Ordering::Relaxed);
+        }
     }
 
     /// Who is connected. The words are read one by one.
@@ -112,4 +141,10 @@ impl Traffic {
             word.store(value, Ordering::Relaxed);
         }
     }
+}
+
+/// There is one writer, so a load and a store do.
+#[inline]
+fn add_one(word: &AtomicU64) {
+    word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }

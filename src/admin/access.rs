@@ -11,6 +11,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
@@ -62,6 +63,7 @@ pub(super) struct Refused {
 pub struct Access {
     /// None where nobody needs one.
     tokens: Option<Vec<Token>>,
+    refused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ struct Token {
 impl Access {
     /// Everybody may do everything.
     pub fn open() -> Self {
-        Self { tokens: None }
+        Self { tokens: None, refused: AtomicU64::new(0) }
     }
 
     /// Reads a file of tokens that nobody else may read.
@@ -125,12 +127,17 @@ impl Access {
             }
             tokens.push(Token { who: Who { name: name.to_owned(), role }, hash });
         }
-        Ok(Self { tokens: Some(tokens) })
+        Ok(Self { tokens: Some(tokens), refused: AtomicU64::new(0) })
     }
 
     /// Whether anybody may do everything.
     pub fn is_open(&self) -> bool {
         self.tokens.is_none()
+    }
+
+    /// How many calls were refused so far.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Who that is, if it may do what needs this role.
@@ -140,6 +147,12 @@ impl Access {
         from: SocketAddr,
         role: Role,
     ) -> Result<Who, Refused> {
+        self.find(headers, from, role).inspect_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    fn find(&self, headers: &HeaderMap, from: SocketAddr, role: Role) -> Result<Who, Refused> {
         let refused = |status, name, why: &str| Err(Refused { status, name, why: why.to_owned() });
         if !is_of_this_page(headers) {
             let why = "another site's page may not ask in its reader's name";

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::status::Status;
+use super::status::{Counted, Status};
 use crate::peers::{FollowerFacts, Role};
+use crate::traffic::Count;
 
 /// Writes every metric once: what it is, then its values.
 struct Text(String);
@@ -29,6 +30,47 @@ impl Text {
 
     fn gauge<V: std::fmt::Display>(&mut self, name: &str, help: &str, value: Option<V>) {
         self.metric(name, "gauge", help, value.map(|value| (String::new(), value)));
+    }
+}
+
+/// The widest of a histogram's buckets but the last: a power of two of nanoseconds, as the others,
+/// so that the counters' finer buckets lie in one of them each.
+const BUCKETS_LOG2: std::ops::RangeInclusive<u32> = 10..=34;
+
+/// Lengths of time: how many by their greatest, and all together.
+struct Lengths<'a> {
+    labels: String,
+    counts: &'a [(u64, u64)],
+    nanos: u64,
+}
+
+impl Text {
+    fn histogram<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        each: impl IntoIterator<Item = Lengths<'a>>,
+    ) {
+        let Self(out) = self;
+        let mut each = each.into_iter().filter(|it| !it.counts.is_empty()).peekable();
+        if each.peek().is_none() {
+            return;
+        }
+        let _ = writeln!(out, "# HELP ringframe_{name} {help}\n# TYPE ringframe_{name} histogram");
+        for Lengths { labels, counts, nanos } in each {
+            let up_to = |most: u64| -> u64 {
+                counts.iter().take_while(|(nanos, _)| *nanos < most).map(|(_, count)| count).sum()
+            };
+            for power in BUCKETS_LOG2 {
+                let most = 1 << power;
+                let (end, count) = (seconds(most), up_to(most));
+                let _ = writeln!(out, "ringframe_{name}_bucket{{{labels},le=\"{end}\"}} {count}");
+            }
+            let all: u64 = counts.iter().map(|(_, count)| count).sum();
+            let _ = writeln!(out, "ringframe_{name}_bucket{{{labels},le=\"+Inf\"}} {all}");
+            let _ = writeln!(out, "ringframe_{name}_sum{{{labels}}} {}", seconds(nanos));
+            let _ = writeln!(out, "ringframe_{name}_count{{{labels}}} {all}");
+        }
     }
 }
 
@@ -108,6 +150,11 @@ fn positions(status: &Status, to: &mut Text) {
         [(label("ring", "commands"), it.commands), (label("ring", "events"), it.events)]
     });
     to.metric("ring_waiting", "gauge", "Slots of a ring that wait for a reader.", rings);
+    to.gauge(
+        "ring_waiting_max",
+        "The most commands that waited since the start when clients' came.",
+        status.rings.as_ref().map(|it| it.commands_max),
+    );
     to.gauge("ring_slots", "The slots of each ring.", status.rings.as_ref().map(|it| it.slots));
 }
 
@@ -124,6 +171,22 @@ fn stages(status: &Status, to: &mut Text) {
     });
     let largest = status.stages.iter().map(|it| (label("stage", it.name), it.largest));
     to.metric("stage_batch_items_max", "gauge", "Items in one poll, at most.", largest);
+    to.histogram(
+        "stage_latency_seconds",
+        "The age of a batch's oldest command when the stage was done with it.",
+        status.stages.iter().map(|it| Lengths {
+            labels: format!("stage=\"{}\"", it.name),
+            counts: &it.ages,
+            nanos: it.ages_nanos,
+        }),
+    );
+    let syncers = [("syncer", "journal"), ("event_syncer", "events")];
+    let syncs = status.stages.iter().filter_map(|it| {
+        let (_, log) = syncers.iter().find(|(stage, _)| *stage == it.name)?;
+        let labels = format!("log=\"{log}\"");
+        Some(Lengths { labels, counts: &it.took, nanos: it.busy_nanos })
+    });
+    to.histogram("sync_seconds", "How long it took to make a group of frames durable.", syncs);
 }
 
 fn clients(status: &Status, to: &mut Text) {
@@ -135,7 +198,42 @@ fn clients(status: &Status, to: &mut Text) {
     to.gauge("day_began_seconds", "When the day began, since 1970.", began);
     let counted = status.traffic.iter().map(|it| (label("what", it.what), it.count));
     to.metric("traffic_total", "counter", "What the gateway counts.", counted);
+    let count = |what: Count| {
+        let of = |it: &&Counted| it.what == what.name();
+        status.traffic.iter().find(of).map_or(0, |it| it.count)
+    };
+    let is_there = clients.is_some();
+    let of = |name: &str, counts: &[(&str, Count)]| -> Vec<(String, u64)> {
+        let counts = counts.iter().filter(|_| is_there);
+        counts.map(|(value, what)| (label(name, value), count(*what))).collect()
+    };
+    let held_back = is_there.then(|| (String::new(), count(Count::HeldBack)));
+    let help = "Times that a client was not read: the ring full, or it too quick.";
+    to.metric("throttled_total", "counter", help, held_back);
+    let cut_off = [
+        ("slow", Count::Slow),
+        ("silent", Count::Silent),
+        ("broken", Count::Broken),
+        ("taken_over", Count::TakenOver),
+    ];
+    let help = "Connections that the gateway ended.";
+    to.metric("cut_offs_total", "counter", help, of("reason", &cut_off));
+    let mut unauthorised = of("at", &[("order_entry", Count::Refused)]);
+    unauthorised.push((label("at", "admin"), status.calls_refused));
+    to.metric("unauthorised_total", "counter", "Logins and calls that were refused.", unauthorised);
+    let refused = status.refused.iter().map(|it| (label("reason", &it.why), it.count));
+    to.metric("rejects_total", "counter", "What the exchange refused, by its reasons.", refused);
+    let again = status.refused.iter().find(|it| it.why == DUPLICATE);
+    let again = again.map(|it| (String::new(), it.count));
+    let help = "Orders that came again and were not executed again.";
+    to.metric("duplicates_total", "counter", help, again);
+    let compared = status.digests_compared.map(|count| (String::new(), count));
+    let help = "Digests in the journal that agreed with this node's.";
+    to.metric("digests_compared_total", "counter", help, compared);
 }
+
+/// The exchange's reason.
+const DUPLICATE: &str = "duplicate_token";
 
 fn disks(status: &Status, to: &mut Text) {
     let snapshots = &status.snapshots;
@@ -154,4 +252,10 @@ fn disks(status: &Status, to: &mut Text) {
     to.metric("data_bytes", "gauge", "What the data directory holds.", held);
     to.gauge("disk_free_bytes", "Free where the data directory is.", Some(disk.free_bytes));
     to.gauge("disk_total_bytes", "Size of the disk there.", Some(disk.total_bytes));
+    to.gauge("disk_seconds_to_full", "At the growth since the start.", disk.seconds_to_full);
+    let faults = [
+        (label("kind", "minor"), status.page_faults.minor),
+        (label("kind", "major"), status.page_faults.major),
+    ];
+    to.metric("page_faults_total", "counter", "Without the disk, and that waited for it.", faults);
 }

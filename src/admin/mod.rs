@@ -122,6 +122,8 @@ struct Shared {
     drain: Mutex<Option<AtEnd>>,
     ended: watch::Sender<Option<Ended>>,
     audit: Mutex<audit::Audit>,
+    /// When the data directory was looked at first, and what it held then.
+    held_at_first: Mutex<Option<(Nanos, u64)>>,
 }
 
 impl Shared {
@@ -176,6 +178,7 @@ impl Admin {
             drain: Mutex::default(),
             ended: watch::Sender::new(None),
             audit: Mutex::new(audit),
+            held_at_first: Mutex::default(),
             options,
         });
         let thread = Some(server::start(listener, Arc::clone(&shared)).map_err(broken)?);

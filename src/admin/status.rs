@@ -24,6 +24,8 @@ use crate::types::Nanos;
 
 /// A processor that is longer at something, such as a snapshot in-line, does not answer in time.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A directory grows in steps: in less time one says nothing.
+const GROWTH_SECONDS_MIN: u64 = 60;
 /// So often it looks whether the answer is there.
 pub(super) const LOOK: Duration = Duration::from_millis(1);
 
@@ -59,6 +61,13 @@ pub(super) struct Status {
     pub(super) stages: Vec<StageFacts>,
     pub(super) clients: Option<Clients>,
     pub(super) traffic: Vec<Counted>,
+    /// What the exchange refused since the start, by its reasons.
+    pub(super) refused: Vec<Refused>,
+    /// Calls to this server that were refused.
+    pub(super) calls_refused: u64,
+    /// Digests in the journal that were compared with own ones since the start, and agreed.
+    pub(super) digests_compared: Option<u64>,
+    pub(super) page_faults: PageFaults,
     pub(super) snapshots: Snapshots,
     pub(super) disk: Disk,
 }
@@ -105,6 +114,8 @@ pub(super) struct Rings {
     pub(super) commands: u64,
     /// … and events.
     pub(super) events: u64,
+    /// The most commands that waited when clients' came.
+    pub(super) commands_max: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -120,6 +131,10 @@ pub(super) struct StageFacts {
     /// How old the oldest command of a batch was when the stage was done with it: an age in
     /// nanoseconds, and in how many batches it was no older, and older than the one before.
     pub(super) ages: Vec<(u64, u64)>,
+    /// All these ages together.
+    pub(super) ages_nanos: u64,
+    /// The same of how long its polls took; together `busy_nanos`.
+    pub(super) took: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -137,6 +152,21 @@ pub(super) struct Clients {
 pub(super) struct Counted {
     pub(super) what: &'static str,
     pub(super) count: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Refused {
+    pub(super) why: String,
+    pub(super) count: u64,
+}
+
+/// Of the process since its start.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct PageFaults {
+    /// Without the disk.
+    pub(super) minor: u64,
+    /// That waited for it.
+    pub(super) major: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -164,6 +194,9 @@ pub(super) struct Disk {
     pub(super) snapshots_bytes: u64,
     pub(super) free_bytes: u64,
     pub(super) total_bytes: u64,
+    /// When nothing is free any more, if the directory goes on growing as since the start: none in
+    /// its first minute, and where it does not grow.
+    pub(super) seconds_to_full: Option<u64>,
 }
 
 /// Collects it; an error where the data directory cannot be looked at.
@@ -210,10 +243,16 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
         epoch: applied.map(|it| it.epoch.0),
         positions: observer.as_ref().map(|it| positions(it, snapshots.sequence)),
         event_log: observer.as_ref().map(event_log),
-        rings: observer.as_ref().map(|it| rings(it, shared.options.ring_slots)),
+        rings: observer.as_ref().map(|it| {
+            rings(it, shared.options.ring_slots, traffic.as_ref().map_or(0, |it| it.ahead_max()))
+        }),
         stages: observer.iter().flat_map(|it| stages(&it.counters, uptime_nanos)).collect(),
         clients: traffic.as_deref().map(clients),
         traffic: traffic.iter().flat_map(|it| counted(it)).collect(),
+        refused: traffic.iter().flat_map(|it| refused(it)).collect(),
+        calls_refused: shared.options.access.refused(),
+        digests_compared: standing.map(|standing| standing.compared),
+        page_faults: page_faults().unwrap_or_default(),
         snapshots,
         disk: disk(shared)?,
     })
@@ -247,9 +286,10 @@ fn event_log(observer: &Observer) -> EventLog {
     EventLog { emitted, handed_on, journaled, synced, left }
 }
 
-fn rings(observer: &Observer, slots: usize) -> Rings {
+fn rings(observer: &Observer, slots: usize, commands_max: u64) -> Rings {
     let waiting = observer.positions.waiting();
-    Rings { slots: slots as u64, commands: waiting.commands, events: waiting.events }
+    let (commands, events) = (waiting.commands, waiting.events);
+    Rings { slots: slots as u64, commands, events, commands_max: commands_max.max(commands) }
 }
 
 fn stages(
@@ -257,7 +297,7 @@ fn stages(
     uptime_nanos: u64,
 ) -> impl Iterator<Item = StageFacts> {
     counters.iter().map(move |counters| {
-        let counts = counters.read();
+        let (counts, ages) = (counters.read(), counters.ages());
         StageFacts {
             name: counters.stage(),
             polls: counts.polls,
@@ -266,7 +306,9 @@ fn stages(
             largest: counts.largest,
             busy_nanos: counts.busy_nanos,
             busy_share: counts.busy_nanos as f64 / uptime_nanos.max(1) as f64,
-            ages: counters.ages(),
+            ages: ages.counts,
+            ages_nanos: ages.nanos,
+            took: counters.took().counts,
         }
     })
 }
@@ -286,6 +328,32 @@ fn clients(traffic: &Traffic) -> Clients {
 
 fn counted(traffic: &Traffic) -> impl Iterator<Item = Counted> {
     Count::ALL.iter().map(|it| Counted { what: it.name(), count: traffic.get(*it) })
+}
+
+fn refused(traffic: &Traffic) -> impl Iterator<Item = Refused> {
+    traffic.refused().map(|(why, count)| Refused { why: snake_case(&format!("{why:?}")), count })
+}
+
+/// `DuplicateToken` is `duplicate_token`.
+fn snake_case(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+/// As the kernel counts them; none where it does not tell.
+fn page_faults() -> Option<PageFaults> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name is in parentheses and may have spaces; what follows has none.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let minor = fields.nth(7)?.parse().ok()?;
+    let major = fields.nth(1)?.parse().ok()?;
+    Some(PageFaults { minor, major })
 }
 
 fn snapshots(shared: &Shared, observer: Option<&Observer>) -> Result<Snapshots, String> {
@@ -315,12 +383,23 @@ fn disk(shared: &Shared) -> Result<Disk, String> {
     let failed = |error: std::io::Error| format!("cannot look at {}: {error}", data.display());
     let space = statvfs(data).map_err(|error| failed(error.into()))?;
     let bytes = |part: &str| bytes_in(&data.join(part)).map_err(failed);
+    let [journal_bytes, events_bytes, snapshots_bytes] =
+        [bytes("journal")?, bytes("events")?, bytes("snapshots")?];
+    let held = journal_bytes + events_bytes + snapshots_bytes;
+    let free_bytes = space.f_bavail * space.f_frsize;
+    let now = shared.now();
+    let (since, at_first) = *lock(&shared.held_at_first).get_or_insert((now, held));
+    let seconds = (now.0 - since.0) / Nanos::SECOND;
+    let grown = held.saturating_sub(at_first);
+    let is_known = seconds >= GROWTH_SECONDS_MIN && grown > 0;
+    let to_full = || (u128::from(free_bytes) * u128::from(seconds) / u128::from(grown)) as u64;
     Ok(Disk {
         archive: shared.options.archive.clone(),
-        journal_bytes: bytes("journal")?,
-        events_bytes: bytes("events")?,
-        snapshots_bytes: bytes("snapshots")?,
-        free_bytes: space.f_bavail * space.f_frsize,
+        journal_bytes,
+        events_bytes,
+        snapshots_bytes,
+        seconds_to_full: is_known.then(to_full),
+        free_bytes,
         total_bytes: space.f_blocks * space.f_frsize,
     })
 }

@@ -111,6 +111,21 @@ pub enum Why {
 }
 
 impl Why {
+    /// So many reasons there are.
+    pub const COUNT: usize = Self::SessionOfAnother as usize;
+
+    /// All of them, each at its [`Self::place`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..=Self::COUNT as u8).map(|number| {
+            Self::try_read_from_bytes(&[number]).expect("they are numbered one by one from 1")
+        })
+    }
+
+    /// Its place in a list of all.
+    pub const fn place(self) -> usize {
+        self as usize - 1
+    }
+
     /// Whether the protocol says nothing to the client.
     pub const fn is_silent(self) -> bool {
         matches!(self, Self::DuplicateToken | Self::UnknownOrder | Self::NothingToReduce)

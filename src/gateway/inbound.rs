@@ -250,7 +250,9 @@ impl<N: Net> Gateway<N> {
     /// Whether another command may wait in the ring.
     fn has_room(&mut self) -> bool {
         if self.room == 0 {
-            self.room = AHEAD.saturating_sub(self.intake.sequencer().ahead());
+            let ahead = self.intake.sequencer().ahead();
+            self.traffic.waited(ahead);
+            self.room = AHEAD.saturating_sub(ahead);
         }
         self.room > 0
     }

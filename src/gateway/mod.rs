@@ -14,7 +14,7 @@ use crate::doorman;
 use crate::embed::{Front, Intake};
 use crate::exchange::Exchange;
 use crate::exchange::command::{Command, Disconnected};
-use crate::history::{Answer, Ask, Remark};
+use crate::history::{Answer, Remark};
 use crate::net::{Interest, Listener, Net, Source as Watched, Stream as _, Tcp, Watch, is_nothing};
 use crate::pipeline::{Positions, SlotReader};
 use crate::release::Release;
@@ -37,6 +37,7 @@ use socket::Socket;
 
 mod connection;
 mod crowds;
+mod datagrams;
 mod doors;
 mod inbound;
 mod mold;
@@ -127,6 +128,8 @@ pub struct Gateway<N: Net = Tcp> {
     /// Until the next sweep nobody is let in.
     doors_are_shut: bool,
     tallied: (Nanos, u64),
+    /// When the first event's command was ordered of those that the last poll took.
+    oldest: Option<Nanos>,
     /// When sessions whose clients did not come back lose their orders.
     grace_ends: Option<Nanos>,
     /// Whether clients are let in: once this node leads.
@@ -151,6 +154,7 @@ impl<N: Net> Gateway<N> {
         let mut gateway = Self {
             rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
             tallied: (Nanos::default(), tally.event()),
+            oldest: None,
             options,
             intake,
             room: 0,
@@ -222,6 +226,7 @@ impl<N: Net> Gateway<N> {
 
     /// Turns released events into messages, and sends them.
     fn hear(&mut self, now: Nanos) -> Result<usize, Fault> {
+        self.oldest = None;
         self.hand_over_remarks();
         if self.rooms.remarks.len() >= BACKLOG {
             return Ok(0);
@@ -229,7 +234,11 @@ impl<N: Net> Gateway<N> {
         let mut work = 0;
         if let Ok(mut events) = self.events.take(EVENTS) {
             for slot in &mut events {
-                self.tally.on_event(&slot.frame(), &mut self.rooms)?;
+                let frame = slot.frame();
+                self.oldest.get_or_insert(Nanos(frame.timestamp));
+                if let Some(why) = self.tally.on_event(&frame, &mut self.rooms)? {
+                    self.traffic.refuse(why);
+                }
                 work += 1;
             }
         }
@@ -437,46 +446,6 @@ impl<N: Net> Gateway<N> {
         true
     }
 
-    /// Sends datagrams, and says now and then that there is nothing.
-    fn send_datagrams(&mut self, now: Nanos) -> usize {
-        let Some(mold) = &mut self.doors.mold else { return 0 };
-        let Some(window) = self.rooms.window(Stream::Feed) else { return 0 };
-        if self.tally.event() == 0 {
-            return 0;
-        }
-        mold.begin(|| self.tally.day().name());
-        let sent = mold.send(window, now);
-        mold.keep_alive(now);
-        sent
-    }
-
-    /// Answers from the window, or asks the history.
-    fn mold_requests(&mut self) -> usize {
-        let Some(mold) = &mut self.doors.mold else { return 0 };
-        let mut work = 0;
-        while let Some((from, request)) = mold.request() {
-            work += 1;
-            let window = self.rooms.window(Stream::Feed);
-            if window.is_some_and(|window| mold.answer(from, &request, window)) {
-                continue;
-            }
-            // Beyond, they ask again.
-            if self.mold_asks.len() < MOLD_ASKS_MAX {
-                // No number comes again: an answer may come when its question is forgotten.
-                self.mold_asked += 1;
-                let token = MOLD - self.mold_asked;
-                self.mold_asks.insert(token, (from, request));
-                let names = self.tally.names();
-                let ask = Ask { token, stream: Stream::Feed, number: request.sequence, names };
-                self.rooms.remarks.push_back(Remark::Ask(ask));
-            }
-            if work >= EVENTS as usize {
-                break;
-            }
-        }
-        work
-    }
-
     fn accept(&mut self, door: usize, now: Nanos) -> usize {
         let mut work = 0;
         // Of connections that come while we end, the next start hears.
@@ -575,6 +544,10 @@ impl<N: Net> Stage for Gateway<N> {
         work += self.send_datagrams(now);
         self.sweep(now);
         Ok(work)
+    }
+
+    fn oldest(&self) -> Option<Nanos> {
+        self.oldest
     }
 
     fn sleeper(&mut self) -> Option<Box<dyn Sleeper>> {

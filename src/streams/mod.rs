@@ -17,6 +17,7 @@ use crate::dialect::{Names, ouch};
 use crate::embed::Outcome;
 use crate::exchange::Exchange;
 use crate::exchange::event::Event;
+use crate::exchange::reject::{Reject, Why};
 use crate::stage::Fault;
 use crate::types::Nanos;
 use crate::wire::soup;
@@ -214,8 +215,12 @@ impl Tally {
         self.streams.get(stream.place()).map_or(1, |count| count.messages + 1)
     }
 
-    /// Counts in the next event of the log.
-    pub fn on_event(&mut self, frame: &Frame<'_>, to: &mut impl Listener) -> Result<(), Fault> {
+    /// Counts in the next event of the log; says why where it is a refusal.
+    pub fn on_event(
+        &mut self,
+        frame: &Frame<'_>,
+        to: &mut impl Listener,
+    ) -> Result<Option<Why>, Fault> {
         assert_eq!(frame.sequence, self.event + 1, "events come one by one");
         let told = Outcome::<Exchange>::decode(frame)?;
         if self.event == 0 {
@@ -260,7 +265,7 @@ impl Tally {
                 to.new_day(day, market);
             }
         });
-        Ok(())
+        Ok(told.result.err().map(|Reject::Rejected(refused)| refused.why))
     }
 }
 
@@ -269,7 +274,7 @@ fn wants_mark(streams: &[Count], stream: Stream, event: u64) -> bool {
 }
 
 /// Whether the event changes what the market's later messages say.
-fn changes_market(result: &Result<Event, crate::exchange::reject::Reject>) -> bool {
+fn changes_market(result: &Result<Event, Reject>) -> bool {
     let Ok(event) = result else { return false };
     matches!(
         event,

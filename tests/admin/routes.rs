@@ -9,6 +9,31 @@ use ringframe::wire::ouch::{Outbound, Side};
 
 const JOURNALED: [&str; 2] = ["--release", "journaled"];
 
+#[derive(Debug)]
+struct Histogram {
+    count: u64,
+    sum: f64,
+}
+
+/// A histogram for Prometheus: its buckets only grow, and the last has all.
+#[track_caller]
+fn histogram(lines: &[&str], name: &str, labels: &str) -> Histogram {
+    let begin = format!("ringframe_{name}_bucket{{{labels},le=\"");
+    let buckets: Vec<(f64, u64)> = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix(&begin)?.split_once("\"} "))
+        .map(|(end, count)| (end.parse().unwrap(), count.parse().unwrap()))
+        .collect();
+    assert!(buckets.is_sorted_by(|one, next| one.0 < next.0 && one.1 <= next.1), "{buckets:?}");
+    let value = |part: &str| {
+        let begin = format!("ringframe_{name}_{part}{{{labels}}} ");
+        lines.iter().find_map(|line| line.strip_prefix(&begin)).expect("each has one")
+    };
+    let count = value("count").parse().unwrap();
+    assert_eq!(buckets.last(), Some(&(f64::INFINITY, count)));
+    Histogram { count, sum: value("sum").parse().unwrap() }
+}
+
 #[test]
 fn a_status_says_what_replay_finds_afterwards() {
     let directory = tempfile::tempdir().unwrap();
@@ -22,6 +47,11 @@ fn a_status_says_what_replay_finds_afterwards() {
         peer.order(&order(number, Side::BUY, 100, PRICE)).unwrap();
         assert!(matches!(peer.told(), Outbound::Accepted(_)));
     }
+    // One that came already has no answer.
+    for number in [0, 20] {
+        peer.order(&order(number, Side::BUY, 100, PRICE)).unwrap();
+    }
+    assert!(matches!(peer.told(), Outbound::Accepted(_)));
     let _reader = Peer::from(serving.addresses[1], 5, 0);
     let said =
         status_when(to, |it| it["clients"]["sessions"] == 1 && it["clients"]["readers"] == 1);
@@ -33,12 +63,12 @@ fn a_status_says_what_replay_finds_afterwards() {
         let counted = said["traffic"].as_array().unwrap();
         counted.iter().find(|it| it["what"] == what).unwrap()["count"].as_u64().unwrap()
     };
-    assert_eq!((count("messages in"), count("logins")), (20, 2));
+    assert_eq!((count("messages in"), count("logins")), (22, 2));
     let of = |name: &str| said["positions"][name].as_u64().unwrap();
     assert!(of("released") <= of("applied") && of("applied") <= of("journaled"), "{said:#}");
     assert!(of("journaled") <= of("published") && of("synced") <= of("journaled"), "{said:#}");
     let sequence = said["sequence"].as_u64().unwrap();
-    assert!(sequence > 20 && said["disk"]["journal_bytes"].as_u64().unwrap() > 0, "{said:#}");
+    assert!(sequence > 22 && said["disk"]["journal_bytes"].as_u64().unwrap() > 0, "{said:#}");
     let stages = said["stages"].as_array().unwrap();
     let names: Vec<&str> = stages.iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert!(["gateway", "journaler", "processor"].iter().all(|it| names.contains(it)), "{names:?}");
@@ -46,13 +76,22 @@ fn a_status_says_what_replay_finds_afterwards() {
     for name in ["journaler", "processor", "event_log"] {
         let ages = stage(name)["ages"].as_array().unwrap();
         let batches: u64 = ages.iter().map(|it| it[1].as_u64().unwrap()).sum();
-        assert!(batches > 0, "{name}");
+        assert!(batches > 0 && stage(name)["ages_nanos"].as_u64().unwrap() > 0, "{name}");
     }
     // The same, for Prometheus, and by the program.
     let (code, metrics) = get(to, "/metrics");
     assert_eq!(code, 200);
     let lines: Vec<&str> = metrics.lines().collect();
-    assert!(lines.contains(&"ringframe_traffic_total{what=\"messages in\"} 20"), "{metrics}");
+    assert!(lines.contains(&"ringframe_traffic_total{what=\"messages in\"} 22"), "{metrics}");
+    assert!(lines.contains(&"ringframe_rejects_total{reason=\"duplicate_token\"} 1"), "{metrics}");
+    assert!(lines.contains(&"ringframe_duplicates_total 1"), "{metrics}");
+    assert!(lines.contains(&"ringframe_unauthorised_total{at=\"admin\"} 0"), "{metrics}");
+    for stage in ["journaler", "processor", "event_log", "gateway"] {
+        let ages = histogram(&lines, "stage_latency_seconds", &format!("stage=\"{stage}\""));
+        assert!(ages.count > 0 && ages.sum > 0.0, "{stage}: {ages:?}");
+    }
+    let syncs = histogram(&lines, "sync_seconds", "log=\"journal\"");
+    assert!(syncs.count > 0 && syncs.sum > 0.0, "{syncs:?}");
     assert!(lines.contains(&"ringframe_state{state=\"serving\"} 1"), "{metrics}");
     assert!(lines.iter().all(|it| it.starts_with("ringframe_") || it.starts_with("# ")));
     let by_program = operate(to, &["status", "--json"], "").expect(0, &[]);
