@@ -34,6 +34,12 @@ impl Clock {
     }
 }
 
+/// A time as logs have it.
+pub(crate) fn written(time: Nanos) -> String {
+    let written = jiff::Timestamp::from_nanosecond(i128::from(time.0));
+    written.map_or_else(|_| time.0.to_string(), |time| time.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

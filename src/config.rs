@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use crate::layout::Layout;
+use crate::log::Format;
 use crate::peers::OnStandbyLoss;
 use crate::release::ReleasePolicy;
 use crate::runner::Idle;
@@ -72,6 +73,8 @@ pub struct Config {
     pub layout: Layout,
     /// What a thread does while nothing comes.
     pub idle: Idle,
+    /// How lines of the log look.
+    pub log: Format,
     /// The slots of each ring.
     pub ring_slots: usize,
     /// The size of the journal's new segments.
@@ -236,6 +239,8 @@ pub const SETTINGS: &[Setting] = &[
          gateway|journaler+processor|event_log"),
     setting!("idle", "idle", "polite", parsed, shown, idle,
         "a thread with nothing to do: polite gives its core away, spin keeps it (dedicated cores)"),
+    setting!("log", "log", "auto", parsed, shown, log,
+        "lines on standard error: text, json, or auto: text on a terminal, JSON elsewhere"),
     setting!("ring_slots", "ring-slots", "16384", ring_slots, shown, ring_slots,
         "slots of each ring, of 320 bytes: a power of two from 64 to 4194304"),
     setting!("segment_bytes", "segment-bytes", "64 MiB", segment_bytes, show_bytes, segment_bytes,
@@ -292,6 +297,7 @@ impl Default for Config {
             release: ReleasePolicy::default(),
             layout: Layout::default(),
             idle: Idle::default(),
+            log: Format::default(),
             ring_slots: 0,
             segment_bytes: 0,
             event_segment_bytes: 0,

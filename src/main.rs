@@ -10,5 +10,6 @@ mod cli;
 static MEMORY: HugePages = HugePages;
 
 fn main() -> ExitCode {
+    ringframe::log::begin();
     cli::run()
 }

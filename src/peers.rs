@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
+use crate::log::Note;
 use crate::release::ReleasePolicy;
 use crate::types::{Epoch, Sequence};
 
@@ -100,7 +101,7 @@ pub(crate) enum Asked {
 
 pub(crate) struct Shared {
     facts: Mutex<Facts>,
-    notes: Sender<String>,
+    notes: Sender<Note>,
     /// What was noted last: who is refused comes again every moment.
     noted: Mutex<String>,
 }
@@ -111,13 +112,14 @@ impl Shared {
     }
 
     /// A line for the log, once until there is another one; lost where nobody takes them.
-    pub(crate) fn note(&self, line: String) {
+    pub(crate) fn note(&self, note: impl Into<Note>) {
+        let note = note.into();
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if *noted == line {
+        if *noted == note.line {
             return;
         }
-        noted.clone_from(&line);
-        let _ = self.notes.try_send(line);
+        noted.clone_from(&note.line);
+        let _ = self.notes.try_send(note);
     }
 }
 
@@ -127,7 +129,7 @@ pub struct Handle {
     /// Where followers come, if they can.
     pub address: Option<SocketAddr>,
     /// Lines for the log.
-    pub notes: Receiver<String>,
+    pub notes: Receiver<Note>,
     asks: Sender<Asked>,
     shared: Arc<Shared>,
 }

@@ -21,7 +21,6 @@ use ringframe_journal::Bell;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::host;
-use crate::log;
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::Nanos;
 
@@ -459,8 +458,8 @@ pub fn install_panic_hook() {
             Some(stage) => format!("stage {stage} panicked{place}: {message}"),
             None => format!("panicked{place}: {message}"),
         };
-        log::say(format_args!("{what}"));
-        log::say(format_args!("this is a bug; the journal is intact: report it with these lines"));
+        tracing::error!("{what}");
+        tracing::error!("this is a bug; the journal is intact: report it with these lines");
         std::process::exit(3);
     }));
 }

@@ -11,6 +11,7 @@ use crate::embed::Front;
 use crate::exchange::Exchange;
 use crate::gateway::{Doors, Gateway, GatewayOptions, Helpers};
 use crate::history::History;
+use crate::log::Note;
 use crate::net::Net;
 use crate::stage::{Fault, Stage};
 use crate::streams;
@@ -33,7 +34,7 @@ pub struct Served {
     /// Where requests for datagrams are taken, if any are sent.
     pub mold_requests: Option<SocketAddr>,
     /// Lines for the log.
-    pub notes: Receiver<String>,
+    pub notes: Receiver<Note>,
     /// What is counted.
     pub traffic: Arc<Traffic>,
     /// Why all messages were counted again, if there was something of no use.

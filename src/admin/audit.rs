@@ -12,6 +12,7 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use super::access::Who;
+use crate::clock::written;
 use crate::types::Nanos;
 
 /// The file in the data directory.
@@ -75,7 +76,7 @@ impl Audit {
         self.last += 1;
         let number = self.last;
         self.write(&json!({
-            "time": time(now),
+            "time": written(now),
             "pid": std::process::id(),
             "number": number,
             "who": who.name,
@@ -96,7 +97,7 @@ impl Audit {
         now: Nanos,
     ) -> Result<(), String> {
         self.write(&json!({
-            "time": time(now),
+            "time": written(now),
             "pid": std::process::id(),
             "number": number,
             "outcome": status.as_u16(),
@@ -123,7 +124,7 @@ impl Audit {
         self.refused.written += 1;
         let unwritten = std::mem::take(&mut self.refused.unwritten);
         self.write(&json!({
-            "time": time(now),
+            "time": written(now),
             "pid": std::process::id(),
             "who": name,
             "from": asked.from.to_string(),
@@ -141,11 +142,6 @@ impl Audit {
             format!("nothing is done that is not written down: {}: {error}", self.path.display())
         })
     }
-}
-
-fn time(now: Nanos) -> String {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(now.0));
-    time.map_or_else(|_| now.0.to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]

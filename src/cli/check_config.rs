@@ -25,7 +25,7 @@ pub(crate) fn run(args: &CheckConfigArgs, out: &mut dyn Write) -> Result<Answer,
     let config = Config::load(args.config.as_deref(), &[])
         .map_err(|error| Failure::Usage(error.to_string()))?;
     if let Some(warning) = config.warning() {
-        say!("{warning}");
+        tracing::warn!("{warning}");
     }
     if args.json {
         let settings = config.values().map(|(setting, value, source)| {

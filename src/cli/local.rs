@@ -14,7 +14,6 @@ use ringframe::embed::{AtEnd, Embedded, Finished, Outcome, STAGES, Saving};
 use ringframe::exchange::command::Command as ExchangeCommand;
 use ringframe::exchange::{Exchange, demo};
 use ringframe::host::Host;
-use ringframe::layout;
 use ringframe::net::Guarded;
 use ringframe::net::Tcp;
 use ringframe::node::{Node, NodeOptions, Start, Stores};
@@ -26,6 +25,7 @@ use ringframe::served::Entrance;
 use ringframe::snapshot::schedule::Triggers;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
+use ringframe::{layout, log};
 use ringframe_journal::{Error, MappedStorage, Reader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
@@ -138,6 +138,10 @@ impl Local {
     ) -> Result<Self, Failure> {
         ringframe::runner::install_panic_hook();
         let config = load(args)?;
+        // What a person starts and waits for speaks to that person.
+        if let Talk::Clients = talk {
+            log::set_format(config.log);
+        }
         let host = Host::look().map_err(|error| Failure::Fault(format!("this host: {error}")))?;
         let names: &[&str] = match talk {
             Talk::Program => &STAGES,
@@ -231,7 +235,7 @@ impl Local {
         }
         if let Some(failed) = status.failed.filter(|failed| failed.at > self.reported.1) {
             self.reported.1 = failed.at;
-            say!("a snapshot failed and will be tried again: {}", failed.error);
+            tracing::warn!("a snapshot failed and will be tried again: {}", failed.error);
         }
     }
 
@@ -250,7 +254,7 @@ impl Local {
         for note in self.served.iter().flat_map(|served| served.notes.try_iter()) {
             *told += 1;
             if *told <= NOTES_PER_SECOND {
-                say!("{note}");
+                note.say();
             }
         }
     }
@@ -342,7 +346,7 @@ impl Local {
                 say!("snapshot {} ({} bytes)", info.path.display(), info.bytes);
             }
             Some(Err(error)) => {
-                say!("all is done and released, but not saved: {error}");
+                tracing::warn!("all is done and released, but not saved: {error}");
                 return Ok(Answer::No);
             }
         }
@@ -391,7 +395,7 @@ fn begin(
 
 /// Says what there is to say about other nodes: few lines, and none of them may be missing.
 fn tell_notes(others: Option<&Handle>) {
-    others.iter().flat_map(|others| others.notes.try_iter()).for_each(|note| say!("{note}"));
+    others.iter().flat_map(|others| others.notes.try_iter()).for_each(|note| note.say());
 }
 
 /// The commands of the demo exchange that the journal does not have yet, if it holds nothing else:
@@ -442,10 +446,10 @@ fn options(config: &Config, host: &Host) -> NodeOptions {
 fn say(config: &Config, start: &Start) {
     let Start { journal, events_cut, events_refilled, from, applied } = start;
     for why in &from.refused {
-        say!("a snapshot was not used: {why}");
+        tracing::warn!("a snapshot was not used: {why}");
     }
     if let Some(cut) = &journal.cut {
-        say!("the journal had a torn tail: {cut}");
+        tracing::warn!("the journal had a torn tail: {cut}");
     }
     if let Some(cut) = events_cut {
         say!("the event log had events of commands that were lost: {cut}");

@@ -12,7 +12,7 @@ use ringframe_journal::Error;
 /// A line for the log.
 macro_rules! say {
     ($($line:tt)*) => {
-        ringframe::log::say(format_args!($($line)*))
+        tracing::info!($($line)*)
     };
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            say!("{failure}");
+            tracing::error!("{failure}");
             ExitCode::from(failure.code())
         }
     }

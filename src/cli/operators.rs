@@ -27,7 +27,7 @@ pub(super) fn start(config: &Config, clock: Clock) -> Result<Option<Admin>, Fail
     let access = if let Some(path) = &config.admin_tokens {
         Access::read(path).map_err(Failure::Usage)?
     } else {
-        say!("{OPEN_WARNING}");
+        tracing::warn!("{OPEN_WARNING}");
         Access::open()
     };
     let admin = Admin::start(AdminOptions {

@@ -167,7 +167,8 @@ fn take_off(
     let Some(commands) = cut.commands else { return Ok(()) };
     let kept: Vec<String> =
         commands.kept_in.iter().map(|path| path.display().to_string()).collect();
-    say!(
+    tracing::warn!(
+        sequence = agreed.0,
         "WARNING: the commands {} to {} were ordered here and no other node has them: they were \
          cut. {listed} of them are clients' and stand in {} with their sessions and tokens; the \
          bytes are kept in {}",

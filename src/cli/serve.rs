@@ -67,7 +67,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
                 fault @ (Fault::Fenced { .. } | Fault::Surplus { .. } | Fault::Behind { .. }),
             )) if node.has_other() => {
                 node.report_notes();
-                say!("{fault}");
+                tracing::warn!("{fault}");
                 drop(node);
                 node = Local::start(&args.node, &Talk::Clients, Some(&fault))?;
             }

@@ -8,6 +8,7 @@ use ringframe::config::{Config, PerAddress, SecondLogin};
 use ringframe::embed::Front;
 use ringframe::exchange::Exchange;
 use ringframe::gateway::{Doors, GatewayOptions, MoldOptions};
+use ringframe::log::Note;
 use ringframe::net::Tcp;
 use ringframe::served::{self, Entrance};
 use ringframe::stage::{Fault, Stage};
@@ -28,7 +29,7 @@ pub(super) struct Served {
     addresses: [SocketAddr; 3],
     mold: Option<(SocketAddr, SocketAddr)>,
     /// Lines for the log.
-    pub(super) notes: Receiver<String>,
+    pub(super) notes: Receiver<Note>,
     traffic: Arc<Traffic>,
     tls: Option<Arc<Acceptor>>,
 }
@@ -101,10 +102,10 @@ pub(super) fn prepare(config: &Config, now: Nanos) -> Result<Entrance<Tcp>, Fail
     };
     let doors = Doors::bind(&options)?;
     if config.users == UserList::Demo {
-        say!("{DEMO_WARNING}");
+        tracing::warn!("{DEMO_WARNING}");
     }
     if let Some(warning) = config.warning() {
-        say!("{warning}");
+        tracing::warn!("{warning}");
     }
     if let Some(tls) = &options.tls {
         warn_of_dates(tls, now);
@@ -114,7 +115,7 @@ pub(super) fn prepare(config: &Config, now: Nanos) -> Result<Entrance<Tcp>, Fail
 
 fn warn_of_dates(tls: &Acceptor, now: Nanos) {
     for warning in tls.out_of_date(now) {
-        say!("{warning}");
+        tracing::warn!("{warning}");
     }
 }
 

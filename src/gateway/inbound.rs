@@ -10,6 +10,7 @@ use super::{AHEAD, Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
 use crate::doorman::{Denied, Request, Verdict};
 use crate::history::{Answer, Ask, Found, Remark};
+use crate::log::Note;
 use crate::net::Net;
 use crate::streams::Stream;
 use crate::traffic::Count;
@@ -335,7 +336,8 @@ impl<N: Net> Gateway<N> {
                 connection.say(&FromServer::Rejected(reject));
                 connection.phase = Phase::Leaving;
                 let line = format!("{}: {}: refused: {why}", connection.from, login.username);
-                self.note(line);
+                let session = verdict.user.ok().map(|user| user.session);
+                self.note(Note { line, session, ..Note::default() });
                 self.flush(token, now);
             }
         }

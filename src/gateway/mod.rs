@@ -15,6 +15,7 @@ use crate::embed::{Front, Intake};
 use crate::exchange::Exchange;
 use crate::exchange::command::{Command, Disconnected};
 use crate::history::{Answer, Remark};
+use crate::log::Note;
 use crate::net::{Interest, Listener, Net, Source as Watched, Stream as _, Tcp, Watch, is_nothing};
 use crate::pipeline::{Positions, SlotReader};
 use crate::release::Release;
@@ -80,7 +81,7 @@ pub struct Helpers {
     /// From the history.
     pub answers: Receiver<Answer>,
     /// Lines for the log; dropped where nobody takes them.
-    pub notes: Sender<String>,
+    pub notes: Sender<Note>,
 }
 
 /// The stage.
@@ -353,9 +354,14 @@ impl<N: Net> Gateway<N> {
             End::TakenOver => Some(Count::TakenOver),
             End::Closed | End::Failed(_) | End::Lost(_) | End::Left => None,
         };
+        let session = match stream {
+            Some(Stream::Session(session)) => Some(session),
+            _ => None,
+        };
         if let Some(count) = count {
             self.traffic.count(count);
-            self.note(format!("{}: cut off: {end}", connection.from));
+            let line = format!("{}: cut off: {end}", connection.from);
+            self.note(Note { line, session, ..Note::default() });
             // Where the last packet is whole the client may read why.
             let window = stream.and_then(|stream| self.rooms.window(stream));
             if connection.is_idle(window) && !connection.socket.is_shaking_hands() {
@@ -365,12 +371,11 @@ impl<N: Net> Gateway<N> {
                 let _ = connection.flush(None, Nanos::default());
             }
         } else if let End::Failed(_) | End::Lost(_) = end {
-            self.note(format!("{}: {end}", connection.from));
+            let line = format!("{}: {end}", connection.from);
+            self.note(Note { line, session, ..Note::default() });
         }
         connection.socket.say_good_bye();
-        if let Some(Stream::Session(session)) = stream
-            && !matches!(end, End::TakenOver)
-        {
+        if let Some(session) = session.filter(|_| !matches!(end, End::TakenOver)) {
             self.disconnected(session);
         }
     }
@@ -382,8 +387,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    fn note(&self, line: String) {
-        let _ = self.helpers.notes.try_send(line);
+    fn note(&self, note: impl Into<Note>) {
+        let _ = self.helpers.notes.try_send(note.into());
     }
 
     /// Publishes our own commands, and takes what other threads submit.

@@ -15,6 +15,7 @@ use super::epochs::Epochs;
 use super::herald::Herald;
 use super::link::{Link, SILENCE_NANOS};
 use super::{Downstream, Holdings, Leading, Parted, Upstream};
+use crate::log::Note;
 use crate::logic::Logic;
 use crate::net::{Interest, Listener, Net, Source, Stream, Tcp, Watch, is_nothing};
 use crate::peers::{Asked, FollowerFacts, Handle, OnStandbyLoss, Promoted, Role, Shared};
@@ -522,7 +523,12 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         self.turn = Turn::ours(now);
         // The other end is there as long as the node runs.
         let _ = to.try_send(orders);
-        self.note(format!("replication: leads term {}, from command {} on", epoch.0, first.0));
+        self.shared.note(Note {
+            line: format!("replication: leads term {}, from command {} on", epoch.0, first.0),
+            epoch: Some(epoch.0),
+            sequence: Some(first.0),
+            session: None,
+        });
         Ok(Ok(Promoted { epoch, first, lacks }))
     }
 

@@ -28,6 +28,9 @@ pub(crate) fn ringframe(arguments: &[&str], data: &Path) -> Command {
         command.args(["--listen", any, "--market-data", any, "--glimpse", any]);
         command.args(["--replication", any]);
     }
+    if arguments.first() == Some(&"serve") && !arguments.contains(&"--log") {
+        command.args(["--log", "text"]);
+    }
     if arguments.first() == Some(&"serve") && !arguments.contains(&"--admin") {
         command.args(["--admin", "127.0.0.1:0"]);
     }

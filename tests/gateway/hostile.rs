@@ -11,6 +11,7 @@ use fastrand::Rng;
 use ringframe::wire::layout::Alpha;
 use ringframe::wire::ouch::{Outbound, Side};
 use ringframe::wire::soup::{FromClient, LoginReject, LoginRequest, Session};
+use serde_json::Value;
 
 use crate::crowd::raise_limit;
 use crate::peer::{Heard, PRICE, Peer, Stops, answered, login, order, packed, packed_order, token};
@@ -99,6 +100,21 @@ fn garbage_ends_a_connection_and_nothing_else() {
             peer.hear_the_end();
         }
     });
+}
+
+#[test]
+fn a_line_for_programs_says_which_session_it_is_about() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = ["--log", "json", "--release", "journaled"];
+    let mut serving = Serving::start(&settings, directory.path());
+    logged_in(serving.addresses[0], &[0xFF; 64]).hear_the_end();
+    let line: Value = serde_json::from_str(&serving.wait_for("cut off")).unwrap();
+    assert_eq!(
+        (line["level"].as_str(), line["session"].as_u64()),
+        (Some("INFO"), Some(BAD.into()))
+    );
+    assert!(line["time"].as_str().unwrap().ends_with('Z') && line["epoch"].is_null(), "{line}");
+    serving.drain();
 }
 
 #[test]

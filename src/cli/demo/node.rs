@@ -79,7 +79,7 @@ impl Node {
             .args(["--glimpse", &place(GLIMPSE), "--admin", &place(ADMIN)])
             .args(["--replication", &place(REPLICATION), "--node", &self.number.to_string()])
             .args([role, &at(3 - self.number, REPLICATION).to_string()])
-            .args(["--release", "replicated", "--segment-bytes", SEGMENT])
+            .args(["--release", "replicated", "--log", "text", "--segment-bytes", SEGMENT])
             .args(["--event-segment-bytes", SEGMENT, "--data"])
             .arg(&self.data)
             .stdin(Stdio::null())

@@ -123,7 +123,7 @@ pub(in crate::cli) fn mend(
         let Some(number) = name.and_then(file_number) else {
             return Err(Error::Damaged(damaged).into());
         };
-        say!("the journal is damaged, {damaged}: asks {from} for segment {number}");
+        tracing::warn!("the journal is damaged, {damaged}: asks {from} for segment {number}");
         remove(&aside)?;
         copy((net, from), Some(number), epochs, &aside, clock)?;
         let donor = Source::Journal(MappedStorage::new(aside.join("journal")));
