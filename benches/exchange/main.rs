@@ -26,32 +26,18 @@ mod floor;
 mod growth;
 mod instructions;
 mod mixes;
+#[path = "../parts.rs"]
+mod parts;
 mod regimes;
 #[path = "../journal/table.rs"]
 #[allow(dead_code, reason = "the journal's bench uses the rest")]
 mod table;
 mod whole;
 
+pub(crate) use parts::Scale;
+
 #[global_allocator]
 static MEMORY: ringframe::memory::HugePages = ringframe::memory::HugePages;
-
-/// How much is measured, and of what.
-pub(crate) struct Scale {
-    smoke: bool,
-    flows: Vec<String>,
-}
-
-impl Scale {
-    /// The full amount, or the smoke test's.
-    pub(crate) fn pick<T>(&self, full: T, smoke: T) -> T {
-        if self.smoke { smoke } else { full }
-    }
-
-    /// Whether a flow is asked for by name, or none is.
-    pub(crate) fn wants(&self, flow: &str) -> bool {
-        self.flows.is_empty() || self.flows.iter().any(|wanted| flow == wanted)
-    }
-}
 
 /// Nanoseconds that this thread has used of a processor: others may be busy on the same machine.
 pub(crate) fn cpu_nanos() -> u64 {
@@ -64,9 +50,7 @@ pub(crate) fn rate(commands: usize, nanos: u64) -> f64 {
     commands as f64 * 1e3 / nanos as f64
 }
 
-type Part = (&'static str, fn(&Scale));
-
-const PARTS: [Part; 7] = [
+const PARTS: [parts::Part; 7] = [
     ("mixes", mixes::run),
     ("book", alone::run),
     ("regimes", regimes::run),
@@ -83,14 +67,5 @@ fn main() {
     {
         return instructions::counted(part, flow, commands);
     }
-    let smoke = !arguments.iter().any(|argument| argument == "--bench");
-    let named = arguments.into_iter().filter(|argument| !argument.starts_with('-'));
-    let (parts, flows): (Vec<_>, Vec<_>) =
-        named.partition(|name| PARTS.iter().any(|(part, _)| name == part));
-    let scale = Scale { smoke, flows };
-    for (name, run) in PARTS {
-        if parts.is_empty() || parts.iter().any(|part| part == name) {
-            run(&scale);
-        }
-    }
+    parts::run(&PARTS, arguments);
 }

@@ -14,6 +14,8 @@ mod instructions;
 mod latency;
 mod layouts;
 mod paced;
+#[path = "../parts.rs"]
+mod parts;
 mod recovery;
 mod shadow;
 mod start;
@@ -23,33 +25,15 @@ mod table;
 mod throughput;
 mod world;
 
+pub(crate) use parts::Scale;
+
 #[global_allocator]
 static MEMORY: ringframe::memory::HugePages = ringframe::memory::HugePages;
-
-/// How much is measured, and of what.
-pub(crate) struct Scale {
-    smoke: bool,
-    flows: Vec<String>,
-}
-
-impl Scale {
-    /// The full amount, or the smoke test's.
-    pub(crate) fn pick<T>(&self, full: T, smoke: T) -> T {
-        if self.smoke { smoke } else { full }
-    }
-
-    /// Whether a flow is asked for by name, or none is.
-    pub(crate) fn wants(&self, flow: &str) -> bool {
-        self.flows.is_empty() || self.flows.iter().any(|wanted| flow == wanted)
-    }
-}
 
 /// For the bare loop of the journal's bench.
 pub(crate) const MIB: u64 = 1 << 20;
 
-type Part = (&'static str, fn(&Scale));
-
-const PARTS: [Part; 8] = [
+const PARTS: [parts::Part; 8] = [
     ("throughput", throughput::run),
     ("layouts", layouts::run),
     ("instructions", instructions::run),
@@ -72,14 +56,5 @@ fn main() {
     {
         return instructions::counted(flow, commands);
     }
-    let smoke = !arguments.iter().any(|argument| argument == "--bench");
-    let named = arguments.into_iter().filter(|argument| !argument.starts_with('-'));
-    let (parts, flows): (Vec<_>, Vec<_>) =
-        named.partition(|name| PARTS.iter().any(|(part, _)| name == part));
-    let scale = Scale { smoke, flows };
-    for (name, run) in PARTS {
-        if parts.is_empty() || parts.iter().any(|part| part == name) {
-            run(&scale);
-        }
-    }
+    parts::run(&PARTS, arguments);
 }

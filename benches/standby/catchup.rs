@@ -9,12 +9,12 @@ use loadgen::run::demo_users;
 use loadgen::schedule::Length;
 use ringframe::journal::{MappedStorage, Reader};
 
-use crate::Scale;
 use crate::copies::{over_loopback, sync_all};
 use crate::http;
 use crate::pair::{Pair, ask};
 use crate::table::{Table, median};
 use crate::world::play;
+use crate::{Scale, segments};
 
 const SESSIONS: usize = 16;
 /// Beyond any machine.
@@ -47,7 +47,7 @@ pub(crate) fn run(scale: &Scale) {
     let mut table = Table::new(title, &columns);
     let (mut away, mut empty) = (Vec::new(), Vec::new());
     for _ in 0..scale.pick(3, 1) {
-        let mut pair = Pair::start("synced", scale.segments());
+        let mut pair = Pair::start("synced", segments(scale));
         away.push(come_back(&mut pair, scale));
         empty.push(begin_again(&mut pair));
         pair.end();

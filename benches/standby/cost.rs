@@ -9,10 +9,10 @@ use loadgen::results::{Measured, Results};
 use loadgen::run::{Options, demo_users};
 use loadgen::schedule::Length;
 
-use crate::Scale;
 use crate::pair::Pair;
 use crate::table::{Table, compare, latency_columns, median};
 use crate::world::{Server, medians, per_second, play};
+use crate::{Scale, segments};
 
 /// What a reply means with a standby, and alone where the same is done to a command on the leader.
 const POLICIES: [(&str, &str); 4] = [
@@ -48,12 +48,12 @@ pub(crate) fn run(scale: &Scale) {
     let wanted = || POLICIES.into_iter().filter(|(policy, _)| scale.wants(policy));
     for _ in 0..scale.pick(5, 1) {
         for policy in ALONE.into_iter().filter(|one| wanted().any(|(_, alone)| alone == *one)) {
-            let server = Server::start_with(policy, scale.segments(), "");
+            let server = Server::start_with(policy, segments(scale), "");
             measure("alone", policy, &|rate, length| server.load(rate, length, scale.smoke));
             server.end();
         }
         for (policy, _) in wanted() {
-            let pair = Pair::start(policy, scale.segments());
+            let pair = Pair::start(policy, segments(scale));
             measure("pair", policy, &|rate, length| pair.load(rate, length, scale.smoke));
             pair.end();
         }

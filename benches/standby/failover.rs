@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use loadgen::run::Options;
 use loadgen::schedule::Length;
 
-use crate::Scale;
 use crate::ear::{Clients, Ear};
 use crate::pair::{Node, Pair, ask, ms};
 use crate::table::{Table, median};
 use crate::world::play;
+use crate::{Scale, segments};
 
 /// Messages a second.
 pub(crate) fn rate(scale: &Scale) -> u64 {
@@ -71,7 +71,7 @@ pub(crate) fn run(scale: &Scale) {
             "worst latency",
         ];
         let mut table = Table::new(&title, &columns);
-        let mut pair = Pair::start(policy, scale.segments());
+        let mut pair = Pair::start(policy, segments(scale));
         let found: Vec<_> = (0..times).map(|_| fail_over(&mut pair, scale)).collect();
         pair.end();
         rows(&mut table, &found);

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringframe::journal::{MappedStorage, Reader};
 
-use crate::Scale;
 use crate::ear::Ear;
 use crate::failover::{clients, load, rate, rows};
 use crate::pair::{Pair, ask};
 use crate::table::Table;
+use crate::{Scale, segments};
 
 /// So often it looks whether the new leader's door is open.
 const LOOK: Duration = Duration::from_micros(200);
@@ -27,7 +27,7 @@ pub(crate) fn run(scale: &Scale) {
     );
     let columns = ["", "door", "first command", "silence", "worst latency"];
     let mut table = Table::new(&title, &columns);
-    let mut pair = Pair::start("replicated", scale.segments());
+    let mut pair = Pair::start("replicated", segments(scale));
     let found: Vec<_> = (0..times).map(|_| hand_over(&mut pair, scale)).collect();
     let gaps = gaps(&pair.leader().data.join("journal"));
     pair.end();

@@ -18,6 +18,8 @@ mod handover;
 mod http;
 mod nightly;
 mod pair;
+#[path = "../parts.rs"]
+mod parts;
 #[path = "../../tests/cli/program.rs"]
 #[allow(dead_code, reason = "tests use the rest")]
 mod program;
@@ -28,32 +30,14 @@ mod table;
 #[allow(dead_code, reason = "the bench of one node uses the rest")]
 mod world;
 
-/// How much is measured, and of what.
-pub(crate) struct Scale {
-    smoke: bool,
-    policies: Vec<String>,
+pub(crate) use parts::Scale;
+
+/// Small segments where little comes: a node begins by writing them.
+pub(crate) fn segments(scale: &Scale) -> &'static [&'static str] {
+    scale.pick(&[], &["--segment-bytes", "1MiB", "--event-segment-bytes", "1MiB"])
 }
 
-impl Scale {
-    /// The full amount, or the smoke test's.
-    pub(crate) fn pick<T>(&self, full: T, smoke: T) -> T {
-        if self.smoke { smoke } else { full }
-    }
-
-    /// Small segments where little comes: a node begins by writing them.
-    pub(crate) fn segments(&self) -> &'static [&'static str] {
-        self.pick(&[], &["--segment-bytes", "1MiB", "--event-segment-bytes", "1MiB"])
-    }
-
-    /// Whether it is asked for by name, or nothing is.
-    pub(crate) fn wants(&self, policy: &str) -> bool {
-        self.policies.is_empty() || self.policies.iter().any(|one| one == policy)
-    }
-}
-
-type Part = (&'static str, fn(&Scale));
-
-const PARTS: [Part; 5] = [
+const PARTS: [parts::Part; 5] = [
     ("cost", cost::run),
     ("failover", failover::run),
     ("handover", handover::run),
@@ -63,14 +47,5 @@ const PARTS: [Part; 5] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let smoke = !arguments.iter().any(|argument| argument == "--bench");
-    let named = arguments.into_iter().filter(|argument| !argument.starts_with('-'));
-    let (parts, policies): (Vec<_>, Vec<_>) =
-        named.partition(|name| PARTS.iter().any(|(part, _)| name == part));
-    let scale = Scale { smoke, policies };
-    for (name, run) in PARTS {
-        if parts.is_empty() || parts.iter().any(|part| part == name) {
-            run(&scale);
-        }
-    }
+    parts::run(&PARTS, arguments);
 }

@@ -13,12 +13,12 @@ use loadgen::results::Measured;
 use loadgen::schedule::Length;
 use serde_json::Value;
 
-use crate::Scale;
 use crate::failover::clients;
 use crate::pair::{Node, Pair, ms};
 use crate::program::{Done, PROGRAM};
 use crate::table::Table;
 use crate::world::directory;
+use crate::{Scale, segments};
 
 const RATE: u64 = 10_000;
 /// A node that has ended is started again so soon.
@@ -31,7 +31,7 @@ pub(crate) fn run(scale: &Scale) {
     let beside = directory();
     let archive = beside.path().join("archive");
     let place = archive.to_str().expect("it is text").to_owned();
-    let settings = [&["--archive", &*place], scale.segments()].concat();
+    let settings = [&["--archive", &*place], segments(scale)].concat();
     let mut pair = Pair::start("replicated", &settings);
     let reports = beside.path().join("reports");
     let mut load = pair.load(rate, Length::Time(time), scale.smoke);

@@ -13,9 +13,9 @@ use ringframe::exchange::demo::opening;
 use ringframe::exchange_json::write_command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::Scale;
 use crate::table::{Table, compare, latency_columns};
 use crate::world::{Server, directory, medians, play};
+use crate::{Scale, policies};
 
 const RATE: u64 = 10_000;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(scale: &Scale) {
     let title = format!("f1, {sessions} sessions at {} k/s: from due to answered, µs", RATE / 1000);
     let mut table = Table::new(&title, &latency_columns(""));
     let mut memory = Vec::new();
-    for policy in scale.policies() {
+    for policy in policies(scale) {
         let (mut ours, mut echo) = (vec![], vec![]);
         for _ in 0..scale.pick(3, 1) {
             let file = file.to_str().expect("a path of letters");

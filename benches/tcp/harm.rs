@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 use zerocopy::IntoBytes;
 
 /// Does it once, or until it is told to stop.
-pub(crate) type Harm = fn(&str, &AtomicBool) -> io::Result<()>;
+type Harm = fn(&str, &AtomicBool) -> io::Result<()>;
 
 pub(crate) const HARMS: [(&str, Harm); 7] = [
     ("garbage", garbage),

@@ -1,16 +1,22 @@
-//! What clients that mean harm cost the others: the same load without and with them, in turn, each
-//! time on a server that nobody has done anything to.
+//! What clients that mean harm cost the others: the same load without them, with them, and with them
+//! at a server of somebody else's, in turn, each time on a server that nobody has done anything to.
+//!
+//! Those who mean harm come from other machines. Here they share two cores with server and load, so
+//! they get what these leave over; and harm that does all the same to a sink on this machine, which
+//! reads and throws away, tells what of the figures is the cores' and the kernel's doing.
 
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loadgen::schedule::Length;
 
-use crate::harm::{HARMS, Harm};
+use crate::harm::HARMS;
 use crate::program::Done;
 use crate::table::{Table, compare, latency_columns};
 use crate::world::{Server, medians, play};
-use crate::{MIB, Scale};
+use crate::{MIB, Scale, policies};
 
 const RATE: u64 = 10_000;
 
@@ -37,8 +43,8 @@ pub(crate) fn run(scale: &Scale) {
     let mut table = Table::new(&title, &latency_columns(""));
     let columns = ["policy", "million orders", "before", "grown", "their tokens", "the rest"];
     let mut memory = Table::new("memory beside harm, MiB, without pages of files", &columns);
-    for policy in scale.policies() {
-        let (mut alone, mut beside) = (vec![], vec![]);
+    for policy in policies(scale) {
+        let (mut alone, mut elsewhere, mut beside) = (vec![], vec![], vec![]);
         for _ in 0..scale.pick(5, 1) {
             let time = Duration::from_millis(scale.pick(3_000, 200));
             let rate = scale.pick(RATE, 1_000);
@@ -51,8 +57,11 @@ pub(crate) fn run(scale: &Scale) {
             alone.push(measure(&server));
             server.end();
             let server = Server::start(policy);
+            elsewhere.push(beside_sink(|| measure(&server)));
+            server.end();
+            let server = Server::start(policy);
             let before = server.own_memory();
-            beside.push(harmed(&HARMS, &server, || measure(&server)));
+            beside.push(harmed(&server.address(), || measure(&server)));
             let grown = server.own_memory() - before;
             let orders = counted(&server.end(), "messages in") as f64;
             let tokens = orders * TOKEN_BYTES / MIB as f64;
@@ -62,6 +71,8 @@ pub(crate) fn run(scale: &Scale) {
         }
         let name = format!("{policy}: beside harm");
         compare(&mut table, [&name, "  alone"], &medians(&beside), &medians(&alone));
+        let names = [&*name, "  beside harm at a sink"];
+        compare(&mut table, names, &medians(&beside), &medians(&elsewhere));
     }
     table.print();
     memory.print();
@@ -74,14 +85,15 @@ fn counted(done: &Done, what: &str) -> u64 {
     number.and_then(|number| number.parse().ok()).expect("the server says it")
 }
 
-/// Measures while all of it is done.
-fn harmed<T>(harms: &[(&str, Harm)], server: &Server, measure: impl FnOnce() -> T) -> T {
+/// Measures while all harm is done to whoever is there.
+fn harmed<T>(address: &str, measure: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
-    let address = server.address();
     std::thread::scope(|scope| {
-        for (_, harm) in harms {
-            let (stop, address) = (&stop, address.as_str());
+        let _stops = Stops(&stop);
+        for (_, harm) in HARMS {
+            let stop = &stop;
             scope.spawn(move || {
+                give_way();
                 while !stop.load(Ordering::Relaxed) {
                     // The server may well refuse or cut it.
                     let _ = harm(address, stop);
@@ -89,7 +101,44 @@ fn harmed<T>(harms: &[(&str, Harm)], server: &Server, measure: impl FnOnce() -> 
                 }
             });
         }
-        let _stops = Stops(&stop);
         measure()
     })
+}
+
+/// Measures while all harm is done to one who only reads.
+fn beside_sink<T>(measure: impl FnOnce() -> T) -> T {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stops = Stops(&stop);
+        let stop = &stop;
+        scope.spawn(move || {
+            give_way();
+            sink(&listener, stop).expect("a listener that takes all");
+        });
+        harmed(&address, measure)
+    })
+}
+
+fn sink(listener: &TcpListener, stop: &AtomicBool) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let (mut open, mut room) = (Vec::<TcpStream>::new(), vec![0; 16 << 10]);
+    while !stop.load(Ordering::Relaxed) {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            open.push(stream);
+        }
+        open.retain_mut(|stream| match stream.read(&mut room) {
+            Ok(bytes) => bytes > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        });
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+/// This thread only gets what cores the others leave over.
+fn give_way() {
+    rustix::process::nice(19).expect("less is always granted");
 }

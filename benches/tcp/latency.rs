@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use loadgen::schedule::Length;
 
-use crate::Scale;
 use crate::paced::paced;
 use crate::table::{Table, compare, latency_columns, percentiles};
 use crate::world::{Server, directory, medians, play};
+use crate::{Scale, policies};
 
 pub(crate) fn run(scale: &Scale) {
     let repeats = scale.pick(5, 1);
@@ -20,7 +20,7 @@ pub(crate) fn run(scale: &Scale) {
     let mut memory = Vec::new();
     for rate in scale.pick(vec![10_000, 100_000], vec![2_000]) {
         let time = Duration::from_millis(scale.pick(3_000, 100));
-        for policy in scale.policies() {
+        for policy in policies(scale) {
             let (mut ours, mut echo, mut bare) = (vec![], vec![], vec![]);
             for _ in 0..repeats {
                 let server = Server::start(policy);

@@ -14,6 +14,8 @@ mod hostile;
 mod latency;
 #[path = "../pipeline/paced.rs"]
 mod paced;
+#[path = "../parts.rs"]
+mod parts;
 #[path = "../../tests/cli/program.rs"]
 #[allow(dead_code, reason = "tests use the rest")]
 mod program;
@@ -23,32 +25,17 @@ mod table;
 mod throughput;
 mod world;
 
-/// How much is measured, and of what.
-pub(crate) struct Scale {
-    smoke: bool,
-    policies: Vec<String>,
-}
+pub(crate) use parts::Scale;
 
-impl Scale {
-    /// The full amount, or the smoke test's.
-    pub(crate) fn pick<T>(&self, full: T, smoke: T) -> T {
-        if self.smoke { smoke } else { full }
-    }
-
-    /// Those that are asked for by name, or all.
-    pub(crate) fn policies(&self) -> impl Iterator<Item = &'static str> {
-        let wanted =
-            |name: &&str| self.policies.is_empty() || self.policies.iter().any(|one| one == name);
-        ["journaled", "synced"].into_iter().filter(wanted)
-    }
+/// The policies that are asked for by name, or all.
+pub(crate) fn policies(scale: &Scale) -> impl Iterator<Item = &'static str> {
+    ["journaled", "synced"].into_iter().filter(|name| scale.wants(name))
 }
 
 /// For the bare loop of the journal's bench.
 pub(crate) const MIB: u64 = 1 << 20;
 
-type Part = (&'static str, fn(&Scale));
-
-const PARTS: [Part; 4] = [
+const PARTS: [parts::Part; 4] = [
     ("latency", latency::run),
     ("throughput", throughput::run),
     ("hostile", hostile::run),
@@ -57,14 +44,5 @@ const PARTS: [Part; 4] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let smoke = !arguments.iter().any(|argument| argument == "--bench");
-    let named = arguments.into_iter().filter(|argument| !argument.starts_with('-'));
-    let (parts, policies): (Vec<_>, Vec<_>) =
-        named.partition(|name| PARTS.iter().any(|(part, _)| name == part));
-    let scale = Scale { smoke, policies };
-    for (name, run) in PARTS {
-        if parts.is_empty() || parts.iter().any(|part| part == name) {
-            run(&scale);
-        }
-    }
+    parts::run(&PARTS, arguments);
 }

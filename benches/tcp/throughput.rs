@@ -5,9 +5,9 @@ use std::time::Duration;
 use loadgen::run::demo_users;
 use loadgen::schedule::Length;
 
-use crate::Scale;
 use crate::table::{Table, median};
 use crate::world::{Server, per_second, play};
+use crate::{Scale, policies};
 
 const SESSIONS: usize = 16;
 /// Beyond any machine.
@@ -19,7 +19,7 @@ pub(crate) fn run(scale: &Scale) {
     );
     let columns = ["policy", "M/s", "echo", "of it", "best", "MiB before", "after"];
     let mut table = Table::new(&title, &columns);
-    for policy in scale.policies() {
+    for policy in policies(scale) {
         let (mut ours, mut echo) = (vec![], vec![]);
         let (mut before, mut after) = (vec![], vec![]);
         for _ in 0..scale.pick(5, 1) {
