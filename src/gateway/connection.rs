@@ -7,8 +7,33 @@ use std::sync::Arc;
 use super::socket::Socket;
 use crate::net::{Interest, Stream as Way};
 use crate::streams::{Snapshot, Stream, Window};
-use crate::types::Nanos;
+use crate::types::{Nanos, Sequence};
 use crate::wire::soup::{FromServer, LoginRequest};
+
+/// Commands that wait in the ring at the same time, of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    commands: u64,
+    last: Sequence,
+}
+
+impl Turn {
+    /// Whether there may be one more.
+    #[inline]
+    pub(super) fn may_go_on(&mut self, applied: impl FnOnce() -> Sequence) -> bool {
+        if self.commands >= super::TURN && applied() >= self.last {
+            self.commands = 0;
+        }
+        self.commands < super::TURN
+    }
+
+    /// There is one more.
+    #[inline]
+    pub(super) fn ordered(&mut self, sequence: Sequence) {
+        self.commands += 1;
+        self.last = sequence;
+    }
+}
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +142,7 @@ pub(super) struct Connection<S: Way> {
     pub(super) heard: Nanos,
     pub(super) said: Nanos,
     pub(super) malformed: u32,
+    pub(super) turn: Turn,
     /// Goes with it: who does something for it elsewhere sees that it is still there.
     pub(super) presence: Arc<()>,
 }
@@ -145,6 +171,7 @@ impl<S: Way> Connection<S> {
             heard: now,
             said: now,
             malformed: 0,
+            turn: Turn::default(),
             presence: Arc::new(()),
         }
     }

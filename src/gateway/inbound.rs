@@ -222,7 +222,11 @@ impl<N: Net> Gateway<N> {
         if !self.waiting.is_empty() || !self.has_room() {
             return Ok(Heard::Later);
         }
+        let applied = || self.positions.applied();
         let connection = self.connections.get(token).expect("it speaks");
+        if !connection.turn.may_go_on(applied) {
+            return Ok(Heard::Later);
+        }
         let account = self.tally.account(session);
         let command = match (wire::ouch::Inbound::decode(message), account) {
             (Ok(message), Some(account)) => ouch::command(&message, account, now),
@@ -240,9 +244,10 @@ impl<N: Net> Gateway<N> {
             }
             return Ok(Heard::Done);
         };
-        if self.intake.sequencer().offer(&command, now).is_none() {
+        let Some(sequence) = self.intake.sequencer().offer(&command, now) else {
             return Ok(Heard::Later);
-        }
+        };
+        connection.turn.ordered(sequence);
         self.room -= 1;
         self.traffic.count(Count::Commands);
         Ok(Heard::Done)

@@ -55,6 +55,9 @@ const PACKETS: usize = 2048;
 /// So many commands of clients at most wait in the ring: whoever floods waits before his own socket
 /// and not before everybody's, behind a full ring.
 pub const AHEAD: u64 = 512;
+/// So many of them are one connection's at most, until all of these are applied: whoever floods
+/// makes others wait for one turn of his, and not for all the ring's.
+pub const TURN: u64 = 64;
 /// So many connections at most are taken per poll.
 const ACCEPTS: usize = 16;
 /// So many connections at most are a step further with TLS after a poll: a step may be a signature

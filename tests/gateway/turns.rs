@@ -1,6 +1,6 @@
 //! Who brings more than there is room for waits, and nobody else does: on a gateway polled by hand.
 
-use ringframe::gateway::{AHEAD, GatewayOptions};
+use ringframe::gateway::{AHEAD, GatewayOptions, TURN};
 use ringframe::traffic::Count;
 use ringframe::wire::ouch::Side;
 use ringframe::wire::soup::FromClient;
@@ -75,15 +75,20 @@ fn who_floods_with_heartbeats_takes_turns_with_others() {
 }
 
 #[test]
-fn a_flood_has_only_so_many_commands_in_the_ring_and_others_pass_it() {
+fn a_flood_has_only_a_turn_of_commands_in_the_ring_and_others_pass_it() {
     let mut polled = Polled::open(GatewayOptions::default());
     let mut good = polled.log_in(0, GOOD, 0);
     let _flood = floods(&mut polled, 1);
     for _ in 0..100 {
         polled.poll();
-        assert_eq!(polled.positions.waiting().commands, AHEAD);
+        assert_eq!(polled.positions.waiting().commands, TURN);
     }
     good.order(&order(0, Side::BUY, 1, PRICE / 2)).unwrap();
+    // There is room for who has none there.
+    until(|| {
+        polled.poll();
+        polled.positions.waiting().commands == TURN + 1
+    });
     until(|| {
         polled.turn();
         is_told(&mut good)
@@ -94,14 +99,15 @@ fn a_flood_has_only_so_many_commands_in_the_ring_and_others_pass_it() {
 
 #[test]
 fn who_waits_for_room_gets_it_in_turn() {
-    const FLOODS: u16 = 4;
+    // Together they fill what may wait.
+    const FLOODS: u16 = (AHEAD / TURN) as u16;
     let mut polled = Polled::open(GatewayOptions::default());
     let mut good = polled.log_in(0, GOOD, 0);
     let _floods = floods(&mut polled, FLOODS);
     good.order(&order(0, Side::BUY, 1, PRICE / 2)).unwrap();
     held_back(&mut polled, u64::from(FLOODS) + 1);
-    // Each flood may fill the ring once before it.
-    for _ in 0..=FLOODS {
+    // Each flood may have a turn before it.
+    for _ in 0..2 {
         empty_ring(&mut polled);
         polled.poll();
     }
@@ -114,7 +120,8 @@ fn who_waits_for_room_gets_it_in_turn() {
 #[test]
 fn who_waits_is_not_passed_by_all_who_come() {
     let mut polled = Polled::open(GatewayOptions::default());
-    let mut quick: Vec<Peer> = (0..4).map(|user| polled.log_in(0, FLOOD + user, 0)).collect();
+    let quick = FLOOD..FLOOD + (AHEAD / TURN) as u16;
+    let mut quick: Vec<Peer> = quick.map(|user| polled.log_in(0, user, 0)).collect();
     let mut good = polled.log_in(0, GOOD, 0);
     // Together they fill the ring, and none of them waits.
     let mut fill = |polled: &mut Polled, round: u64| {
