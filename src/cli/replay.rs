@@ -46,7 +46,8 @@ pub(crate) struct ReplayArgs {
     /// Show what commands A to B emitted, as JSON lines
     #[arg(long, value_name = "A..B", conflicts_with_all = ["verify", "against"])]
     events: Option<String>,
-    /// Show a view of the state: 'book SYMBOL', 'account PARTICIPANT' or 'session NUMBER'
+    /// Show a view of the state: 'book SYMBOL', 'account PARTICIPANT', 'session NUMBER', 'books' or
+    /// 'sessions'
     #[arg(long, value_name = "VIEW")]
     print: Vec<String>,
     /// Let another build of this program replay the same commands, and say where its events differ;

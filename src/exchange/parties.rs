@@ -132,6 +132,11 @@ impl Session {
         self.live -= 1;
     }
 
+    /// How many live orders it has.
+    pub(super) fn live(&self) -> u32 {
+        self.live
+    }
+
     /// Adds the numbers of its live orders, in no order, and forgets those of the others.
     pub(super) fn live_numbers(&mut self, tokens: &Tokens, into: &mut Vec<u32>) {
         self.numbers.retain(|&number| tokens.is_live(number));

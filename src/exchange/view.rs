@@ -100,28 +100,30 @@ impl Exchange {
 
     /// The book of an instrument.
     pub fn book(&self, symbol: Symbol) -> Option<Book> {
+        self.top(symbol, usize::MAX)
+    }
+
+    /// So many best levels of each side.
+    pub fn top(&self, symbol: Symbol, levels: usize) -> Option<Book> {
         let instrument = self.book.instruments.get(self.book.instruments.find(symbol).ok()?);
         Some(Book {
             terms: instrument.terms,
             state: instrument.state,
             reference: instrument.reference(),
-            buys: self.levels(instrument, true),
-            sells: self.levels(instrument, false),
+            buys: self.levels(instrument, true, levels),
+            sells: self.levels(instrument, false, levels),
         })
     }
 
-    fn levels(&self, instrument: &Instrument, is_buy: bool) -> Vec<Level> {
+    fn levels(&self, instrument: &Instrument, is_buy: bool, most: usize) -> Vec<Level> {
         let half: &Half = instrument.half(is_buy);
-        let mut levels = Vec::new();
-        if !half.market.is_empty() {
-            levels.push(self.level(0, &[half.market]));
-        }
-        for at in half.ranks() {
+        let market = (!half.market.is_empty()).then(|| self.level(0, &[half.market]));
+        let priced = half.ranks().map(|at| {
             // The rank of a rank is the tick again.
             let price = instrument.price(rank(is_buy, at));
-            levels.push(self.level(price, &[half.displayed.queue(at), half.hidden.queue(at)]));
-        }
-        levels
+            self.level(price, &[half.displayed.queue(at), half.hidden.queue(at)])
+        });
+        market.into_iter().chain(priced).take(most).collect()
     }
 
     fn level(&self, price: u32, queues: &[Queue]) -> Level {
@@ -153,6 +155,11 @@ impl Exchange {
             live: participant.live,
             holdings: holdings.collect(),
         })
+    }
+
+    /// Every session, and how many live orders it has.
+    pub fn sessions(&self) -> impl Iterator<Item = (SetSession, u32)> {
+        self.parties().sessions().map(|session| (session.terms, session.live()))
     }
 
     /// A session and its live orders.

@@ -3,6 +3,7 @@
 //! - [`parse_command`] and [`write_command`]: what can be asked, both ways.
 //! - [`write_event`]: what happened, or why not.
 //! - [`View`]: what stands in a book, an account, a session; in JSON and as a table.
+//! - [`Filter`]: which events somebody looks for.
 //!
 //! In here: a `form` is one way of writing a value, an `object` has fields, `command` and `event`
 //! say what the fields of each kind are.
@@ -18,10 +19,12 @@ use object::{Pairs, Reader, Visit, Writer};
 
 mod command;
 mod event;
+mod filter;
 mod form;
 mod object;
 mod view;
 
+pub use filter::Filter;
 pub use view::View;
 
 /// Reads one line: an object whose one field is called as the command's kind. An error names the

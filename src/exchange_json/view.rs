@@ -1,8 +1,7 @@
-//! What people look at: books, accounts, sessions.
+//! What people look at: books, accounts, sessions; each by itself, or in a list.
 
-use serde_json::Value;
-
-use super::form::{Form, decimal, name, named, number, price, session, symbol, token};
+use super::filter::read;
+use super::form::{decimal, name, named, number, price, session, symbol, token};
 use super::object::{Object, Visit, Writer};
 use crate::exchange::Exchange;
 use crate::exchange::ids::Symbol;
@@ -17,25 +16,51 @@ pub enum View {
     Account(u16),
     /// A session: its open orders.
     Session(u16),
+    /// The book of every instrument, in the order of their numbers.
+    Books,
+    /// Every session, and how many open orders it has.
+    Sessions,
 }
 
 impl View {
-    /// From two words: `book AAPL`, `account 7`, `session 3`.
+    /// From two words: `book AAPL`, `account 7`, `session 3`; or from one: `books`, `sessions`.
     pub fn parse(what: &str, whose: &str) -> Result<Self, String> {
         match what {
-            "book" => word(what, whose, symbol()).map(Self::Book),
-            "account" => word(what, whose, number()).map(Self::Account),
-            "session" => word(what, whose, session()).map(Self::Session),
-            _ => Err(format!("{what:?} is no view: expected book, account or session")),
+            "book" => read(what, whose, symbol()).map(Self::Book),
+            "account" => read(what, whose, number()).map(Self::Account),
+            "session" => read(what, whose, session()).map(Self::Session),
+            "books" if whose.is_empty() => Ok(Self::Books),
+            "sessions" if whose.is_empty() => Ok(Self::Sessions),
+            _ => Err(format!(
+                "{what:?} is no view: expected book, account or session and which one, or books, \
+                 or sessions"
+            )),
         }
     }
 
     /// One line of JSON, without its end.
     pub fn json(self, exchange: &Exchange) -> Result<String, String> {
+        self.json_of(exchange, usize::MAX)
+    }
+
+    /// The same, of so many levels of each side of a book, and so many orders of a session.
+    pub fn json_of(self, exchange: &Exchange, most: usize) -> Result<String, String> {
         let mut out = String::new();
         match self {
+            Self::Books => {
+                let books = exchange.symbols().filter_map(|symbol| exchange.top(symbol, most));
+                Writer::object(&mut out, |to| {
+                    to.list("books", books, |to, book| write_book(to, &book));
+                });
+            }
+            Self::Sessions => Writer::object(&mut out, |to| {
+                to.list("sessions", exchange.sessions(), |to, (mut terms, live)| {
+                    terms.fields(&mut Visit::WriteAll(to));
+                    to.field("open_orders", number(), live);
+                });
+            }),
             Self::Book(symbol) => {
-                let book = find_book(exchange, symbol)?;
+                let book = find_book(exchange, symbol, most)?;
                 Writer::object(&mut out, |to| to.within("book", |to| write_book(to, &book)));
             }
             Self::Account(number) => {
@@ -45,7 +70,8 @@ impl View {
                 });
             }
             Self::Session(number) => {
-                let session = find_session(exchange, number)?;
+                let mut session = find_session(exchange, number)?;
+                session.orders.truncate(most);
                 Writer::object(&mut out, |to| {
                     to.within("session", |to| write_session(to, session));
                 });
@@ -57,25 +83,18 @@ impl View {
     /// A table for people; each line has its end.
     pub fn text(self, exchange: &Exchange) -> Result<String, String> {
         match self {
-            Self::Book(symbol) => Ok(book_text(&find_book(exchange, symbol)?)),
+            Self::Books => Ok(books_text(exchange)),
+            Self::Sessions => Ok(sessions_text(exchange)),
+            Self::Book(symbol) => Ok(book_text(&find_book(exchange, symbol, usize::MAX)?)),
             Self::Account(number) => Ok(account_text(&find_account(exchange, number)?)),
             Self::Session(number) => Ok(session_text(&find_session(exchange, number)?)),
         }
     }
 }
 
-/// Reads a word as JSON would be read, where a number needs no quotes.
-fn word<T>(what: &str, whose: &str, form: Form<T>) -> Result<T, String> {
-    let text = || (form.read)(&Value::String(whose.to_owned()));
-    let value = || whose.parse::<u64>().ok().and_then(|number| (form.read)(&number.into()));
-    // In JSON an empty text is how a field says "none".
-    let found = if whose.is_empty() { None } else { text().or_else(value) };
-    found.ok_or_else(|| format!("{what} {whose:?}: expected {}", (form.allowed)()))
-}
-
-fn find_book(exchange: &Exchange, symbol: Symbol) -> Result<Book, String> {
+fn find_book(exchange: &Exchange, symbol: Symbol, levels: usize) -> Result<Book, String> {
     const NAMED: usize = 10;
-    exchange.book(symbol).ok_or_else(|| {
+    exchange.top(symbol, levels).ok_or_else(|| {
         let mut known: Vec<String> =
             exchange.symbols().take(NAMED + 1).map(|symbol| symbol.to_string()).collect();
         if known.len() > NAMED {
@@ -167,6 +186,32 @@ fn book_text(book: &Book) -> String {
     }
     let reference = decimal((*reference).into());
     format!("{}: {}, reference {reference}\n{}", terms.symbol, name(*state), table(&rows))
+}
+
+/// The best level of each side of each book.
+fn books_text(exchange: &Exchange) -> String {
+    let titles = ["symbol", "state", "reference", "quantity", "buy", "sell", "quantity"];
+    let mut rows = vec![titles.map(str::to_owned)];
+    for book in exchange.symbols().filter_map(|symbol| exchange.top(symbol, 1)) {
+        let best = |levels: &[Level]| match levels.first() {
+            None => <[String; 2]>::default(),
+            Some(level) => [level.quantity.to_string(), price_text(level.price)],
+        };
+        let ([buying, buy], [selling, sell]) = (best(&book.buys), best(&book.sells));
+        let reference = decimal(book.reference.into());
+        let symbol = book.terms.symbol.to_string();
+        rows.push([symbol, name(book.state), reference, buying, buy, sell, selling]);
+    }
+    table(&rows)
+}
+
+fn sessions_text(exchange: &Exchange) -> String {
+    let titles = ["session", "participant", "open orders"];
+    let mut rows = vec![titles.map(str::to_owned)];
+    for (terms, live) in exchange.sessions() {
+        rows.push([terms.session.to_string(), terms.participant.to_string(), live.to_string()]);
+    }
+    table(&rows)
 }
 
 fn account_text(account: &Account) -> String {

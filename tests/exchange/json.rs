@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ringframe::exchange::ids::Symbol;
 use ringframe::exchange::view::Level;
-use ringframe::exchange_json::{View, parse_command, write_command, write_event};
+use ringframe::exchange_json::{Filter, View, parse_command, write_command, write_event};
 use ringframe::record::Record;
 use serde_json::Value;
 
@@ -109,4 +109,65 @@ fn views_are_tables_and_json() {
         assert!(json[what].is_object(), "{json}");
         assert!(view.text(&real.logic).expect("it is there").lines().count() > 1);
     }
+}
+
+/// All tokens and sessions that a line names.
+fn named(line: &Value, found: &mut Vec<(&'static str, String)>) {
+    match line {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    ("token" | "old_token", Value::String(token)) => {
+                        found.push(("token", token.clone()));
+                    }
+                    ("reference" | "old_reference", Value::Number(order)) => {
+                        found.push(("order", order.to_string()));
+                    }
+                    ("session", session) => found.push(("session", session.to_string())),
+                    _ => named(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| named(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_filter_admits_what_names_what_is_looked_for_and_nothing_else() {
+    let mut real = Real::default();
+    let mut lines = Vec::new();
+    let mut words = std::collections::BTreeSet::new();
+    for (command, at) in Commands::new(7).take(2_000) {
+        for outcome in real.step(&command, &at) {
+            let mut line = String::new();
+            write_event(&mut line, 1, at.sequence, at.time, outcome.as_ref());
+            let line: Value = serde_json::from_str(&line).unwrap();
+            let mut found = Vec::new();
+            named(&line, &mut found);
+            words.extend(found.into_iter().filter(|(_, value)| !value.is_empty()));
+            lines.push((line, outcome));
+        }
+    }
+    // A few of each, from all over the run.
+    let mut compared = 0;
+    for name in Filter::NAMES {
+        let words: Vec<_> = words.iter().filter(|(of, _)| *of == name).collect();
+        assert!(words.len() > 3, "{name}: {words:?}");
+        for word in words.iter().step_by(words.len().div_ceil(20)) {
+            let mut filter = Filter::default();
+            filter.narrow(word.0, &word.1).unwrap();
+            for (line, outcome) in &lines {
+                let mut found = Vec::new();
+                named(line, &mut found);
+                let is_named = found.contains(*word);
+                assert_eq!(filter.admits(outcome.as_ref()), is_named, "{word:?}: {line}");
+                compared += usize::from(is_named);
+            }
+        }
+    }
+    assert!(compared > 100, "{compared}");
+    assert!(lines.iter().all(|(_, outcome)| Filter::default().admits(outcome.as_ref())));
+    let wrong = Filter::default().narrow("side", "buy").unwrap_err();
+    assert!(wrong.contains("session, token, order"), "{wrong}");
 }

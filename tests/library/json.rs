@@ -331,7 +331,9 @@ fn the_page_shows_every_view() {
         outbox.clear();
     }
     let mut missing = String::new();
-    for (what, whose) in [("book", "AAPL"), ("account", "1"), ("session", "1")] {
+    let views =
+        [("book", "AAPL"), ("account", "1"), ("session", "1"), ("books", ""), ("sessions", "")];
+    for (what, whose) in views {
         let view = View::parse(what, whose).expect("a view");
         for shown in [view.text(&exchange), view.json(&exchange)] {
             let shown = shown.expect("it is there").trim_end().to_owned() + "\n";
