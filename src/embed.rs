@@ -16,6 +16,7 @@ use crate::logic::{Logic, REJECT};
 use crate::machine::{Question, Standing};
 use crate::net::{Net, Tcp};
 use crate::node::{Node, Order, Start};
+use crate::onlooker::Onlooker;
 use crate::pipeline::{Positions, SlotReader};
 use crate::processor::Processor;
 use crate::record::Record;
@@ -164,6 +165,7 @@ pub struct Embedded<L: Logic> {
     positions: Arc<Positions>,
     /// Goes before the threads do: none of them writes on for long.
     snapshots: Snapshots,
+    onlooker: Option<Onlooker<L>>,
     counters: Vec<Arc<Counters>>,
     questions: Sender<Question>,
     start: Start,
@@ -268,7 +270,7 @@ impl<L: Logic> Embedded<L> {
     ) -> Result<Self, Fault> {
         let (positions, start) = (Arc::clone(&node.positions), node.start.clone());
         let questions = node.questions.clone();
-        let Assembled { stages, commands, ended, snapshots } =
+        let Assembled { stages, commands, ended, snapshots, onlooker } =
             assemble(front, node, replicator, saving)?;
         let runner = Runner::new(groups(stages)?, idle, clock);
         let (waker, counters) = (runner.waker(), runner.counters());
@@ -281,6 +283,7 @@ impl<L: Logic> Embedded<L> {
             heard: None,
             positions,
             snapshots: Snapshots(snapshots),
+            onlooker,
             counters,
             questions,
             start,
@@ -298,6 +301,11 @@ impl<L: Logic> Embedded<L> {
     /// Asks for snapshots, and shows what became of them; none where nobody takes any.
     pub fn snapshots(&self) -> Option<&Handle> {
         self.snapshots.0.as_ref()
+    }
+
+    /// Looks at the shadow's state; none where there is no shadow.
+    pub fn onlooker(&self) -> Option<Onlooker<L>> {
+        self.onlooker.clone()
     }
 
     /// What each stage has done so far.
@@ -441,6 +449,8 @@ pub struct Assembled<L: Logic> {
     pub ended: Arc<AtomicBool>,
     /// Whoever takes snapshots.
     pub snapshots: Option<Handle>,
+    /// Looks at the shadow's state, where there is a shadow.
+    pub onlooker: Option<Onlooker<L>>,
 }
 
 /// Puts the stages of a node together, behind those that stand between it and the world.
@@ -468,12 +478,16 @@ pub fn assemble<L: Logic, S: Storage, N: Net>(
         Box::new(node.event_keeper),
     ];
     helpers.extend(replicator.map(|stage| -> Box<dyn Stage> { Box::new(stage) }));
+    let onlooker = match &saving {
+        Saving::Shadow(shadow) => Some(shadow.onlooker()),
+        Saving::Off | Saving::Inline(_) => None,
+    };
     let (processor, snapshots) = processor(node.processor, saving, &mut helpers);
     stages.push(Box::new(node.journaler));
     stages.push(processor);
     stages.push(Box::new(node.event_log));
     stages.extend(helpers);
-    Ok(Assembled { stages, commands, ended, snapshots })
+    Ok(Assembled { stages, commands, ended, snapshots, onlooker })
 }
 
 /// The stage that runs logic, and whoever takes snapshots beside it.

@@ -50,6 +50,7 @@ pub use ringframe_journal as journal;
 pub use ringframe_wire as wire;
 
 pub mod admin;
+pub mod browse;
 pub mod client;
 pub mod clock;
 pub mod codec;
@@ -76,6 +77,7 @@ pub mod machine;
 pub mod memory;
 pub mod net;
 pub mod node;
+pub mod onlooker;
 pub mod pair;
 pub mod peers;
 pub mod pipeline;

@@ -1,14 +1,16 @@
-//! The shadow: a second machine that tails the journal and takes the snapshots, so that the first
-//! never pauses.
+//! The shadow: a second machine that tails the journal and takes the snapshots, and whose state
+//! others may look at, so that the first never pauses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossbeam_channel::Receiver;
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{Positions, Reader};
 
 use crate::logic::Logic;
 use crate::machine::Machine;
+use crate::onlooker::{Look, Onlooker};
 use crate::snapshot::schedule::Handle;
 use crate::snapshot::taker::Taker;
 use crate::stage::{Fault, Stage};
@@ -16,6 +18,8 @@ use crate::types::Nanos;
 
 /// So many commands are applied in one poll.
 const BATCH: u64 = 256;
+/// And so many onlookers have their turn.
+const LOOKS: usize = 16;
 
 /// Finds the state to begin with: the start of the journal, or a snapshot, which may take long.
 /// Once it is given up it ends soon, and what it says is not used.
@@ -32,6 +36,8 @@ pub struct Shadow<L: Logic, S: Storage> {
     journal: S,
     commands: Arc<Positions>,
     taker: Taker<S>,
+    onlooker: Onlooker<L>,
+    looks: Receiver<Look<L>>,
     /// How many commands the last poll applied, where it did nothing else.
     applied: u64,
 }
@@ -45,12 +51,19 @@ struct Tail<L: Logic, S: Storage> {
 impl<L: Logic, S: Storage> Shadow<L, S> {
     /// Tails `journal`, which is as far as `commands` says, from where `load` begins.
     pub fn new(load: Load<L>, journal: S, commands: Arc<Positions>, taker: Taker<S>) -> Self {
-        Self { load: Some(load), tail: None, journal, commands, taker, applied: 0 }
+        let (onlooker, looks) = Onlooker::channel();
+        let load = Some(load);
+        Self { load, tail: None, journal, commands, taker, onlooker, looks, applied: 0 }
     }
 
     /// Asks for snapshots, and shows what became of them.
     pub fn handle(&self) -> Handle {
         self.taker.handle()
+    }
+
+    /// Lets others look at the machine, once it is loaded.
+    pub fn onlooker(&self) -> Onlooker<L> {
+        self.onlooker.clone()
     }
 
     /// The machine, once it is loaded: at a poll's end nothing waits in it.
@@ -101,8 +114,13 @@ impl<L: Logic, S: Storage> Stage for Shadow<L, S> {
         let Some(tail) = &mut self.tail else { return Ok(0) };
         let applied = tail.apply(self.commands.journaled())?;
         let saving = self.taker.poll(&tail.machine, now);
-        self.applied = if saving == 0 { applied } else { 0 };
-        Ok(applied as usize + saving)
+        let mut looks = 0;
+        for look in self.looks.try_iter().take(LOOKS) {
+            look(&tail.machine);
+            looks += 1;
+        }
+        self.applied = if saving + looks == 0 { applied } else { 0 };
+        Ok(applied as usize + saving + looks)
     }
 
     fn took(&mut self, nanos: u64) {

@@ -285,7 +285,7 @@ impl Machine {
             notes = Some(served.notes);
             Ok(served.stages)
         };
-        let Assembled { stages, commands, ended, snapshots } =
+        let Assembled { stages, commands, ended, snapshots, .. } =
             assemble(front, node, Some(replicator), saving)?;
         if leads && start.applied.sequence <= Sequence(1) {
             for command in self.settings.opening() {

@@ -1,5 +1,6 @@
 //! What the library promises to a program that is built on it.
 
+mod browse;
 mod codec;
 #[path = "../../benches/exchange/commands.rs"]
 #[allow(dead_code, reason = "the exchange's bench uses the rest")]

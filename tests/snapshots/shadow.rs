@@ -378,3 +378,24 @@ fn a_journal_that_cannot_be_read_is_a_fault() {
     let fault = shadow.poll(now).expect_err("a damaged frame");
     assert!(matches!(fault, Fault::Journal(_)), "{fault}");
 }
+
+#[test]
+fn others_look_at_the_state_between_two_batches() {
+    let mut primary = Primary::new();
+    let mut shadow = primary.shadow(Machine::default(), Triggers::default());
+    let onlooker = shadow.onlooker();
+    primary.commands(7);
+    let seen =
+        onlooker.look(|machine| (machine.applied(), machine.digest())).expect("there is room");
+    assert!(seen.try_recv().is_err(), "nothing is seen before the shadow has its turn");
+    settle(&mut shadow, primary.now);
+    let ours = (primary.machine.applied(), primary.machine.digest());
+    assert_eq!(seen.try_recv(), Ok(ours));
+    // Too many are told so, and so is who comes when there is nobody to ask any more.
+    let asked: Vec<_> = std::iter::from_fn(|| onlooker.look(|_| ())).take(1000).collect();
+    assert!(!asked.is_empty() && asked.len() < 1000, "{}", asked.len());
+    settle(&mut shadow, primary.now);
+    assert!(asked.iter().all(|asked| asked.try_recv().is_ok()), "each has its turn");
+    drop(shadow);
+    assert!(onlooker.look(|_| ()).is_none());
+}
