@@ -1,6 +1,9 @@
 //! What the gateway counts, and who is connected: written by its thread, read by anyone.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::exchange::reject::Why;
 use crate::types::Nanos;
@@ -60,6 +63,9 @@ counts! {
     PastPieces = "pieces read from the event log",
 }
 
+/// So many may wait to hear who is connected.
+const ASKS: usize = 4;
+
 /// The counters.
 #[derive(Debug)]
 pub struct Traffic {
@@ -67,6 +73,33 @@ pub struct Traffic {
     clients: [AtomicU64; 4],
     refused: [AtomicU64; Why::COUNT],
     ahead_max: AtomicU64,
+    asks: Sender<Ask>,
+    asked: Receiver<Ask>,
+}
+
+/// Somebody wants to know who is connected.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    /// Room for the answer: the gateway asks for no memory.
+    pub(crate) room: Vec<Talker>,
+    pub(crate) tell: Sender<Vec<Talker>>,
+}
+
+/// One who is logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Talker {
+    /// Whose orders he enters; none for a reader of market data.
+    pub session: Option<u16>,
+    /// Where he is.
+    pub from: SocketAddr,
+    /// The number of his stream's next message.
+    pub next: u64,
+    /// What he is still to be sent of it, in bytes; none for one who reads the past.
+    pub behind_bytes: Option<u64>,
+    /// When he came …
+    pub since: Nanos,
+    /// … and when he was heard last.
+    pub heard: Nanos,
 }
 
 /// Who is connected, as the gateway last looked: a tenth of a second ago.
@@ -85,11 +118,14 @@ pub struct Clients {
 impl Default for Traffic {
     fn default() -> Self {
         let zeros = || AtomicU64::new(0);
+        let (asks, asked) = bounded(ASKS);
         Self {
             counts: std::array::from_fn(|_| zeros()),
             clients: std::array::from_fn(|_| zeros()),
             refused: std::array::from_fn(|_| zeros()),
             ahead_max: zeros(),
+            asks,
+            asked,
         }
     }
 }
@@ -133,6 +169,19 @@ impl Traffic {
         let [connections, sessions, readers, began] =
             [0, 1, 2, 3].map(|word: usize| self.clients[word].load(Ordering::Relaxed));
         Clients { connections, sessions, readers, began: Nanos(began) }
+    }
+
+    /// Asks who is logged in. The answer comes once, when the gateway looks after its clients: at
+    /// most so many of them. `None` where many others ask.
+    pub fn talkers(&self, most: usize) -> Option<Receiver<Vec<Talker>>> {
+        let (tell, told) = bounded(1);
+        self.asks.try_send(Ask { room: Vec::with_capacity(most), tell }).ok()?;
+        Some(told)
+    }
+
+    /// Who asks that, if somebody does.
+    pub(crate) fn asked(&self) -> Option<Ask> {
+        self.asked.try_recv().ok()
     }
 
     pub(crate) fn set_clients(&self, clients: Clients) {

@@ -190,6 +190,15 @@ impl<S: Way> Connection<S> {
         self.own.extend_from_slice(&bytes[..used]);
     }
 
+    /// What the window has for it that was not handed to its socket; none where it reads the past.
+    pub(super) fn behind_bytes(&self, window: Option<&Window>) -> Option<u64> {
+        match (&self.source, window) {
+            (Source::Window(position), Some(window)) => Some(window.end() - position),
+            (Source::Window(_) | Source::Nowhere, _) => Some(0),
+            (Source::Past(_) | Source::Snapshot(..), _) => None,
+        }
+    }
+
     /// Whether the history was asked for something, and has not answered.
     pub(super) fn has_asked(&self) -> bool {
         match &self.source {

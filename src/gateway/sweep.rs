@@ -5,7 +5,7 @@ use super::{Gateway, GatewayOptions};
 use crate::history::Remark;
 use crate::net::{Interest, Net};
 use crate::streams::Stream;
-use crate::traffic::Clients;
+use crate::traffic::{Ask, Clients, Talker};
 use crate::types::Nanos;
 use crate::wire::soup::FromServer;
 
@@ -67,8 +67,37 @@ impl<N: Net> Gateway<N> {
         }
         clients.connections = self.connections.len() as u64;
         self.traffic.set_clients(clients);
+        while let Some(ask) = self.traffic.asked() {
+            self.name_talkers(ask);
+        }
         self.cancel_orphans(now);
         self.keep_tally(now);
+    }
+
+    /// Says who is logged in, as far as there is room for them.
+    #[cold]
+    fn name_talkers(&mut self, ask: Ask) {
+        let Ask { mut room, tell } = ask;
+        for place in 0..self.connections.places() {
+            let Some(token) = self.connections.at(place) else { continue };
+            let connection = self.connections.get(token).expect("it is there");
+            let Some(stream) = connection.stream().filter(|_| room.len() < room.capacity()) else {
+                continue;
+            };
+            room.push(Talker {
+                session: match stream {
+                    Stream::Feed => None,
+                    Stream::Session(session) => Some(session),
+                },
+                from: connection.from,
+                next: self.tally.next(stream),
+                behind_bytes: connection.behind_bytes(self.rooms.window(stream)),
+                since: connection.opened,
+                heard: connection.heard,
+            });
+        }
+        // Who asked may have gone away.
+        let _ = tell.try_send(room);
     }
 
     /// Puts the counts on disk, when it is time to.
