@@ -3,12 +3,17 @@
 //!
 //! | route | role | does |
 //! |---|---|---|
+//! | `GET /`, `/assets/…` | none | the page that shows all this in a browser |
 //! | `GET /healthz` | none | the process is there |
 //! | `GET /readyz` | none | 200 once it has recovered and serves, 503 before and while it drains |
 //! | `GET /status` | read | everything that is known, in JSON |
 //! | `GET /metrics` | read | the same for Prometheus |
 //! | `GET /digest?sequence=N` | read | the digest after a command that was marked |
 //! | `GET /who` | read | whose token it is, and its role |
+//! | `GET /books`, `/books/SYMBOL` | read | all books, one book: `?levels=N` |
+//! | `GET /sessions`, `/sessions/N` | read | sessions, who is logged in; one: `?limit=N` orders |
+//! | `GET /segments` | read | segments and snapshots, the newest first: `?limit=N` |
+//! | `GET /events` | read | looks through the event log, see below |
 //! | `POST /snapshot` | operate | saves the state, and answers when it counts |
 //! | `POST /drain` | operate | ends the node in good order, with `?snapshot=true` saved |
 //! | `POST /command` | operate | an operator's command; answers with its released events |
@@ -18,9 +23,15 @@
 //! | `POST /mark` | operate | every node is to know its digest after this command; its sequence |
 //! | `POST /archive` | operate | copies sealed segments away; `?prune=true` deletes some |
 //!
+//! `GET /events` finds events of a `session`, a `token`, an `order` (the market's name of it), or
+//! all: backwards from the last one or from `before=NUMBER`; forwards from `from=NUMBER`, from a
+//! command's (`sequence=NUMBER`) or from a `time`. Each answer is `limit` events or 64 MiB of the
+//! log at most, and `next` says where to go on.
+//!
 //! In here: `server` holds limits against whoever sends too much or too slowly, `access` knows who
 //! may do what, `routes` what is asked, `operations` does it, `audit` writes it down; `status`
-//! collects figures, `metrics` writes them for Prometheus.
+//! collects figures, `metrics` writes them for Prometheus; `views` looks at state and events,
+//! `segments` at files; `page` is what a browser gets.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -40,16 +51,21 @@ use crate::types::{Nanos, Sequence};
 
 pub use access::{Access, Role};
 pub use audit::FILE as AUDIT_FILE;
-pub use operations::{Commands, Language, Operations};
+pub use operations::{Commands, Language, Operations, Seeing, Sifting};
+pub use views::{Asked, Lines, Look, Sights, Viewed, Views};
 
 mod access;
 mod archive;
 mod audit;
 mod metrics;
 mod operations;
+mod page;
+mod query;
 mod routes;
+mod segments;
 mod server;
 mod status;
+mod views;
 
 /// What it is told when it starts.
 #[derive(Debug)]
@@ -78,6 +94,8 @@ pub struct Running {
     pub observer: Observer,
     /// What can be done.
     pub operations: Box<dyn Operations>,
+    /// What can be seen of its logic.
+    pub views: Arc<dyn Views>,
     /// What the gateway counts.
     pub traffic: Option<Arc<Traffic>>,
     /// What other nodes are to it.
@@ -88,6 +106,7 @@ pub struct Running {
 #[derive(Clone)]
 struct Seen {
     observer: Observer,
+    views: Arc<dyn Views>,
     traffic: Option<Arc<Traffic>>,
     others: Option<peers::Handle>,
 }
@@ -124,6 +143,7 @@ struct Shared {
     audit: Mutex<audit::Audit>,
     /// When the data directory was looked at first, and what it held then.
     held_at_first: Mutex<Option<(Nanos, u64)>>,
+    turn: views::Turn,
 }
 
 impl Shared {
@@ -179,6 +199,7 @@ impl Admin {
             ended: watch::Sender::new(None),
             audit: Mutex::new(audit),
             held_at_first: Mutex::default(),
+            turn: views::Turn::default(),
             options,
         });
         let thread = Some(server::start(listener, Arc::clone(&shared)).map_err(broken)?);
@@ -197,8 +218,8 @@ impl Admin {
 
     /// The node runs.
     pub fn serving(&self, running: Running) {
-        let Running { observer, operations, traffic, others } = running;
-        *lock(&self.shared.seen) = Some(Seen { observer, traffic, others });
+        let Running { observer, operations, views, traffic, others } = running;
+        *lock(&self.shared.seen) = Some(Seen { observer, views, traffic, others });
         *lock(&self.shared.operations) = Some(operations);
         *lock(&self.shared.life) = Life::Serving;
     }

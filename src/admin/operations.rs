@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::routes::Answer;
 use super::{Life, Shared, archive, lock};
+use crate::browse::Filter;
 use crate::embed::{AtEnd, NotTaken, Observer, Outcome, Submitter};
 use crate::logic::Logic;
 use crate::peers::{Handle, OnStandbyLoss, Promoted};
@@ -59,12 +60,23 @@ pub trait Events: Send {
     fn of(&self, cause: Sequence, after: u64, last: u64) -> Result<(Vec<String>, bool), String>;
 }
 
-/// How people write a logic's commands, and read its events.
+/// A view of a logic's state, as JSON: of so many things at most, where there are many. An error
+/// says that it is not there.
+pub type Seeing<L> = Box<dyn FnOnce(&L, usize) -> Result<String, String> + Send>;
+
+/// Reads which events are looked for, from names and values.
+pub type Sifting<L> = fn(&[(&str, &str)]) -> Result<Filter<L>, String>;
+
+/// How people write a logic's commands, read its events, and look at its state.
 pub struct Language<L: Logic> {
     /// Reads a command; says what is wrong with one that is none, or not an operator's.
     pub read: fn(&str) -> Result<L::Command, String>,
     /// Writes an event in JSON.
     pub write: fn(&Outcome<L>) -> String,
+    /// Reads what is to be seen: `book AAPL`, or `books` and nothing.
+    pub view: fn(&str, &str) -> Result<Seeing<L>, String>,
+    /// Reads which events are looked for: `session` 3 and `token` A1.
+    pub filter: Sifting<L>,
 }
 
 impl<L: Logic> Clone for Language<L> {

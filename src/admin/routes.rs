@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -18,7 +18,7 @@ use super::access::{Role, Who};
 use super::audit::Asked;
 use super::operations::{Call, observer, received, stopped};
 use super::server::PATIENCE;
-use super::{Life, Shared, lock, metrics, status};
+use super::{Life, Shared, lock, metrics, page, query, segments, status, views};
 use crate::types::Sequence;
 
 /// The longest body of a call: a command is a line.
@@ -49,12 +49,20 @@ impl IntoResponse for Answer {
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/", get(async || page::index()))
+        .route("/assets/{name}", get(async |Path(name): Path<String>| page::asset(&name)))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/status", get(told))
         .route("/metrics", get(measured))
         .route("/digest", get(digest))
         .route("/who", get(who))
+        .route("/books", get(looked))
+        .route("/books/{symbol}", get(looked))
+        .route("/sessions", get(looked))
+        .route("/sessions/{session}", get(looked))
+        .route("/segments", get(looked))
+        .route("/events", get(looked))
         .route("/snapshot", post(operate))
         .route("/drain", post(operate))
         .route("/command", post(operate))
@@ -69,8 +77,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 async fn unknown(uri: Uri) -> Answer {
     let why = format!(
-        "there is no {}; GET /healthz /readyz /status /metrics /digest /who, POST /snapshot \
-         /drain /command /activate /promote /release /mark /archive",
+        "there is no {}; GET / /healthz /readyz /status /metrics /digest /who /books /sessions \
+         /segments /events, POST /snapshot /drain /command /activate /promote /release /mark \
+         /archive",
         uri.path()
     );
     Answer::error(StatusCode::NOT_FOUND, &why)
@@ -130,6 +139,35 @@ async fn who(
             Answer::new(StatusCode::OK, &json!({ "name": who.name, "role": who.role.name() }))
         }
         Err(refused) => Answer::error(refused.status, &refused.why),
+    }
+}
+
+/// Looks at state, events and files.
+async fn looked(
+    State(shared): State<Arc<Shared>>,
+    Extension(from): Extension<SocketAddr>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
+    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
+        return Answer::error(refused.status, &refused.why);
+    }
+    let (what, whose) = match uri.path()[1..].split_once('/') {
+        Some((what, whose)) => (what, Some(whose)),
+        None => (&uri.path()[1..], None),
+    };
+    let Some(whose) = whose.map(query::decoded).map_or(Some(None), |it| it.map(Some)) else {
+        let why = "a % is followed by two hexadecimal digits";
+        return Answer::error(StatusCode::BAD_REQUEST, why);
+    };
+    let asked = uri.query();
+    match (what, whose.as_deref()) {
+        ("books", None) => views::state(&shared, ("books", None), asked).await,
+        ("books", symbol) => views::state(&shared, ("book", symbol), asked).await,
+        ("sessions", None) => views::sessions(&shared, asked).await,
+        ("sessions", session) => views::state(&shared, ("session", session), asked).await,
+        ("segments", _) => segments::told(&shared, asked).await,
+        _ => views::events(&shared, asked).await,
     }
 }
 

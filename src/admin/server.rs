@@ -39,7 +39,11 @@ pub(super) fn start(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Jo
         let _entered = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
-    let run = move || runtime.block_on(serve(&listener, shared));
+    let run = move || {
+        runtime.block_on(serve(&listener, shared));
+        // A search that is not done only reads, and nobody hears what it finds.
+        runtime.shutdown_background();
+    };
     std::thread::Builder::new().name("admin".into()).spawn(run)
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ringframe::admin::{Access, Admin, AdminOptions, Commands, Language, Running};
+use ringframe::admin::{Access, Admin, AdminOptions, Commands, Language, Running, Seeing, Sights};
+use ringframe::browse::Filter;
 use ringframe::clock::Clock;
 use ringframe::config::Config;
 use ringframe::embed::Embedded;
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
-use ringframe::exchange_json::parse_command;
+use ringframe::exchange_json::{self, View, parse_command};
 use ringframe::logic::Logic;
 use ringframe::peers::Handle;
 use ringframe::traffic::Traffic;
@@ -51,10 +52,11 @@ pub(super) fn running(
     others: Option<Handle>,
 ) -> Running {
     let submitter = embedded.submitter().expect("nobody has taken it");
-    let language = Language { read: operators_command, write: line };
+    let language = Language { read: operators_command, write: line, view, filter };
     Running {
         observer: embedded.observer(),
-        operations: Box::new(Commands::new(submitter, log, language)),
+        operations: Box::new(Commands::new(submitter, log.clone(), language)),
+        views: Arc::new(Sights::new(embedded.onlooker(), log, language)),
         traffic,
         others,
     }
@@ -68,4 +70,17 @@ fn operators_command(text: &str) -> Result<Command, String> {
     Err("this is a client's command, or the node's: operators have mass_cancel, add_instrument, \
          change_instrument, change_state, set_participant, set_session, kill and end_day"
         .into())
+}
+
+fn view(what: &str, whose: &str) -> Result<Seeing<Exchange>, String> {
+    let view = View::parse(what, whose)?;
+    Ok(Box::new(move |exchange, most| view.json_of(exchange, most)))
+}
+
+fn filter(words: &[(&str, &str)]) -> Result<Filter<Exchange>, String> {
+    let mut filter = exchange_json::Filter::default();
+    for (name, value) in words {
+        filter.narrow(name, value)?;
+    }
+    Ok(Box::new(move |outcome| filter.admits(outcome.result.as_ref())))
 }

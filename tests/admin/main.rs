@@ -13,3 +13,4 @@ mod peer;
 mod program;
 mod routes;
 mod tokens;
+mod views;

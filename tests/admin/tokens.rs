@@ -33,7 +33,7 @@ fn each_role_may_do_its_part_and_every_refusal_is_written_down() {
     for open in ["/healthz", "/readyz"] {
         assert_eq!(code("GET", open, ""), 200);
     }
-    for read in ["/status", "/metrics", "/who"] {
+    for read in ["/status", "/metrics", "/who", "/books", "/sessions", "/segments", "/events"] {
         assert_eq!(code("GET", read, ""), 401);
         assert_eq!(code("GET", read, "nobody's token, really"), 401);
         assert_eq!(code("GET", read, VIEWER), 200);
