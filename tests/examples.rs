@@ -62,3 +62,27 @@ account  version  debits (pending)  credits (pending)
 digest of everything emitted: ";
     assert!(said.contains(accounts), "{said}");
 }
+
+#[test]
+fn the_tutorial_shows_the_code_that_is_run() {
+    let read = |path: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let files = ["seats", "tests", "main"].map(|it| read(&format!("examples/seats/{it}.rs")));
+    let page = read("docs/TUTORIAL.md");
+    let blocks: Vec<&str> = (page.split("```rust\n").skip(1))
+        .map(|rest| rest.split("```").next().expect("what comes before"))
+        .collect();
+    assert_eq!(blocks.len(), 8, "the blocks of the page");
+    for block in &blocks {
+        let is_shown = files.iter().any(|file| file.contains(block));
+        assert!(is_shown, "docs/TUTORIAL.md has what no file of examples/seats has:\n{block}");
+    }
+    // The logic is shown whole, but for what it uses.
+    let (_, logic) = files[0].split_once("\n\n/// What comes in.").expect("its first type");
+    for line in logic.lines() {
+        let is_shown = blocks.iter().any(|block| block.contains(line));
+        assert!(is_shown, "docs/TUTORIAL.md does not show this line of seats.rs: {line}");
+    }
+}
