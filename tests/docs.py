@@ -10,7 +10,8 @@ Blocks of a page run in their order, in a directory of the page's own. Their fir
                                 command is meant to fail
     ```sh not run: WHY          not run
 
-`cargo run … -- X` runs the program that was built already; of other uses of cargo there are none."""
+`cargo run … -- X` runs the program that was built already, and `./test` says that it is what runs.
+Of other uses of cargo there are none."""
 
 import fcntl
 import os
@@ -125,8 +126,12 @@ class Page:
         os.chmod(os.path.join(tools, "cargo"), 0o755)
         work = os.path.join(self.directory, "work")
         os.mkdir(work)
+        with open(os.path.join(work, "test"), "w", encoding="utf-8") as shim:
+            shim.write("#!/bin/sh\necho 'it is what runs this page'\n")
+        os.chmod(os.path.join(work, "test"), 0o755)
         self.work = work
-        self.environment = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}", HOME=work)
+        path = f"{tools}:{os.environ['PATH']}"
+        self.environment = dict(os.environ, PATH=path, HOME=work, TMPDIR=self.directory)
         self.others = []
 
     def start(self, script, stdout):
