@@ -25,6 +25,7 @@ mod doctor;
 mod feed;
 mod journal;
 mod local;
+mod manual;
 mod nightly;
 mod operate;
 mod operators;
@@ -71,6 +72,8 @@ enum Command {
     User(user::UserCommand),
     CheckConfig(check_config::CheckConfigArgs),
     Doctor(doctor::DoctorArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// What a command found out.
@@ -190,6 +193,8 @@ pub(crate) fn run() -> ExitCode {
         Command::User(command) => user::run(&command, &mut out),
         Command::CheckConfig(args) => check_config::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
+        Command::Completions(args) => manual::completions(&args, &mut out),
+        Command::Man(args) => manual::man(&args),
     };
     let result = result.and_then(|answer| match out.flush() {
         // The answer is known, whoever reads the words.
