@@ -64,7 +64,7 @@ done
 for file in primary standby; do
     sed -n 's/^#\([a-z_.]* = .*\)/\1/p' "$root/etc/ringframe/$file.toml" |
         grep -vE '^(users|admin|admin_tokens|listen|market_data|glimpse) ' >"$work/$file.toml"
-    "$root/usr/bin/ringframe" check-config --config "$work/$file.toml" >/dev/null ||
+    "$root/usr/bin/ringframe" check-config --config "$work/$file.toml" >/dev/null 2>&1 ||
         fail "what $file.toml offers is wrong"
 done
 zcat "$root/usr/share/man/man1/ringframe-serve.1.gz" | grep -q '^\.TH' || fail "no manual page"
