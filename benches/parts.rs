@@ -1,5 +1,5 @@
-//! What benches of several parts do with their arguments: `cargo bench --bench NAME [parts] [names]`
-//! runs those parts, or all, and the names mean something to them.
+//! What benches of several parts do with their arguments: `cargo bench --bench NAME [parts]
+//! [names]` runs those parts, or all, and the names mean something to them.
 
 /// How much is measured, and of what.
 pub(crate) struct Scale {

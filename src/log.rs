@@ -19,6 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::clock::{Clock, written};
+use crate::types::{Epoch, Nanos, Sequence};
 
 /// A reader that is slow has so long to take some of what waits for it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -103,6 +104,11 @@ impl From<String> for Note {
 }
 
 impl Note {
+    /// About a term, and the command that it begins with.
+    pub fn of_term(line: String, epoch: Epoch, first: Sequence) -> Self {
+        Self { line, epoch: Some(epoch.0), sequence: Some(first.0), session: None }
+    }
+
     /// Writes it to the log.
     pub fn say(&self) {
         let Self { line, session, epoch, sequence } = self;
@@ -123,16 +129,13 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, rest } = fields;
-        if !IS_JSON.load(Ordering::Relaxed) {
-            return write(&message);
-        }
-        let mut line = serde_json::Map::new();
-        line.insert("time".into(), written(self.0.now()).into());
-        line.insert("level".into(), event.metadata().level().as_str().into());
-        line.insert("message".into(), message.into());
-        line.extend(rest);
-        write_line(&serde_json::Value::Object(line).to_string());
+        write(self.0.now(), *event.metadata().level(), message, rest);
     }
+}
+
+/// What a process says that ends at once, whoever takes `tracing`'s events.
+pub(crate) fn last_words(message: String) {
+    write(Clock::new().now(), Level::ERROR, message, serde_json::Map::new());
 }
 
 #[derive(Default)]
@@ -160,8 +163,21 @@ impl Visit for Fields {
     }
 }
 
-fn write(message: &str) {
-    write_line(&format!("ringframe: {message}"));
+fn write(
+    now: Nanos,
+    level: Level,
+    message: String,
+    rest: serde_json::Map<String, serde_json::Value>,
+) {
+    if !IS_JSON.load(Ordering::Relaxed) {
+        return write_line(&format!("ringframe: {message}"));
+    }
+    let mut line = serde_json::Map::new();
+    line.insert("time".into(), written(now).into());
+    line.insert("level".into(), level.as_str().into());
+    line.insert("message".into(), message.into());
+    line.extend(rest);
+    write_line(&serde_json::Value::Object(line).to_string());
 }
 
 /// Writes a line. Of a reader that is at a standstill only the first line finds that out by

@@ -21,6 +21,7 @@ use ringframe_journal::Bell;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::host;
+use crate::log;
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::Nanos;
 
@@ -458,8 +459,8 @@ pub fn install_panic_hook() {
             Some(stage) => format!("stage {stage} panicked{place}: {message}"),
             None => format!("panicked{place}: {message}"),
         };
-        tracing::error!("{what}");
-        tracing::error!("this is a bug; the journal is intact: report it with these lines");
+        log::last_words(what);
+        log::last_words("this is a bug; the journal is intact: report it with these lines".into());
         std::process::exit(3);
     }));
 }

@@ -1,5 +1,5 @@
-//! What clients that mean harm cost the others: the same load without them, with them, and with them
-//! at a server of somebody else's, in turn, each time on a server that nobody has done anything to.
+//! What clients that mean harm cost the others: the same load without them, with them, and with
+//! them at somebody else's, in turn, each time on a server that nobody has done anything to.
 //!
 //! Those who mean harm come from other machines. Here they share two cores with server and load, so
 //! they get what these leave over; and harm that does all the same to a sink on this machine, which

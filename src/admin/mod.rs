@@ -4,6 +4,7 @@
 //! | route | role | does |
 //! |---|---|---|
 //! | `GET /`, `/assets/…` | none | the page that shows all this in a browser |
+//! | `GET /openapi.json` | none | all of this, for programs |
 //! | `GET /healthz` | none | the process is there |
 //! | `GET /readyz` | none | 200 once it has recovered and serves, 503 before and while it drains |
 //! | `GET /status` | read | everything that is known, in JSON |

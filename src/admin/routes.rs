@@ -35,6 +35,11 @@ impl Answer {
         Self { status, json: said.to_string() }
     }
 
+    /// What all of them are, for programs.
+    fn described() -> Self {
+        Self { status: StatusCode::OK, json: include_str!("openapi.json").to_owned() }
+    }
+
     pub(super) fn error(status: StatusCode, why: &str) -> Self {
         Self::new(status, &json!({ "error": why }))
     }
@@ -51,6 +56,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(async || page::index()))
         .route("/assets/{name}", get(async |Path(name): Path<String>| page::asset(&name)))
+        .route("/openapi.json", get(async || Answer::described()))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/status", get(told))
@@ -77,9 +83,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 async fn unknown(uri: Uri) -> Answer {
     let why = format!(
-        "there is no {}; GET / /healthz /readyz /status /metrics /digest /who /books /sessions \
-         /segments /events, POST /snapshot /drain /command /activate /promote /release /mark \
-         /archive",
+        "there is no {}; GET / /openapi.json /healthz /readyz /status /metrics /digest /who /books \
+         /sessions /segments /events, POST /snapshot /drain /command /activate /promote /release \
+         /mark /archive",
         uri.path()
     );
     Answer::error(StatusCode::NOT_FOUND, &why)

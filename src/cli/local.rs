@@ -64,6 +64,18 @@ pub(super) enum Talk {
     Clients,
 }
 
+impl Talk {
+    /// Whether the layout has a place for each of its stages.
+    fn has_room_in(&self, config: &Config, host: &Host) -> Result<(), Failure> {
+        let names: &[&str] = match self {
+            Self::Program => &STAGES,
+            Self::Clients => &served::STAGES,
+        };
+        let placed = config.layout.resolve(names, host);
+        placed.map(drop).map_err(|why| Failure::Usage(format!("layout: {why}")))
+    }
+}
+
 /// Opens a node, and shows meanwhile how far it is.
 fn recover(
     stores: &Stores<MappedStorage>,
@@ -143,12 +155,7 @@ impl Local {
             log::set_format(config.log);
         }
         let host = Host::look().map_err(|error| Failure::Fault(format!("this host: {error}")))?;
-        let names: &[&str] = match talk {
-            Talk::Program => &STAGES,
-            Talk::Clients => &served::STAGES,
-        };
-        let placed = config.layout.resolve(names, &host);
-        placed.map_err(|why| Failure::Usage(format!("layout: {why}")))?;
+        talk.has_room_in(&config, &host)?;
         let clock = Clock::new();
         let stores = Stores::mapped(&config.data);
         let around = Around::prepare(talk, &config, &stores, after, clock)?;

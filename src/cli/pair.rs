@@ -40,8 +40,8 @@ const BACKLOG: i32 = 128;
 /// What is known before there is a node.
 pub(super) type Pair = ringframe::pair::Pair<MappedStorage, Guarded>;
 
-/// Takes the address, puts somebody there, and finds out what this node is; after a fault that says so, it follows,
-/// without what only it has.
+/// Takes the address, puts somebody there, and finds out what this node is; after a fault that says
+/// so, it follows, without what only it has.
 pub(super) fn prepare(
     config: &Config,
     stores: &Stores<MappedStorage>,

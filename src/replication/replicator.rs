@@ -18,7 +18,7 @@ use super::{Downstream, Holdings, Leading, Parted, Upstream};
 use crate::log::Note;
 use crate::logic::Logic;
 use crate::net::{Interest, Listener, Net, Source, Stream, Tcp, Watch, is_nothing};
-use crate::peers::{Asked, FollowerFacts, Handle, OnStandbyLoss, Promoted, Role, Shared};
+use crate::peers::{Asked, Handle, OnStandbyLoss, Promoted, Shared};
 use crate::pipeline::Positions;
 use crate::release::{Release, ReleasePolicy};
 use crate::sequencer::Sequencer;
@@ -26,6 +26,7 @@ use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::{Epoch, Nanos, Sequence};
 
 mod promise;
+mod tell;
 
 /// Whoever was lost is looked for so often.
 const RETRY_NANOS: u64 = Nanos::SECOND / 5;
@@ -523,49 +524,9 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         self.turn = Turn::ours(now);
         // The other end is there as long as the node runs.
         let _ = to.try_send(orders);
-        self.shared.note(Note {
-            line: format!("replication: leads term {}, from command {} on", epoch.0, first.0),
-            epoch: Some(epoch.0),
-            sequence: Some(first.0),
-            session: None,
-        });
+        let line = format!("replication: leads term {}, from command {} on", epoch.0, first.0);
+        self.shared.note(Note::of_term(line, epoch, first));
         Ok(Ok(Promoted { epoch, first, lacks }))
-    }
-
-    /// Says how it is, for who looks on.
-    fn tell(&mut self, now: Nanos) {
-        self.told = now;
-        let release = self.release.policy();
-        self.shared.tell(|seen| {
-            seen.release = release;
-            seen.wanted = self.options.release;
-            seen.epoch = self.leading.epoch;
-            seen.leader = None;
-            seen.lag = 0;
-            seen.role = match &self.turn {
-                Turn::Ours { .. } => Role::Leader,
-                Turn::Theirs { upstream, .. } => {
-                    let upstream = upstream.as_ref().filter(|it| it.follows().is_some());
-                    seen.leader = upstream.and(self.options.peer);
-                    seen.lag = upstream.map_or(0, |upstream| upstream.lag());
-                    Role::Follower
-                }
-            };
-            seen.followers.clear();
-            let journaled = self.positions.journaled().0;
-            seen.followers.extend(self.followers.iter().filter_map(|follower| {
-                let have = follower.link.have()?;
-                Some(FollowerFacts {
-                    address: follower.from,
-                    stands_by: follower.link.stands_by(),
-                    journaled: have.journaled,
-                    synced: have.synced,
-                    applied: have.applied,
-                    lag: journaled.saturating_sub(have.journaled.0),
-                    behind_nanos: now.0.saturating_sub(have.heard.0),
-                })
-            }));
-        });
     }
 }
 

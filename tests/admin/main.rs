@@ -5,6 +5,7 @@
 mod day;
 mod hostile;
 mod http;
+mod openapi;
 #[path = "../gateway/peer.rs"]
 #[allow(dead_code, reason = "the rest is used by the gateway's tests")]
 mod peer;

@@ -125,6 +125,8 @@ const THREADS: &[&str] = &[
     "src/admin/archive.rs",
     // Standard input blocks.
     "src/cli/apply.rs",
+    // Somebody answers other nodes while this one recovers.
+    "src/cli/pair/door.rs",
     // Its clients go on while it kills their nodes.
     "src/cli/demo",
     "src/cli/client",
@@ -140,6 +142,8 @@ const WAITS: &[&str] = &[
     "loadgen/src",
     "src/cli/demo",
     "src/cli/pair.rs",
+    // It waits for the other node, before there is anything to poll.
+    "src/replication/start.rs",
     // It waits for nodes that are started again.
     "src/cli/nightly/steps.rs",
     "src/cli/journal/append.rs",
