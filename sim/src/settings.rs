@@ -2,9 +2,8 @@
 //! anew for each seed, so that no two seeds look for the same trouble.
 
 use fastrand::Rng;
-use ringframe::exchange::command::{
-    AddInstrument, ChangeState, Command, SelfTrade, SetParticipant, SetSession, State, Terms,
-};
+use ringframe::exchange::command::{AddInstrument, ChangeState, Command, State, Terms};
+use ringframe::exchange::demo;
 use ringframe::exchange::ids::Symbol;
 use ringframe::peers::OnStandbyLoss;
 use ringframe::release::ReleasePolicy;
@@ -104,24 +103,8 @@ impl Settings {
 
     /// What a new exchange begins with.
     pub(crate) fn opening(&self) -> Vec<Command> {
-        let mut commands = Vec::new();
         // One more reads the market.
-        for user in 1..=self.traders + 1 {
-            let participant = SetParticipant {
-                notional_max: 1_000_000_000_000_000,
-                position_max: 1_000_000_000,
-                quantity_max: 1_000_000,
-                open_orders_max: 1_000_000,
-                rate: 1_000_000,
-                burst: 100_000,
-                participant: user,
-                self_trade: SelfTrade::CancelNewest,
-                reserved: [0; 5],
-            };
-            commands.push(participant.into());
-            let session = SetSession { session: user, participant: user, cancel_on_disconnect: 0 };
-            commands.push(session.into());
-        }
+        let mut commands: Vec<_> = (1..=self.traders + 1).flat_map(demo::admit).collect();
         for symbol in SYMBOLS {
             let symbol = Symbol::new(symbol).expect("up to eight letters");
             commands.push(Command::AddInstrument(AddInstrument(Terms {

@@ -16,25 +16,28 @@ const HIGHEST: u32 = 10_000_000;
 /// Symbols and their reference prices.
 const KNOWN: [(&str, u32); 3] = [("AAPL", 2_300_000), ("MSFT", 4_200_000), ("NVDA", 1_400_000)];
 
+/// The commands after which a demo user may trade: a participant with wide limits, and a session of
+/// the same number.
+pub fn admit(user: u16) -> [Command; 2] {
+    let participant = SetParticipant {
+        notional_max: 1_000_000_000_000_000,
+        position_max: 1_000_000_000,
+        quantity_max: 1_000_000,
+        open_orders_max: 1_000_000,
+        rate: 1_000_000,
+        burst: 100_000,
+        participant: user,
+        self_trade: SelfTrade::CancelNewest,
+        reserved: [0; 5],
+    };
+    let session = SetSession { session: user, participant: user, cancel_on_disconnect: 0 };
+    [participant.into(), session.into()]
+}
+
 /// The commands that make it, for an empty journal.
 pub fn opening() -> Vec<Command> {
     let mut commands = Vec::new();
-    for user in 1..=USERS {
-        let participant = SetParticipant {
-            notional_max: 1_000_000_000_000_000,
-            position_max: 1_000_000_000,
-            quantity_max: 1_000_000,
-            open_orders_max: 1_000_000,
-            rate: 1_000_000,
-            burst: 100_000,
-            participant: user,
-            self_trade: SelfTrade::CancelNewest,
-            reserved: [0; 5],
-        };
-        commands.push(participant.into());
-        let session = SetSession { session: user, participant: user, cancel_on_disconnect: 0 };
-        commands.push(session.into());
-    }
+    commands.extend((1..=USERS).flat_map(admit));
     let known = KNOWN.map(|(symbol, reference)| (symbol.to_owned(), reference));
     let invented = (0..INVENTED).map(|number| {
         let reference = 100_000 + u32::from(number) * 20_000;
