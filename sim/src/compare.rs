@@ -9,6 +9,7 @@ use ringframe::streams::{Day, Listener, Mark, Stream, Tally};
 use ringframe_journal::{Reader, SimulatedStorage, verify};
 
 use crate::client::Wrong;
+use crate::conserve::as_the_naive_exchange;
 use crate::world::{MILLISECOND, World};
 
 /// All frames there are, from which one on.
@@ -67,6 +68,9 @@ impl World {
                     return Err(format!("n{node}: {finding}"));
                 }
             }
+        }
+        if self.asks_naive {
+            as_the_naive_exchange(&one.journal, &one.events)?;
         }
         self.compare_clients(&one.events)?;
         self.compare_digests()?;

@@ -9,8 +9,12 @@
 mod checker;
 mod client;
 mod compare;
+mod conserve;
 mod disks;
 mod faults;
+#[path = "../../tests/exchange/naive/mod.rs"]
+#[expect(dead_code, reason = "the exchange's own tests look into it, too")]
+mod naive;
 mod net;
 mod node;
 mod operator;
