@@ -44,6 +44,8 @@ pub(crate) struct Client {
     /// The number of the next message on this connection.
     next: u64,
     input: Vec<u8>,
+    /// What it reads into.
+    piece: Box<[u8; 4096]>,
     output: Vec<u8>,
     retry_at: Nanos,
     heard_at: Nanos,
@@ -80,6 +82,7 @@ impl Client {
             session: Session::BLANK,
             next: 1,
             input: Vec::new(),
+            piece: Box::new([0; 4096]),
             output: Vec::new(),
             retry_at: Nanos(0),
             heard_at: Nanos(0),
@@ -222,8 +225,7 @@ impl Client {
 
     fn hear(&mut self, now: Nanos) -> Result<usize, Wrong> {
         let Some(stream) = &mut self.stream else { return Ok(0) };
-        let mut piece = [0; 4096];
-        let count = match stream.read(&mut piece) {
+        let count = match stream.read(&mut self.piece[..]) {
             Ok(0) => {
                 self.part(now);
                 return Ok(1);
@@ -237,7 +239,7 @@ impl Client {
         };
         self.heard_at = now;
         let mut input = std::mem::take(&mut self.input);
-        input.extend(&piece[..count]);
+        input.extend(&self.piece[..count]);
         let mut used = 0;
         loop {
             let split = FromServer::split(&input[used..], PACKET_BYTES_MAX);

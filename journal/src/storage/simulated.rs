@@ -8,17 +8,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Access, Region, Storage, StorageFile};
 
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
+const EIO: i32 = 5;
 
 /// A directory on the simulated disk. Clones share the disk.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SimulatedStorage {
     disk: Arc<Mutex<Disk>>,
+    /// As the disk says it: asked for after every step of a simulation.
+    is_off: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -31,9 +35,12 @@ struct Disk {
     free: Option<u64>,
     steps: u64,
     crash_at: Option<u64>,
-    crashed: bool,
+    /// The crash asked for has happened.
+    is_off: Arc<AtomicBool>,
     /// Syncs fail from this step on.
     sync_fails_at: Option<u64>,
+    /// Changes of files and of the directory do.
+    change_fails_at: Option<u64>,
     read_only: bool,
 }
 
@@ -66,6 +73,12 @@ pub enum Survival {
     Torn(u64),
 }
 
+impl Default for SimulatedStorage {
+    fn default() -> Self {
+        Self::of(Disk::default())
+    }
+}
+
 impl SimulatedStorage {
     /// An empty disk without limits.
     pub fn new() -> Self {
@@ -85,6 +98,12 @@ impl SimulatedStorage {
     /// From this step on every sync answers EIO, and what it should have written is lost.
     pub fn fail_syncs_at(&self, step: u64) {
         self.disk().sync_fails_at = Some(step);
+    }
+
+    /// From this step on whatever writes, makes, moves or removes a file answers EIO; stores to
+    /// mapped memory go on.
+    pub fn fail_changes_at(&self, step: u64) {
+        self.disk().change_fails_at = Some(step);
     }
 
     /// Limits the room for reservations from now on.
@@ -118,7 +137,7 @@ impl SimulatedStorage {
 
     /// Whether the crash asked for has happened.
     pub fn is_off(&self) -> bool {
-        self.disk().crashed
+        self.is_off.load(Ordering::Relaxed)
     }
 
     /// Another disk with the same contents, all of them durable.
@@ -141,7 +160,7 @@ impl SimulatedStorage {
             let (inodes, names) = (disk.inodes.clone(), disk.names.clone());
             let durable_names = disk.durable_names.clone();
             let disk = Disk { inodes, names, durable_names, ..Disk::default() };
-            return Self { disk: Arc::new(Mutex::new(disk)) };
+            return Self::of(disk);
         }
         let mut coin = Coin::new(survival);
         let mut names = disk.durable_names.clone();
@@ -156,7 +175,11 @@ impl SimulatedStorage {
         }
         let inodes = disk.inodes.iter().map(|inode| inode.survivor(survival, &mut coin)).collect();
         let disk = Disk { inodes, durable_names: names.clone(), names, ..Disk::default() };
-        Self { disk: Arc::new(Mutex::new(disk)) }
+        Self::of(disk)
+    }
+
+    fn of(disk: Disk) -> Self {
+        Self { is_off: Arc::clone(&disk.is_off), disk: Arc::new(Mutex::new(disk)) }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -218,9 +241,9 @@ impl Disk {
     /// Counts an effect; fails if the machine is off.
     fn step(&mut self) -> io::Result<()> {
         if self.crash_at.is_some_and(|at| self.steps >= at) {
-            self.crashed = true;
+            self.is_off.store(true, Ordering::Relaxed);
         }
-        if self.crashed {
+        if self.is_off.load(Ordering::Relaxed) {
             return Err(io::Error::other("the simulated machine is off"));
         }
         self.steps += 1;
@@ -228,6 +251,15 @@ impl Disk {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         Ok(())
+    }
+
+    /// The same for what the system may refuse.
+    fn change(&mut self) -> io::Result<()> {
+        self.step()?;
+        match self.change_fails_at {
+            Some(at) if self.steps > at => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        }
     }
 
     fn syncs_fail(&self) -> bool {
@@ -276,7 +308,7 @@ impl Storage for SimulatedStorage {
 
     fn create(&self, name: &str) -> io::Result<SimulatedFile> {
         let mut disk = self.disk();
-        disk.step()?;
+        disk.change()?;
         if disk.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -288,7 +320,7 @@ impl Storage for SimulatedStorage {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.step()?;
+        disk.change()?;
         let inode = disk.find(from)?;
         disk.names.remove(from);
         disk.names.insert(to.to_owned(), inode);
@@ -297,7 +329,7 @@ impl Storage for SimulatedStorage {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.step()?;
+        disk.change()?;
         disk.find(name)?;
         disk.names.remove(name);
         Ok(())
@@ -307,7 +339,7 @@ impl Storage for SimulatedStorage {
         let mut disk = self.disk();
         disk.step()?;
         if disk.syncs_fail() {
-            return Err(io::Error::from_raw_os_error(5));
+            return Err(io::Error::from_raw_os_error(EIO));
         }
         disk.durable_names = disk.names.clone();
         Ok(())
@@ -336,7 +368,7 @@ impl SimulatedFile {
         }
         // A failed sync leaves the pages clean and unwritten, as Linux does: a retry would lie.
         inode.make_durable(pages, lost);
-        if lost { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+        if lost { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
     }
 }
 
@@ -358,14 +390,14 @@ impl StorageFile for SimulatedFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.storage.disk();
-        disk.step()?;
+        disk.change()?;
         disk.inodes[self.inode].write(offset as usize, bytes);
         Ok(())
     }
 
     fn reserve(&self, bytes: u64) -> io::Result<()> {
         let mut disk = self.storage.disk();
-        disk.step()?;
+        disk.change()?;
         let grown = bytes.saturating_sub(disk.inodes[self.inode].cached.len() as u64);
         if let Some(free) = &mut disk.free {
             *free = free.checked_sub(grown).ok_or(io::ErrorKind::StorageFull)?;
