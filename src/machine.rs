@@ -27,6 +27,8 @@ pub struct Machine<L: Logic> {
     next: usize,
     /// What the records in the outbox come from.
     causes: VecDeque<Cause>,
+    /// So many bytes of records may wait.
+    reserved: usize,
     marks: Marks,
 }
 
@@ -97,12 +99,14 @@ impl<L: Logic> Machine<L> {
             moments: Vec::new(),
             next: 0,
             causes: VecDeque::new(),
+            reserved: 0,
             marks: Marks::since(applied.sequence, digest),
         }
     }
 
     /// Takes the memory now that this many commands of a batch and this many emitted bytes need,
-    /// and a quarter more of these, so that none is asked for later.
+    /// and a quarter more of these, so that none is asked for later. Whoever applies asks
+    /// [`Self::has_room`] before.
     pub fn reserve(&mut self, commands: usize, bytes: usize) {
         self.window.reserve(commands);
         self.moments.reserve(commands);
@@ -113,6 +117,7 @@ impl<L: Logic> Machine<L> {
         self.causes.resize((bytes + bytes / 4) / 32, cause);
         self.causes.clear();
         self.outbox.reserve(bytes);
+        self.reserved = bytes;
     }
 
     /// The logic's state.
@@ -288,9 +293,9 @@ impl<L: Logic> Machine<L> {
         self.outbox.len()
     }
 
-    /// How many bytes the waiting records take.
-    pub fn held_bytes(&self) -> usize {
-        self.outbox.encoded().len()
+    /// Whether the waiting records take less than what was reserved for them.
+    pub fn has_room(&self) -> bool {
+        self.outbox.encoded().len() < self.reserved
     }
 
     /// Hands on the oldest record, as a frame of the event log, and forgets it.

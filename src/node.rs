@@ -14,7 +14,7 @@ use crate::journaler::Journaler;
 use crate::logic::Logic;
 use crate::machine::{Machine, Question};
 use crate::pipeline::{CommandRing, EventRing, Positions, Progress, SlotReader};
-use crate::processor::Processor;
+use crate::processor::{self, Processor};
 use crate::recovery::{self, Cores};
 use crate::release::{Release, ReleasePolicy};
 use crate::sequencer::Sequencer;
@@ -69,6 +69,8 @@ pub struct NodeOptions {
     pub release: ReleasePolicy,
     /// The slots of each ring.
     pub ring_slots: usize,
+    /// With so many bytes of events waiting for their release nothing more is applied.
+    pub held_bytes: usize,
     /// The size of new segments of the journal …
     pub segment_bytes: u64,
     /// … and of the event log.
@@ -93,6 +95,7 @@ impl Default for NodeOptions {
         Self {
             release: ReleasePolicy::default(),
             ring_slots: 1 << 14,
+            held_bytes: 8 << 20,
             segment_bytes: 64 << 20,
             event_segment_bytes: 64 << 20,
             sync: SyncPolicy::Always,
@@ -242,7 +245,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
     fn assemble(
         journal: Journal<S>,
         log: Journal<S>,
-        machine: Machine<L>,
+        mut machine: Machine<L>,
         options: &NodeOptions,
         now: Nanos,
         start: Start,
@@ -270,6 +273,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
             Applied { time: Nanos(journal.writer.last_timestamp()), ..applied },
             digests,
         );
+        machine.reserve(processor::BATCH + L::LOOKAHEAD, options.held_bytes);
         let processor = Processor::new(
             commands.processor,
             machine,

@@ -14,11 +14,9 @@ use crate::stage::{Fault, Stage};
 use crate::types::{Nanos, Sequence};
 
 /// So many commands at most per poll: they and their events stay in the cache.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 /// So many events at most are handed on in one piece.
 const EVENT_BATCH: usize = 256;
-/// With this much waiting for its release nothing more is applied.
-const HELD_BYTES_MAX: usize = 8 << 20;
 
 /// Check, apply, and hand on.
 pub struct Processor<L: Logic> {
@@ -40,14 +38,13 @@ impl<L: Logic> Processor<L> {
     /// Goes on from where the machine stands.
     pub fn new(
         commands: GatedReader,
-        mut machine: Machine<L>,
+        machine: Machine<L>,
         events: EventPublisher,
         release: Arc<Release>,
         positions: Arc<Positions>,
         digests: Sender<(Sequence, u128)>,
         questions: Receiver<Question>,
     ) -> Self {
-        machine.reserve(BATCH + L::LOOKAHEAD, HELD_BYTES_MAX);
         let marked = machine.applied().sequence;
         let told = positions.progress();
         let oldest = None;
@@ -164,7 +161,7 @@ impl<L: Logic> Stage for Processor<L> {
         self.oldest = None;
         // Events that already wait go first.
         let before = self.machine.held();
-        let has_room = self.hand_on() && self.machine.held_bytes() < HELD_BYTES_MAX;
+        let has_room = self.hand_on() && self.machine.has_room();
         let mut work = before - self.machine.held();
         if has_room {
             work += self.apply()?;

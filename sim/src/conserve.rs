@@ -43,7 +43,8 @@ pub(crate) fn as_the_naive_exchange(
                     Some(told.map_err(|fault| fault.to_string())?)
                 }
             };
-            if said.as_ref().map(|said| (said.cause, &said.result)) != Some((at.sequence, &expected))
+            if said.as_ref().map(|said| (said.cause, &said.result))
+                != Some((at.sequence, &expected))
             {
                 let said = said.map(|said| (said.cause.0, said.result));
                 return Err(format!(

@@ -10,7 +10,7 @@ use crate::net::CLIENTS;
 use crate::settings::Settings;
 
 /// So many kinds there are.
-pub(crate) const KINDS: usize = 15;
+pub(crate) const KINDS: usize = 18;
 const MILLISECOND: u64 = 1_000_000;
 
 /// Something that happens.
@@ -43,6 +43,10 @@ pub(crate) enum What {
     Full { node: usize, disk: usize, nanos: u64 },
     /// A sync fails, so many disk steps later.
     SyncFails { node: usize, disk: usize, steps: u64 },
+    /// A disk refuses to write, so many disk steps later.
+    WritesFail { node: usize, disk: usize, steps: u64 },
+    /// A bit is another one when the next process starts.
+    Flip { node: usize, disk: usize, seed: u64 },
     /// The operator lets the follower lead, without asking the leader.
     Promote,
     /// The leader gives its place to the follower, and comes back as one.
@@ -53,6 +57,8 @@ pub(crate) enum What {
     Snapshot { node: usize },
     /// The operator archives a journal and deletes what a snapshot covers.
     Prune { node: usize },
+    /// The operator begins the nightly routine.
+    Nightly,
 }
 
 /// A list, in the order of time, after `from`.
@@ -102,7 +108,10 @@ fn what(kind: usize, rng: &mut Rng) -> What {
         11 => What::HandOver,
         12 => What::Restart { node },
         13 => What::Snapshot { node },
-        _ => What::Prune { node },
+        14 => What::Prune { node },
+        15 => What::Nightly,
+        16 => What::WritesFail { node, disk: rng.usize(0..4), steps },
+        _ => What::Flip { node, disk: rng.usize(0..4), seed: rng.u64(..) },
     }
 }
 

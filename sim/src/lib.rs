@@ -3,8 +3,9 @@
 //!
 //! The nodes are the project's own: the stages of `ringframe serve`, put together by the same
 //! lines, over a simulated network and simulated disks. Read in this order: `settings` and `faults`
-//! (what a seed draws), `net` and `disks` (the simulated world), `node`, `client`, `operator` (who
-//! lives in it), `world` (who is next), `checker` and `compare` (what must hold), `shrink`.
+//! (what a seed draws), `net`, `disks` and `flips` (the simulated world), `node`, `client`,
+//! `operator` and `nightly` (who lives in it), `world` (who is next), `checker`, `compare` and
+//! `conserve` (what must hold), `shrink`.
 
 mod checker;
 mod client;
@@ -12,10 +13,12 @@ mod compare;
 mod conserve;
 mod disks;
 mod faults;
+mod flips;
 #[path = "../../tests/exchange/naive/mod.rs"]
 #[expect(dead_code, reason = "the exchange's own tests look into it, too")]
 mod naive;
 mod net;
+mod nightly;
 mod node;
 mod operator;
 mod settings;

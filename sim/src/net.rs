@@ -33,6 +33,23 @@ pub(crate) struct Weather {
     pub(crate) piece: usize,
 }
 
+impl Weather {
+    /// As between two racks.
+    pub(crate) fn fair(rng: &mut Rng) -> Self {
+        let least = rng.u64(5_000..200_000);
+        let delay_nanos = (least, least + rng.u64(0..2_000_000));
+        let piece = if rng.u8(0..4) == 0 { rng.usize(100..1_000) } else { 1 << 16 };
+        Self { delay_nanos, room: rng.usize(2_000..64_000), piece }
+    }
+
+    /// As between two continents: who follows is always behind.
+    pub(crate) fn slow(rng: &mut Rng) -> Self {
+        let least = rng.u64(5_000_000..40_000_000);
+        let delay_nanos = (least, least + rng.u64(0..10_000_000));
+        Self { delay_nanos, room: rng.usize(1_000..8_000), piece: 1 << 16 }
+    }
+}
+
 /// What travels.
 #[derive(Debug)]
 enum Parcel {

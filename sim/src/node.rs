@@ -26,7 +26,10 @@ use ringframe::snapshot::schedule::{self, Triggers};
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 use ringframe::users::Users;
-use ringframe_journal::{SimulatedStorage, SyncPolicy};
+use ringframe_journal::segment::file_number;
+use ringframe_journal::{
+    self as journal, DamagedRange, SimulatedStorage, Source, SyncPolicy, repair,
+};
 
 use crate::disks::{Disks, Loss};
 use crate::net::{SimListener, SimNet, SimStream, address};
@@ -72,14 +75,24 @@ pub(crate) struct Asks {
     left: u32,
 }
 
-/// A node that begins with a copy of what its leader has.
+/// A node that begins with a copy of what the other one has.
 pub(crate) struct Copies {
     prepared: Prepared,
     arrival: Arrival<SimulatedStorage, SimStream>,
     fresh: Disks,
+    mends: Option<Mends>,
+}
+
+/// It wants one segment alone, because its own is damaged.
+struct Mends {
+    damaged: DamagedRange,
+    /// What it begins as once that is mended.
+    beginning: Beginning,
 }
 
 struct Prepared {
+    /// What was damaged is mended: more is not tried.
+    is_mended: bool,
     listener: SimListener,
     doors: Doors<SimNet>,
     options: GatewayOptions,
@@ -195,15 +208,11 @@ impl Machine {
                 self.are_kept(&commands.kept_in).map_err(Fault::Node)?;
             }
         }
-        let prepared = Prepared { listener, doors, options, epochs };
+        let prepared = Prepared { is_mended: false, listener, doors, options, epochs };
         if let Some(Fault::Behind { .. }) = after
             && let Ok(stream) = self.net.connect(address(1 - self.number, REPLICATION))
         {
-            let (fresh, now) = (Disks::new(), self.clock(now));
-            let what = (Exchange::NAME, None);
-            let arrival = Arrival::new(stream, what, &prepared.epochs, fresh.holdings(), now)?;
-            self.process = Process::Copies(Box::new(Copies { prepared, arrival, fresh }));
-            return Ok(());
+            return self.begin_copy(prepared, stream, None, now);
         }
         if after.is_some() {
             return self.open(prepared, Beginning::Follows, now);
@@ -235,16 +244,60 @@ impl Machine {
         }
     }
 
-    /// Opens what was copied, in the place of what was there.
+    fn begin_copy(
+        &mut self,
+        prepared: Prepared,
+        stream: SimStream,
+        mends: Option<Mends>,
+        now: Nanos,
+    ) -> Result<(), Fault> {
+        let fresh = Disks::new();
+        let name = mends.as_ref().and_then(|mends| mends.damaged.path.file_name()?.to_str());
+        let what = (Exchange::NAME, name.and_then(file_number));
+        let holdings = fresh.holdings();
+        let arrival = Arrival::new(stream, what, &prepared.epochs, holdings, self.clock(now))?;
+        self.process = Process::Copies(Box::new(Copies { prepared, arrival, fresh, mends }));
+        Ok(())
+    }
+
+    /// Opens what was copied, in the place of what was there, or of a damaged segment.
     pub(crate) fn settle(&mut self, now: Nanos) -> Result<(), Fault> {
         let Process::Copies(copies) = std::mem::replace(&mut self.process, Process::Off) else {
             unreachable!("it copied just now")
         };
-        let Copies { mut prepared, arrival, fresh } = *copies;
+        let Copies { mut prepared, arrival, fresh, mends } = *copies;
         drop(arrival);
-        self.disks = fresh;
-        prepared.epochs = self.epochs()?;
-        self.open(prepared, Beginning::Follows, now)
+        let Some(Mends { damaged, beginning }) = mends else {
+            self.disks = fresh;
+            prepared.epochs = self.epochs()?;
+            return self.open(prepared, Beginning::Follows, now);
+        };
+        let donor = Source::Journal(fresh.stores.journal);
+        let journal = &self.disks.stores.journal;
+        let done = repair(journal, Some(&donor), false, &mut |_, _| ()).map_err(Fault::Journal)?;
+        match done.refused {
+            None => self.open(Prepared { is_mended: true, ..prepared }, beginning, now),
+            Some(journal::Error::Damaged(next)) if next.path != damaged.path => {
+                self.mend(prepared, Mends { damaged: next, beginning }, now)
+            }
+            Some(error) => Err(Fault::Journal(error)),
+        }
+    }
+
+    /// What is damaged, where it waits for a segment of its journal.
+    pub(crate) fn mends(&self) -> Option<&DamagedRange> {
+        match &self.process {
+            Process::Copies(copies) => copies.mends.as_ref().map(|mends| &mends.damaged),
+            _ => None,
+        }
+    }
+
+    /// Asks the other node for what is damaged.
+    fn mend(&mut self, prepared: Prepared, mends: Mends, now: Nanos) -> Result<(), Fault> {
+        match self.net.connect(address(1 - self.number, REPLICATION)) {
+            Ok(stream) => self.begin_copy(prepared, stream, Some(mends), now),
+            Err(_) => Err(Fault::Journal(journal::Error::Damaged(mends.damaged))),
+        }
     }
 
     /// Goes on with a start that has asked.
@@ -256,8 +309,8 @@ impl Machine {
     }
 
     fn open(&mut self, prepared: Prepared, beginning: Beginning, now: Nanos) -> Result<(), Fault> {
-        let now = self.clock(now);
-        let Prepared { listener, doors, options: gateway, epochs } = prepared;
+        let clock = self.clock(now);
+        let Prepared { is_mended, listener, doors, options: gateway, epochs } = prepared;
         let options = PairOptions {
             other: Some(address(1 - self.number, REPLICATION)),
             stands_by: true,
@@ -270,9 +323,18 @@ impl Machine {
         let leads = !pair.follows();
         let options = pair.node_options(&self.node_options());
         let stores = &self.disks.stores;
-        let mut node: Node<Exchange, SimulatedStorage> =
-            Node::open(stores, &options, now, &mut |_, _| ())?;
-        let joined = pair.join(&mut node, self.disks.holdings(), &options, now)?;
+        let opened = Node::<Exchange, _>::open(stores, &options, clock, &mut |_, _| ());
+        let mut node = match opened {
+            Err(Fault::Journal(journal::Error::Damaged(damaged))) if !is_mended => {
+                let Pair { listener, epochs, beginning, .. } = pair;
+                let listener = listener.expect("it was taken");
+                let options = gateway;
+                let prepared = Prepared { is_mended, listener, doors, options, epochs };
+                return self.mend(prepared, Mends { damaged, beginning }, now);
+            }
+            opened => opened?,
+        };
+        let joined = pair.join(&mut node, self.disks.holdings(), &options, clock)?;
         let (replicator, handle) = joined.expect("there is another node");
         let saving = self.saving(&node)?;
         let (positions, release) = (Arc::clone(&node.positions), Arc::clone(&node.release));
@@ -313,6 +375,7 @@ impl Machine {
     fn node_options(&self) -> NodeOptions {
         NodeOptions {
             ring_slots: self.settings.ring_slots,
+            held_bytes: self.settings.held_bytes,
             segment_bytes: self.settings.segment_bytes,
             event_segment_bytes: self.settings.event_segment_bytes,
             sync: SyncPolicy::Always,

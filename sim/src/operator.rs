@@ -52,6 +52,12 @@ impl World {
                 disk.fail_syncs_at(disk.steps() + steps);
                 self.fates[node].may_fail = true;
             }
+            What::WritesFail { node, disk, steps } => {
+                let disk = self.nodes[node].disks.each()[disk].clone();
+                disk.fail_changes_at(disk.steps() + steps);
+                self.fates[node].may_fail = true;
+            }
+            What::Flip { node, disk, seed } => self.fates[node].flips = Some((disk, seed)),
             What::Promote => self.promote(true),
             What::HandOver => self.drain(None),
             What::Restart { node } => self.drain(Some(node)),
@@ -63,6 +69,7 @@ impl World {
                 }
             }
             What::Prune { node } => self.prune(node)?,
+            What::Nightly => self.begin_night(),
         }
         Ok(())
     }
@@ -109,8 +116,9 @@ impl World {
                 self.begin(node, None)?;
             }
             self.look_at_drain(node);
-            self.tell_notes(node);
+            self.tell_notes(node)?;
         }
+        self.look_at_night()?;
         let leaders = (0..2).filter(|&node| self.fates[node].leads && !self.is_behind(node));
         if leaders.count() == 0 && (self.is_closing || self.rng.u8(0..8) == 0) {
             self.promote(self.halts());
@@ -118,29 +126,37 @@ impl World {
         Ok(())
     }
 
-    fn tell_notes(&mut self, node: usize) {
-        let Some(running) = self.nodes[node].running() else { return };
+    fn tell_notes(&mut self, node: usize) -> Result<(), Wrong> {
+        let Some(running) = self.nodes[node].running() else { return Ok(()) };
         let (others, clients) = (running.handle.notes.clone(), running.notes.clone());
         let mut is_advised = false;
         for note in others.try_iter().chain(clients.try_iter()) {
             is_advised |= note.starts_with("replication: no leader: the leader lost");
             self.say(|| format!("n{node}: {note}"));
         }
-        if is_advised {
-            self.choose_history(node);
-        }
+        if is_advised { self.choose_history(node) } else { Ok(()) }
     }
 
     /// The leader lost what it ordered itself, and this follower has it. Nothing is lost where it
     /// leads; but where the leader has released others since, it begins anew.
-    fn choose_history(&mut self, node: usize) {
+    fn choose_history(&mut self, node: usize) -> Result<(), Wrong> {
         if !self.is_behind(node) && self.halts() {
-            return self.promote(true);
+            self.promote(true);
+            return Ok(());
         }
+        // From now on only the other one has all of it.
+        self.scrub(1 - node)?;
         self.say(|| format!("op: n{node} begins anew, from nothing"));
         self.end(node, Ending { power: None, back_nanos: 0 });
         self.nodes[node].wipe();
+        self.fates[node].flip = None;
         self.checker.on_cut(node, 0);
+        Ok(())
+    }
+
+    /// Who leads, if one does.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        (0..2).find(|&node| self.fates[node].leads && self.nodes[node].running().is_some())
     }
 
     /// Whose turn it is to lead, as far as all directories say.
@@ -189,11 +205,9 @@ impl World {
     }
 
     /// An orderly end of a node; of the leader, for the other one, where none is named.
-    fn drain(&mut self, node: Option<usize>) {
+    pub(crate) fn drain(&mut self, node: Option<usize>) {
         let hands_over = node.is_none();
-        let Some(node) = node.or_else(|| (0..2).find(|&node| self.fates[node].leads)) else {
-            return;
-        };
+        let Some(node) = node.or_else(|| self.leader()) else { return };
         let now = self.now;
         if let Some(running) = self.nodes[node].running_mut()
             && running.drain.is_none()
@@ -203,7 +217,7 @@ impl World {
     }
 
     /// Archives, and deletes what a snapshot covers and the other node has.
-    fn prune(&mut self, node: usize) -> Result<(), Wrong> {
+    pub(crate) fn prune(&mut self, node: usize) -> Result<(), Wrong> {
         if self.nodes[node].running().is_none() {
             return Ok(());
         }

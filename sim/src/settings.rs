@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) release: ReleasePolicy,
     pub(crate) on_standby_loss: OnStandbyLoss,
     pub(crate) ring_slots: usize,
+    pub(crate) held_bytes: usize,
     pub(crate) segment_bytes: u64,
     pub(crate) event_segment_bytes: u64,
     pub(crate) window_bytes: usize,
@@ -70,33 +71,31 @@ impl Settings {
             1 | 2 => Saves::Inline,
             _ => Saves::Shadow,
         };
-        let least = rng.u64(5_000..200_000);
-        let weather = Weather {
-            delay_nanos: (least, least + rng.u64(0..2_000_000)),
-            room: rng.usize(2_000..64_000),
-            piece: if rng.u8(0..4) == 0 { rng.usize(100..1_000) } else { 1 << 16 },
-        };
+        let weather = if rng.u8(0..6) == 0 { Weather::slow(rng) } else { Weather::fair(rng) };
         let mut weights = [0; crate::faults::KINDS];
         for weight in &mut weights {
             *weight = if rng.u8(0..3) == 0 { 0 } else { rng.u8(1..10) };
         }
+        // A few live longer, and meet more.
+        let long = if rng.u8(0..16) == 0 { 4 } else { 1 };
         Self {
             release,
             on_standby_loss,
             ring_slots: 1 << rng.usize(4..9),
+            held_bytes: 1 << rng.usize(12..19),
             segment_bytes: segment(rng),
             event_segment_bytes: segment(rng),
             window_bytes: 1 << rng.usize(12..17),
             saves,
-            snapshot_every: rng.bool().then(|| rng.u64(50..1_000)),
+            snapshot_every: (rng.u8(0..4) > 0).then(|| rng.u64(50..1_000)),
             weather,
             traders: rng.u16(2..5),
-            orders: if rng.bool() { rng.usize(200..800) } else { rng.usize(800..2_500) },
+            orders: long * if rng.bool() { rng.usize(200..800) } else { rng.usize(800..2_500) },
             unanswered_max: rng.usize(1..60),
             pause_nanos: rng.u64(20_000..8_000_000),
             step_nanos: rng.u64(2_000..40_000),
-            faults_nanos: rng.u64(2..12) * Nanos::SECOND,
-            faults: rng.usize(0..16),
+            faults_nanos: long as u64 * rng.u64(2..12) * Nanos::SECOND,
+            faults: long * rng.usize(0..16),
             weights,
         }
     }

@@ -14,7 +14,9 @@ use crate::checker::Checker;
 use crate::client::{Client, Wrong};
 use crate::disks::{NO_LOSS, power_loss};
 use crate::faults::{self, Mishap};
+use crate::flips::Flip;
 use crate::net::{CLIENTS, SimNet};
+use crate::nightly::Nightly;
 use crate::node::{Drained, Machine, Process, Running};
 use crate::settings::Settings;
 use crate::trace::Trace;
@@ -53,6 +55,10 @@ pub(crate) struct Fate {
     pub(crate) leads: bool,
     /// So far ahead its clock is when the next process begins.
     pub(crate) ahead: u64,
+    /// What flips a bit before the next process begins: on which disk.
+    pub(crate) flips: Option<(usize, u64)>,
+    /// One that has flipped, and nobody has found it yet.
+    pub(crate) flip: Option<Flip>,
 }
 
 /// Everything.
@@ -69,6 +75,7 @@ pub(crate) struct World {
     pub(crate) archives: [Option<Arc<ArchiveHome>>; 2],
     pub(crate) trace: Trace,
     pub(crate) tend_at: Nanos,
+    pub(crate) night: Option<Nightly>,
     /// Nobody orders any more.
     pub(crate) is_closing: bool,
     /// The naive exchange takes as long as all the rest, so it is not asked each time.
@@ -101,6 +108,7 @@ impl World {
             archives: Default::default(),
             trace,
             tend_at: Nanos(0),
+            night: None,
             is_closing: false,
             asks_naive: seed.is_multiple_of(8),
             idle: 0,
@@ -136,7 +144,7 @@ impl World {
                 break;
             }
         }
-        self.heal();
+        self.heal()?;
         self.settle()?;
         self.clients.iter_mut().for_each(Client::ask_again);
         self.settle()?;
@@ -149,15 +157,17 @@ impl World {
     }
 
     /// Nothing goes wrong any more.
-    fn heal(&mut self) {
+    fn heal(&mut self) -> Result<(), Wrong> {
         self.say(|| "all faults end".into());
         self.is_closing = true;
         self.net.wires().clear_up();
         for node in 0..2 {
             self.lift_full(node);
+            self.scrub(node)?;
             let fate = &mut self.fates[node];
             (fate.stalled, fate.stalled_stage.1) = (Nanos(0), Nanos(0));
         }
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<(), Wrong> {
@@ -275,12 +285,13 @@ impl World {
         {
             self.on_lead(who)?;
         }
-        let machine = &mut self.nodes[who];
-        let Process::Runs(running) = &mut machine.process else { return Ok(0) };
+        let Process::Runs(running) = &mut self.nodes[who].process else { return Ok(0) };
         if self.fates[who].leads {
             match name {
                 "processor" => self.checker.on_processor(who, running),
-                "event_log" => self.checker.on_events(who, &machine.disks.stores)?,
+                "event_log" => self.unflipped(who, |world| {
+                    world.checker.on_events(who, &world.nodes[who].disks.stores)
+                })?,
                 _ => {}
             }
         }
@@ -303,11 +314,13 @@ impl World {
                 self.checker.released()
             ));
         }
-        let stores = &self.nodes[who].disks.stores;
-        match self.nodes[who].running() {
-            Some(running) => self.checker.on_lead(who, running, stores),
-            None => Ok(()),
-        }
+        self.unflipped(who, |world| {
+            let stores = &world.nodes[who].disks.stores;
+            match world.nodes[who].running() {
+                Some(running) => world.checker.on_lead(who, running, stores),
+                None => Ok(()),
+            }
+        })
     }
 
     /// A disk may have stopped in the middle of a poll.
@@ -344,6 +357,10 @@ impl World {
             Fault::Node(why) if why.contains("Let that one lead") => {
                 self.end(who, Ending { power: None, back_nanos: BACK });
                 Ok(())
+            }
+            _ if self.fates[who].flip.is_some() => {
+                self.end(who, Ending { power: None, back_nanos: BACK });
+                self.scrub(who).map(drop)
             }
             _ if may_stop => {
                 self.end(who, Ending { power: None, back_nanos: BACK });
@@ -403,11 +420,17 @@ impl World {
             self.checker.on_cut(who, agreed);
         }
         self.apply_full(who);
+        if after.is_none() {
+            self.flip(who);
+        } else if matches!(after, Some((Fault::Behind { .. }, _))) && self.scrub(1 - who)? {
+            // It comes for its copy later.
+            self.fates[who].back_at = Some(self.now.after(BACK));
+            return Ok(());
+        }
         let begun = self.nodes[who].begin(after.map(|(fault, _)| fault), self.now);
         match begun {
             Err(fault) => self.stopped(who, &fault),
-            Ok(()) if matches!(self.nodes[who].process, Process::Runs(_)) => self.opened(who),
-            Ok(()) => Ok(()),
+            Ok(()) => self.opened(who),
         }
     }
 
@@ -437,11 +460,14 @@ impl World {
             Some(Err(why)) => {
                 self.say(|| format!("n{who} has no copy: {why}"));
                 self.end(who, Ending { power: None, back_nanos: BACK });
+                self.scrub(who)?;
                 Ok(1)
             }
             Some(Ok(())) => {
                 self.say(|| format!("n{who} has a copy"));
-                self.checker.on_cut(who, 0);
+                if self.nodes[who].mends().is_none() {
+                    self.checker.on_cut(who, 0);
+                }
                 match self.nodes[who].settle(self.now) {
                     Ok(()) => self.opened(who)?,
                     Err(fault) => self.stopped(who, &fault)?,
@@ -455,6 +481,12 @@ impl World {
         if self.nodes[who].disks.are_off() {
             self.look_at_disks(who);
             return Ok(());
+        }
+        if let Some(damaged) = self.nodes[who].mends().cloned() {
+            if self.fates[who].flip.is_none() {
+                return Err(format!("n{who} finds damage that nobody did: {damaged}"));
+            }
+            self.say(|| format!("n{who} asks for what is damaged: {damaged}"));
         }
         let Some(running) = self.nodes[who].running() else { return Ok(()) };
         let applied = running.start.applied.sequence.0;
