@@ -97,6 +97,12 @@ impl Checker {
         Ok(())
     }
 
+    /// Some of what a machine had may be gone, and comes again as it was.
+    pub(crate) fn on_damage(&mut self, node: usize) {
+        let has = &mut self.nodes[node];
+        (has.journaled, has.synced) = (0, 0);
+    }
+
     /// A node cuts what its leader does not have.
     pub(crate) fn on_cut(&mut self, node: usize, agreed: u64) {
         let has = &mut self.nodes[node];

@@ -57,7 +57,8 @@ pub(crate) struct Client {
     unanswered: VecDeque<Enter>,
     known: BTreeMap<Token, Known>,
     asks_all: bool,
-    pub(crate) logins: u64,
+    /// Where it was let in, and from which message on, since that was told.
+    pub(crate) login: Option<String>,
     pub(crate) repeats: u64,
 }
 
@@ -93,7 +94,7 @@ impl Client {
             unanswered: VecDeque::new(),
             known: BTreeMap::new(),
             asks_all: false,
-            logins: 0,
+            login: None,
             repeats: 0,
         }
     }
@@ -268,7 +269,9 @@ impl Client {
                 }
                 self.session = accepted.session;
                 self.is_in = true;
-                self.logins += 1;
+                let (user, node, has) = (self.user, self.node, self.log.len());
+                let from = self.next;
+                self.login = Some(format!("c{user} is in on n{node}, from {from} on, has {has}"));
                 for order in self.unanswered.clone() {
                     self.say_message(&Inbound::from(order), now);
                 }
@@ -293,8 +296,9 @@ impl Client {
         if let Some(before) = self.log.get(place) {
             self.repeats += 1;
             if before != bytes {
+                let other = self.log.iter().position(|told| told == bytes).map(|at| at + 1);
                 return Err(format!(
-                    "c{}: message {} was {before:02x?}, and is {bytes:02x?} now",
+                    "c{}: message {} was {before:02x?}, and is {bytes:02x?} now, which was {other:?}",
                     self.user,
                     place + 1
                 ));

@@ -79,7 +79,7 @@ impl World {
         self.say(|| format!("n{who}: a bit flips: {flip:?}"));
         self.fates[who].flip = Some(flip);
         // It may be in what only looks like the end of a torn journal.
-        self.checker.on_cut(who, 0);
+        self.checker.on_damage(who);
     }
 
     /// Looks at what a node has as if nothing had flipped: it is the nodes that are to notice.
@@ -109,18 +109,18 @@ impl World {
         let (store, donor) = (disks.each()[flip.disk], self.nodes[1 - who].disks.each()[flip.disk]);
         if flip.disk < 2 && file_number(&flip.name).is_some() && mends(store, donor) {
             self.say(|| format!("op: n{who} is mended with what the other one has"));
-            let is_left =
-                verify(store, 1, |_, _| ()).is_ok_and(|it| it.findings().next().is_some());
-            return if is_left {
-                Err(format!("n{who}: mended, and still {flip:?}"))
-            } else {
-                Ok(true)
+            let verified = verify(store, 1, |_, _| ()).map_err(|error| error.to_string())?;
+            return match verified.findings().next() {
+                None => Ok(true),
+                Some(finding) => {
+                    Err(format!("n{who}: mended after {flip:?}, and still: {finding}"))
+                }
             };
         }
         if self.checker.must_have_all(1 - who) {
             self.say(|| format!("op: n{who} begins anew, from nothing"));
             self.nodes[who].wipe();
-            self.checker.on_cut(who, 0);
+            self.checker.on_damage(who);
         } else {
             self.say(|| format!("op: n{who} gets its file back from a backup"));
             flip.restore(&disks);

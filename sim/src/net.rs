@@ -232,6 +232,8 @@ impl Wires {
                 end.way.clear();
                 end.under_way = 0;
             }
+            // What was said behind the break came too late for whoever hears of it.
+            _ if end.is_broken => {}
             _ if !end.is_held => self.put(id, side, Parcel::Reset),
             Parcel::Welcome => end.is_up = true,
             Parcel::Bytes(bytes) => end.inbox.extend(bytes),

@@ -53,6 +53,8 @@ pub(crate) struct Machine {
     pub(crate) process: Process,
     net: SimNet,
     settings: Settings,
+    /// Who never did anything begins as a standby.
+    stands_by: bool,
     /// How far its clock is ahead.
     pub(crate) ahead: u64,
 }
@@ -132,7 +134,7 @@ pub(crate) enum Drained {
 impl Machine {
     pub(crate) fn new(number: usize, net: SimNet, settings: Settings) -> Self {
         let (disks, process) = (Disks::new(), Process::Off);
-        Self { number, disks, process, net, settings, ahead: 0 }
+        Self { number, disks, process, net, settings, stands_by: number == 1, ahead: 0 }
     }
 
     /// What its clock says.
@@ -154,9 +156,10 @@ impl Machine {
         }
     }
 
-    /// Its disks are thrown away.
+    /// Its disks are thrown away: it comes back as a standby, or two would begin histories.
     pub(crate) fn wipe(&mut self) {
         self.disks = Disks::new();
+        self.stands_by = true;
     }
 
     /// The process is gone, and this is left of what it wrote.
@@ -229,8 +232,7 @@ impl Machine {
     pub(crate) fn ask(&mut self, now: Nanos) -> Option<Beginning> {
         let Process::Asks(asks) = &mut self.process else { return None };
         let other = asks.poll(&self.net, address(1 - self.number, REPLICATION), now)?;
-        let stands_by = self.number == 1;
-        Some(decide(&asks.prepared.epochs, other, (true, stands_by)))
+        Some(decide(&asks.prepared.epochs, other, (true, self.stands_by)))
     }
 
     /// Goes on with a copy; whether it is whole, or why there is none.

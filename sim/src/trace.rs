@@ -4,6 +4,7 @@
 pub const LEGEND: &str = "\
 time in microseconds since the beginning, then who:
   n0, n1  a node: what it says itself, and how it starts and ends
+  c1, ..  a client that is let in
   op      an operator
   others  what befalls them: the kind of mishap with its numbers";
 

@@ -246,6 +246,9 @@ impl World {
         if who >= 2 || matches!(self.nodes[who].process, Process::Off) {
             let one = self.rng.usize(0..self.clients.len());
             let polled = self.clients[one].poll(&self.settings, self.is_closing, self.now);
+            if let Some(login) = self.clients[one].login.take() {
+                self.say(|| login);
+            }
             return polled;
         }
         if self.now < self.fates[who].stalled {

@@ -19,7 +19,8 @@ use crate::frame::{
 use crate::image::{check_file, encode_block};
 use crate::options::Options;
 use crate::segment::{
-    BLOCK_BYTES, Closed, DIGEST_NONE, Digest, HEADER_BYTES, Header, Seal, SegmentHasher, file_name,
+    BLOCK_BYTES, Closed, DIGEST_NONE, Digest, HEADER_BYTES, Header, SEAL_OFFSET, Seal,
+    SegmentHasher, file_name,
 };
 use crate::storage::{Storage, StorageFile};
 use crate::survey::{SegmentInfo, survey};
@@ -356,8 +357,10 @@ impl<'a, S: Storage> Rebuild<'a, S> {
             patches.blank_rest(segment)?;
             (Some(seal), block)
         } else {
-            let mut block = own_block.clone();
-            block[..HEADER_BYTES].copy_from_slice(&segment.header.encode());
+            let mut block = encode_block(&segment.header, None);
+            // One that is half there is the next opening's.
+            let seal = SEAL_OFFSET as usize..SEAL_OFFSET as usize + HEADER_BYTES;
+            block[seal.clone()].copy_from_slice(&own_block[seal]);
             (None, block)
         };
         if own_block != block || file.is_none() {

@@ -190,6 +190,10 @@ fn the_synced_part_of_the_active_segment_is_mended() {
         grow(&disk, SEGMENTS + 20);
     }
     let disk = copy_of(&whole);
+    disk.flip(&name, 2565, 0x10);
+    assert!(mend(&disk, &from_journal(&whole), "stray bytes in the block").refused.is_none());
+    assert_same(&disk, &whole, "stray bytes in the block");
+    let disk = copy_of(&whole);
     disk.remove(&name).unwrap();
     let done = mend(&disk, &from_journal(&whole), "the file");
     assert!(done.refused.is_none(), "{done:?}");
