@@ -35,6 +35,8 @@ struct Has {
     journaled: u64,
     /// Was synced.
     synced: u64,
+    /// What these were before something was damaged, until it opens.
+    doubted: Option<(u64, u64)>,
     /// The most that was ever in its journal, and synced.
     ever: (u64, u64),
     /// The last event that its processor has let go, while it led …
@@ -79,6 +81,7 @@ impl Checker {
         has.forget_process();
         if lost_power {
             has.journaled = has.synced;
+            has.doubted = has.doubted.map(|(_, synced)| (synced, synced));
         }
     }
 
@@ -92,15 +95,30 @@ impl Checker {
                 has.journaled, has.synced
             ));
         }
-        (has.journaled, has.synced) = (last, last);
+        (has.journaled, has.synced, has.doubted) = (last, last, None);
         has.ever = (has.ever.0.max(last), has.ever.1.max(last));
         Ok(())
     }
 
-    /// Some of what a machine had may be gone, and comes again as it was.
+    /// Some of what a machine has is damaged: what counts is what it opens with.
     pub(crate) fn on_damage(&mut self, node: usize) {
         let has = &mut self.nodes[node];
+        has.doubted = Some((has.journaled, has.synced));
         (has.journaled, has.synced) = (0, 0);
+    }
+
+    /// What was damaged is as it was.
+    pub(crate) fn on_mended(&mut self, node: usize) {
+        let has = &mut self.nodes[node];
+        if let Some(doubted) = has.doubted.take() {
+            (has.journaled, has.synced) = doubted;
+        }
+    }
+
+    /// All that a machine had is thrown away, and comes again as it was.
+    pub(crate) fn on_wipe(&mut self, node: usize) {
+        let has = &mut self.nodes[node];
+        (has.journaled, has.synced, has.doubted) = (0, 0, None);
     }
 
     /// A node cuts what its leader does not have.
@@ -108,6 +126,7 @@ impl Checker {
         let has = &mut self.nodes[node];
         has.journaled = has.journaled.min(agreed);
         has.synced = has.synced.min(agreed);
+        has.doubted = None;
         has.ever = (has.ever.0.min(agreed), has.ever.1.min(agreed));
     }
 

@@ -49,8 +49,8 @@ pub(crate) enum What {
     Flip { node: usize, disk: usize, seed: u64 },
     /// The operator lets the follower lead, without asking the leader.
     Promote,
-    /// The leader gives its place to the follower, and comes back as one.
-    HandOver,
+    /// The leader gives its place to the follower, which was away for so long, and comes back as one.
+    HandOver { away_nanos: u64 },
     /// A process ends orderly and comes back.
     Restart { node: usize },
     /// The operator asks for a snapshot.
@@ -105,7 +105,10 @@ fn what(kind: usize, rng: &mut Rng) -> What {
         8 => What::Full { node, disk: rng.usize(0..4), nanos },
         9 => What::SyncFails { node, disk: rng.usize(0..4), steps },
         10 => What::Promote,
-        11 => What::HandOver,
+        11 => {
+            let away = if rng.bool() { rng.u64(500..4_000) } else { 0 };
+            What::HandOver { away_nanos: MILLISECOND * away }
+        }
         12 => What::Restart { node },
         13 => What::Snapshot { node },
         14 => What::Prune { node },

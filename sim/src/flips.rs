@@ -45,7 +45,12 @@ impl Flip {
         let read = file.and_then(|file| file.read_at(self.at as u64, &mut byte));
         let is_there = read.is_ok() && byte == [from];
         if is_there {
-            store.flip(&self.name, self.at as u64, from ^ to);
+            // What is not on the device yet may be shorter there.
+            store.edit(&self.name, |bytes| {
+                if let Some(byte) = bytes.get_mut(self.at) {
+                    *byte = to;
+                }
+            });
         }
         is_there
     }
@@ -101,6 +106,7 @@ impl World {
         let disks = self.nodes[who].disks.clone();
         if !flip.restore(&disks) {
             self.say(|| format!("op: n{who} has no damage any more"));
+            self.checker.on_mended(who);
             return Ok(false);
         }
         flip.spoil(&disks);
@@ -109,6 +115,7 @@ impl World {
         let (store, donor) = (disks.each()[flip.disk], self.nodes[1 - who].disks.each()[flip.disk]);
         if flip.disk < 2 && file_number(&flip.name).is_some() && mends(store, donor) {
             self.say(|| format!("op: n{who} is mended with what the other one has"));
+            self.checker.on_mended(who);
             let verified = verify(store, 1, |_, _| ()).map_err(|error| error.to_string())?;
             return match verified.findings().next() {
                 None => Ok(true),
@@ -120,10 +127,11 @@ impl World {
         if self.checker.must_have_all(1 - who) {
             self.say(|| format!("op: n{who} begins anew, from nothing"));
             self.nodes[who].wipe();
-            self.checker.on_damage(who);
+            self.checker.on_wipe(who);
         } else {
             self.say(|| format!("op: n{who} gets its file back from a backup"));
             flip.restore(&disks);
+            self.checker.on_mended(who);
         }
         Ok(true)
     }

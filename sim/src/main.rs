@@ -2,12 +2,16 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
 use ringframe::clock::Clock;
 use ringframe::types::Nanos;
 use ringframe_journal::planted::{Bug, plant};
 use ringframe_sim::{LEGEND, Outcome, run, shrink};
+
+/// The seed that it is at: a release build ends with a panic, and somebody must say where.
+static LIVES: AtomicU64 = AtomicU64::new(0);
 
 /// Where nobody reads, it goes on all the same.
 macro_rules! tell {
@@ -113,11 +117,17 @@ fn main() -> ExitCode {
     if args.shrink {
         return shorten(from);
     }
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell!("seed {} panics", LIVES.load(Ordering::Relaxed));
+        told(panic);
+    }));
     tell!("seeds from {from} on");
     for seed in from..to {
         if until.is_some_and(|until| clock.now() > until) {
             break;
         }
+        LIVES.store(seed, Ordering::Relaxed);
         let outcome = run(seed, args.trace);
         if args.trace {
             tell!("{LEGEND}");

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use ringframe::snapshot;
+use ringframe::snapshot::schedule::Failed;
+use ringframe::snapshot::{self, SnapshotError};
 use ringframe_journal::{ArchiveHome, Fate, Snapshotted, archive, prune};
 
 use crate::client::Wrong;
 use crate::faults::What;
 use crate::node::Process;
-use crate::world::{Ending, World};
+use crate::world::{Ending, MILLISECOND, World};
 
 impl World {
     /// Lets something happen.
@@ -59,7 +60,7 @@ impl World {
             }
             What::Flip { node, disk, seed } => self.fates[node].flips = Some((disk, seed)),
             What::Promote => self.promote(true),
-            What::HandOver => self.drain(None),
+            What::HandOver { away_nanos } => self.hand_over_after(away_nanos),
             What::Restart { node } => self.drain(Some(node)),
             What::Snapshot { node } => {
                 if let Some(snapshots) =
@@ -72,6 +73,16 @@ impl World {
             What::Nightly => self.begin_night(),
         }
         Ok(())
+    }
+
+    /// At once, or when the follower was away for so long and is about to come back.
+    fn hand_over_after(&mut self, away_nanos: u64) {
+        let follower = self.leader().map(|leader| 1 - leader).filter(|_| away_nanos > 0);
+        if let Some(follower) = follower.filter(|&node| self.nodes[node].running().is_some()) {
+            let back_nanos = away_nanos + 200 * MILLISECOND;
+            self.end(follower, Ending { power: None, back_nanos });
+        }
+        self.hand_over_at = Some(self.now.after(away_nanos));
     }
 
     /// The process stops so many disk steps later.
@@ -116,9 +127,13 @@ impl World {
                 self.begin(node, None)?;
             }
             self.look_at_drain(node);
+            self.look_at_snapshots(node)?;
             self.tell_notes(node)?;
         }
         self.look_at_night()?;
+        if self.hand_over_at.take_if(|at| *at <= self.now).is_some() {
+            self.drain(None);
+        }
         let leaders = (0..2).filter(|&node| self.fates[node].leads && !self.is_behind(node));
         if leaders.count() == 0 && (self.is_closing || self.rng.u8(0..8) == 0) {
             self.promote(self.halts());
@@ -126,11 +141,27 @@ impl World {
         Ok(())
     }
 
+    /// Nothing is wrong with a snapshot unless something is with a disk.
+    fn look_at_snapshots(&self, node: usize) -> Result<(), Wrong> {
+        let fate = &self.fates[node];
+        let is_sound = !fate.may_fail && fate.full.is_none() && fate.flip.is_none();
+        let snapshots = self.nodes[node].running().and_then(|it| it.snapshots.as_ref());
+        match snapshots.and_then(|snapshots| snapshots.status().failed) {
+            Some(Failed { error, .. }) if is_sound && !matches!(error, SnapshotError::GivenUp) => {
+                Err(format!("n{node} has no snapshot: {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn tell_notes(&mut self, node: usize) -> Result<(), Wrong> {
         let Some(running) = self.nodes[node].running() else { return Ok(()) };
         let (others, clients) = (running.handle.notes.clone(), running.notes.clone());
         let mut is_advised = false;
         for note in others.try_iter().chain(clients.try_iter()) {
+            if note.contains("what makes no sense") {
+                return Err(format!("n{node} heard nonsense: {note}"));
+            }
             is_advised |= note.starts_with("replication: no leader: the leader lost");
             self.say(|| format!("n{node}: {note}"));
         }

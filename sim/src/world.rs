@@ -76,6 +76,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) tend_at: Nanos,
     pub(crate) night: Option<Nightly>,
+    pub(crate) hand_over_at: Option<Nanos>,
     /// Nobody orders any more.
     pub(crate) is_closing: bool,
     /// The naive exchange takes as long as all the rest, so it is not asked each time.
@@ -109,6 +110,7 @@ impl World {
             trace,
             tend_at: Nanos(0),
             night: None,
+            hand_over_at: None,
             is_closing: false,
             asks_naive: seed.is_multiple_of(8),
             idle: 0,
@@ -496,6 +498,9 @@ impl World {
         let leads = running.began_as != Beginning::Follows && running.is_tellable();
         if let Some(cut) = &running.start.journal.cut {
             self.nodes[who].are_kept(&cut.kept_in).map_err(|why| format!("n{who}: {why}"))?;
+        }
+        if let (Some(why), None) = (running.start.from.refused.first(), &self.fates[who].flip) {
+            return Err(format!("n{who} does not begin with its newest snapshot: {why}"));
         }
         self.checker.on_open(who, running)?;
         if leads {
