@@ -23,17 +23,23 @@ fn frames(journal: &SimulatedStorage) -> Result<(u64, Vec<Vec<u8>>), Wrong> {
     Ok((first, frames))
 }
 
-fn same(what: &str, one: &SimulatedStorage, other: &SimulatedStorage) -> Result<(), Wrong> {
+fn same(
+    what: &str,
+    one: &SimulatedStorage,
+    (number, other): (usize, &SimulatedStorage),
+) -> Result<(), Wrong> {
     let ((first, one), (second, other)) = (frames(one)?, frames(other)?);
     // Either may have been pruned.
     let begin = first.max(second);
     let (one, other) = (&one[(begin - first) as usize..], &other[(begin - second) as usize..]);
     if one.len() != other.len() {
-        return Err(format!("{what}: n0 has {} frames, n1 {}", one.len(), other.len()));
+        return Err(format!("{what}: n0 has {} frames, n{number} {}", one.len(), other.len()));
     }
     match one.iter().zip(other).position(|(one, other)| one != other) {
         None => Ok(()),
-        Some(place) => Err(format!("{what}: frame {} differs", begin + place as u64)),
+        Some(place) => {
+            Err(format!("{what}: frame {} of n{number} differs from n0's", begin + place as u64))
+        }
     }
 }
 
@@ -57,15 +63,18 @@ impl Listener for Told {
 
 impl World {
     pub(crate) fn compare(&mut self) -> Result<(), Wrong> {
-        let [one, other] = self.nodes.each_ref().map(|node| node.disks.stores.clone());
-        same("journals", &one.journal, &other.journal)?;
-        same("event logs", &one.events, &other.events)?;
-        for (node, stores) in [&one, &other].into_iter().enumerate() {
+        let mut all: Vec<_> = self.nodes.iter().collect();
+        all.extend(self.third.as_ref().map(|third| &third.machine));
+        let one = all[0].disks.stores.clone();
+        for machine in all {
+            let (number, stores) = (machine.number, &machine.disks.stores);
+            same("journals", &one.journal, (number, &stores.journal))?;
+            same("event logs", &one.events, (number, &stores.events))?;
             for journal in [&stores.journal, &stores.events] {
                 let verified = verify(journal, 1, |_, _| ());
-                let verified = verified.map_err(|error| format!("n{node}: {error}"))?;
+                let verified = verified.map_err(|error| format!("n{number}: {error}"))?;
                 if let Some(finding) = verified.findings().next() {
-                    return Err(format!("n{node}: {finding}"));
+                    return Err(format!("n{number}: {finding}"));
                 }
             }
         }
@@ -104,8 +113,9 @@ impl World {
     }
 
     fn compare_digests(&mut self) -> Result<(), Wrong> {
+        let machines = self.nodes.iter().chain(self.third.as_ref().map(|third| &third.machine));
         let asked: Vec<_> =
-            self.nodes.iter().filter_map(|node| Some(node.running()?.ask_standing())).collect();
+            machines.filter_map(|node| Some(node.running()?.ask_standing())).collect();
         let give_up = self.now.after(5_000 * MILLISECOND);
         while asked.iter().any(Receiver::is_empty) {
             self.step()?;
@@ -114,8 +124,8 @@ impl World {
             }
         }
         let standings: Vec<_> = asked.iter().filter_map(|told| told.try_recv().ok()).collect();
-        match &standings[..] {
-            [one, other] if one == other => Ok(()),
+        match standings.iter().all(|standing| *standing == standings[0]) {
+            true if standings.len() == asked.len() => Ok(()),
             _ => Err(format!("where logic stands differs: {standings:?}")),
         }
     }

@@ -4,7 +4,7 @@
 //! The nodes are the project's own: the stages of `ringframe serve`, put together by the same
 //! lines, over a simulated network and simulated disks. Read in this order: `settings` and `faults`
 //! (what a seed draws), `net`, `disks` and `flips` (the simulated world), `node`, `client`,
-//! `operator` and `nightly` (who lives in it), `world` (who is next), `checker`, `compare` and
+//! `operator`, `nightly` and `third` (who lives in it), `world` (who is next), `checker`, `compare` and
 //! `conserve` (what must hold), `shrink`.
 
 mod checker;
@@ -22,6 +22,7 @@ mod nightly;
 mod node;
 mod operator;
 mod settings;
+mod third;
 mod trace;
 mod world;
 

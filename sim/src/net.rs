@@ -14,10 +14,12 @@ use watch::SimWatch;
 
 mod watch;
 
-/// The two nodes, and the machine of all clients.
-pub(crate) const HOSTS: usize = 3;
+/// The two nodes, the machine of all clients, and perhaps a third node.
+pub(crate) const HOSTS: usize = 4;
 /// Where clients are.
 pub(crate) const CLIENTS: usize = 2;
+/// Where a node is that nobody waits for.
+pub(crate) const THIRD: usize = 3;
 
 /// Who was cut short goes on in this time.
 const GOES_ON: u64 = 5_000_000;

@@ -2,6 +2,7 @@
 //! from the lines that `ringframe serve` is built from.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +33,7 @@ use ringframe_journal::{
 };
 
 use crate::disks::{Disks, Loss};
-use crate::net::{SimListener, SimNet, SimStream, address};
+use crate::net::{SimListener, SimNet, SimStream, THIRD, address};
 use crate::settings::{Saves, Settings};
 
 /// Where clients and other nodes come.
@@ -134,7 +135,12 @@ pub(crate) enum Drained {
 impl Machine {
     pub(crate) fn new(number: usize, net: SimNet, settings: Settings) -> Self {
         let (disks, process) = (Disks::new(), Process::Off);
-        Self { number, disks, process, net, settings, stands_by: number == 1, ahead: 0 }
+        Self { number, disks, process, net, settings, stands_by: number != 0, ahead: 0 }
+    }
+
+    /// Where the node is that it follows, or that follows it.
+    fn other(&self) -> SocketAddr {
+        address(if self.number == THIRD { 0 } else { 1 - self.number }, REPLICATION)
     }
 
     /// What its clock says.
@@ -213,7 +219,7 @@ impl Machine {
         }
         let prepared = Prepared { is_mended: false, listener, doors, options, epochs };
         if let Some(Fault::Behind { .. }) = after
-            && let Ok(stream) = self.net.connect(address(1 - self.number, REPLICATION))
+            && let Ok(stream) = self.net.connect(self.other())
         {
             return self.begin_copy(prepared, stream, None, now);
         }
@@ -230,8 +236,9 @@ impl Machine {
 
     /// What a node that starts begins as, once that is known.
     pub(crate) fn ask(&mut self, now: Nanos) -> Option<Beginning> {
+        let other_at = self.other();
         let Process::Asks(asks) = &mut self.process else { return None };
-        let other = asks.poll(&self.net, address(1 - self.number, REPLICATION), now)?;
+        let other = asks.poll(&self.net, other_at, now)?;
         Some(decide(&asks.prepared.epochs, other, (true, self.stands_by)))
     }
 
@@ -296,7 +303,7 @@ impl Machine {
 
     /// Asks the other node for what is damaged.
     fn mend(&mut self, prepared: Prepared, mends: Mends, now: Nanos) -> Result<(), Fault> {
-        match self.net.connect(address(1 - self.number, REPLICATION)) {
+        match self.net.connect(self.other()) {
             Ok(stream) => self.begin_copy(prepared, stream, Some(mends), now),
             Err(_) => Err(Fault::Journal(journal::Error::Damaged(mends.damaged))),
         }
@@ -314,8 +321,8 @@ impl Machine {
         let clock = self.clock(now);
         let Prepared { is_mended, listener, doors, options: gateway, epochs } = prepared;
         let options = PairOptions {
-            other: Some(address(1 - self.number, REPLICATION)),
-            stands_by: true,
+            other: Some(self.other()),
+            stands_by: self.number != THIRD,
             release: self.settings.release,
             on_standby_loss: self.settings.on_standby_loss,
             activate: false,
@@ -409,7 +416,7 @@ impl Asks {
     fn poll(
         &mut self,
         net: &SimNet,
-        to: std::net::SocketAddr,
+        to: SocketAddr,
         now: Nanos,
     ) -> Option<Option<ringframe::replication::Other>> {
         if now >= self.until {

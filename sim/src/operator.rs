@@ -130,6 +130,7 @@ impl World {
             self.look_at_snapshots(node)?;
             self.tell_notes(node)?;
         }
+        self.tell_third();
         self.look_at_night()?;
         if self.hand_over_at.take_if(|at| *at <= self.now).is_some() {
             self.drain(None);

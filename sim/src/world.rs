@@ -15,10 +15,11 @@ use crate::client::{Client, Wrong};
 use crate::disks::{NO_LOSS, power_loss};
 use crate::faults::{self, Mishap};
 use crate::flips::Flip;
-use crate::net::{CLIENTS, SimNet};
+use crate::net::{CLIENTS, SimNet, THIRD};
 use crate::nightly::Nightly;
 use crate::node::{Drained, Machine, Process, Running};
 use crate::settings::Settings;
+use crate::third::Third;
 use crate::trace::Trace;
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
@@ -29,7 +30,7 @@ const PATIENCE: u64 = 90 * Nanos::SECOND;
 /// Polls without anything to do, after which time goes on faster.
 const IDLE: u32 = 24;
 /// A node whose process ended without a fault of its own comes back after so long.
-const BACK: u64 = 200 * MILLISECOND;
+pub(crate) const BACK: u64 = 200 * MILLISECOND;
 
 /// How a machine stops when its disks do.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +69,7 @@ pub(crate) struct World {
     pub(crate) now: Nanos,
     pub(crate) net: SimNet,
     pub(crate) nodes: [Machine; 2],
+    pub(crate) third: Option<Third>,
     pub(crate) fates: [Fate; 2],
     pub(crate) clients: Vec<Client>,
     pub(crate) checker: Checker,
@@ -93,6 +95,9 @@ impl World {
         let drawn = faults::draw(&mut rng.fork(), &settings, BEGINNING.after(Nanos::SECOND));
         let net = SimNet::new(rng.fork(), settings.weather, 0);
         let nodes = [0, 1].map(|node| Machine::new(node, net.of(node), settings.clone()));
+        let third = Machine::new(THIRD, net.of(THIRD), settings.clone());
+        // Every fourth world has one.
+        let third = (seed % 4 == 1).then(|| Third::new(third, BEGINNING));
         let traders = settings.traders;
         let clients = (1..=traders + 1)
             .map(|user| Client::new(user, user <= traders, net.of(CLIENTS), rng.fork()));
@@ -103,6 +108,7 @@ impl World {
             now: BEGINNING,
             net,
             nodes,
+            third,
             fates: Default::default(),
             checker: Checker::default(),
             list: list.unwrap_or(drawn).into(),
@@ -196,6 +202,7 @@ impl World {
             && other.positions.is_quiet()
             && one.drain.is_none()
             && other.drain.is_none()
+            && self.third_has_all()
     }
 
     /// For who asks why nothing goes on.
@@ -223,7 +230,7 @@ impl World {
         let goes_on = |fate: &Fate| fate.stalled <= self.now && fate.stalled_stage.1 <= self.now;
         let [one, other] = self.fates.each_ref().map(goes_on);
         let mut wires = self.net.wires();
-        let is_idle = self.idle >= IDLE && !wires.is_busy([one, other, true]);
+        let is_idle = self.idle >= IDLE && !wires.is_busy([one, other, true, true]);
         let step = if is_idle { 20 * MILLISECOND } else { self.settings.step_nanos };
         let mut now = self.now.after(self.rng.u64(0..=step));
         if is_idle {
@@ -244,6 +251,9 @@ impl World {
 
     fn turn(&mut self) -> Result<usize, Wrong> {
         self.polls += 1;
+        if self.third.is_some() && self.rng.u8(0..6) == 0 {
+            return self.poll_third();
+        }
         let who = self.rng.usize(0..4);
         if who >= 2 || matches!(self.nodes[who].process, Process::Off) {
             let one = self.rng.usize(0..self.clients.len());
