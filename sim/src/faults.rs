@@ -75,6 +75,19 @@ pub(crate) fn draw(rng: &mut Rng, settings: &Settings, from: Nanos) -> Vec<Misha
             what: what(kinds[rng.usize(0..kinds.len())], rng),
         })
         .collect();
+    // What a disk that failed has lost is seen only where its machine loses power afterwards.
+    let failed = list.iter().filter_map(|mishap| match mishap.what {
+        What::SyncFails { node, .. } => Some((mishap.at, node)),
+        _ => None,
+    });
+    let failed: Vec<_> = failed.collect();
+    for (at, node) in failed {
+        if rng.bool() {
+            let at = at.after(MILLISECOND * rng.u64(400..3_000));
+            let (back_nanos, seed) = (MILLISECOND * rng.u64(5..1_000), rng.u64(..));
+            list.push(Mishap { at, what: What::PowerLoss { node, steps: 0, back_nanos, seed } });
+        }
+    }
     list.sort_by_key(|mishap| mishap.at);
     list
 }
