@@ -365,9 +365,9 @@ fn one_history<S: Storage>(
     if extent.surplus && is_asked {
         return Err(Fault::Node(format!(
             "the event log tells of commands after {}, where the journal ends: released events \
-             whose commands are gone. Restore the journal; or, where the node ran with the policy \
-             journaled when the power failed, start it once with that policy: they are cut and \
-             kept",
+             whose commands are gone. Where a standby has them, let that one lead: this one gets \
+             them again. Or restore the journal; or, where the node ran with the policy journaled \
+             when the power failed, start it once with that policy: they are cut and kept",
             last.0
         )));
     }
