@@ -37,6 +37,15 @@ impl Disks {
         self.each().iter().for_each(|disk| disk.crash_at(disk.steps()));
     }
 
+    /// What was to go wrong with them later does not.
+    pub(crate) fn heal(&self) {
+        for disk in self.each() {
+            disk.crash_at(u64::MAX);
+            disk.fail_syncs_at(u64::MAX);
+            disk.fail_changes_at(u64::MAX);
+        }
+    }
+
     /// Whether one of them has stopped by itself.
     pub(crate) fn are_off(&self) -> bool {
         self.each().iter().any(|disk| disk.is_off())

@@ -58,7 +58,8 @@ impl World {
                 Ok(Ok(_)) if self.leader() == Some(1 - standby) => {
                     self.say(|| format!("op: nightly: n{standby} has a snapshot"));
                     self.drain(Some(standby));
-                    return Ok(self.on_to(Step::Ends { standby }));
+                    self.on_to(Step::Ends { standby });
+                    return Ok(());
                 }
                 _ => {
                     self.say(|| format!("op: nightly: n{standby} has no snapshot"));
@@ -66,12 +67,14 @@ impl World {
                 }
             },
             Step::Ends { standby } if self.nodes[standby].running().is_none() => {
-                return Ok(self.on_to(Step::Returns { standby }));
+                self.on_to(Step::Returns { standby });
+                return Ok(());
             }
             Step::Returns { standby } if self.is_followed_by(standby) => {
                 self.say(|| format!("op: nightly: n{standby} is back"));
                 self.drain(None);
-                return Ok(self.on_to(Step::Leads { standby }));
+                self.on_to(Step::Leads { standby });
+                return Ok(());
             }
             Step::Leads { standby } if self.leader() == Some(standby) => {
                 if self.is_followed_by(1 - standby) {

@@ -80,10 +80,9 @@ impl World {
         self.say(|| format!("n{THIRD} stops: {fault}"));
         self.end_third(None);
         match fault {
-            Fault::Surplus { .. } => {}
             // It must not get what is damaged.
             Fault::Behind { .. } if self.scrub(0)? => return Ok(()),
-            Fault::Behind { .. } => {}
+            Fault::Surplus { .. } | Fault::Behind { .. } => {}
             fault => return Err(format!("n{THIRD} stops without a reason: {fault}")),
         }
         let third = self.third.as_mut().expect("it stopped just now");

@@ -169,8 +169,10 @@ impl World {
         self.say(|| "all faults end".into());
         self.is_closing = true;
         self.net.wires().clear_up();
+        (self.night, self.hand_over_at) = (None, None);
         for node in 0..2 {
             self.lift_full(node);
+            self.nodes[node].disks.heal();
             self.scrub(node)?;
             let fate = &mut self.fates[node];
             (fate.stalled, fate.stalled_stage.1) = (Nanos(0), Nanos(0));
@@ -369,7 +371,11 @@ impl World {
                 self.begin(who, Some((fault, agreed)))
             }
             // It says itself what the operator has to do.
-            Fault::Node(why) if why.contains("Let that one lead") => {
+            Fault::Node(why)
+                if why.contains("Let that one lead")
+                    || (why.contains("let that one lead")
+                        && self.checker.must_have_all(1 - who)) =>
+            {
                 self.end(who, Ending { power: None, back_nanos: BACK });
                 Ok(())
             }
