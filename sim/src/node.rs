@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ringframe::embed::{Assembled, Input, Saving, assemble, close};
 use ringframe::exchange::Exchange;
 use ringframe::gateway::{Doors, GatewayOptions};
+use ringframe::log::Note;
 use ringframe::logic::Logic;
 use ringframe::machine::{Question, Standing};
 use ringframe::net::{Listener, Net, is_nothing};
@@ -115,7 +116,7 @@ pub(crate) struct Running {
     commands: Option<Sender<Input<Exchange>>>,
     ended: Arc<AtomicBool>,
     pub(crate) drain: Option<Drain>,
-    pub(crate) notes: Receiver<String>,
+    pub(crate) notes: Receiver<Note>,
 }
 
 /// An orderly end.

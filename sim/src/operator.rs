@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use ringframe::log::Note;
 use ringframe::snapshot::schedule::Failed;
 use ringframe::snapshot::{self, SnapshotError};
 use ringframe_journal::{ArchiveHome, Fate, Snapshotted, archive, prune};
@@ -159,7 +160,7 @@ impl World {
         let Some(running) = self.nodes[node].running() else { return Ok(()) };
         let (others, clients) = (running.handle.notes.clone(), running.notes.clone());
         let mut is_advised = false;
-        for note in others.try_iter().chain(clients.try_iter()) {
+        for Note { line: note, .. } in others.try_iter().chain(clients.try_iter()) {
             if note.contains("what makes no sense") {
                 return Err(format!("n{node} heard nonsense: {note}"));
             }

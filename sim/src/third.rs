@@ -1,6 +1,7 @@
 //! A third node, which nobody waits for: it follows the first one, whatever that one is, dies now
 //! and then, and has the same as the others in the end.
 
+use ringframe::log::Note;
 use ringframe::stage::Fault;
 use ringframe::types::Nanos;
 
@@ -109,7 +110,7 @@ impl World {
         };
         let notes = running.handle.notes.clone();
         let mut is_advised = false;
-        for note in notes.try_iter() {
+        for Note { line: note, .. } in notes.try_iter() {
             is_advised |= note.starts_with("replication: no leader: the leader lost");
             self.say(|| format!("n{THIRD}: {note}"));
         }
