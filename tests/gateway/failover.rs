@@ -87,6 +87,8 @@ impl Node {
     }
 
     pub(crate) fn start(&mut self) {
+        // One that still runs has the address.
+        self.kill();
         let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
         let serving = &mut ringframe(&[&["serve"], &settings[..]].concat(), &self.data);
         self.serving = Some(Serving::spawn(serving));

@@ -107,7 +107,7 @@ fn who_waits_for_room_gets_it_in_turn() {
     good.order(&order(0, Side::BUY, 1, PRICE / 2)).unwrap();
     held_back(&mut polled, u64::from(FLOODS) + 1);
     // Each flood may have a turn before it.
-    for _ in 0..2 {
+    for _ in 0..=FLOODS {
         empty_ring(&mut polled);
         polled.poll();
     }
