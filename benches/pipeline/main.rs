@@ -14,7 +14,7 @@ mod instructions;
 mod latency;
 mod layouts;
 mod paced;
-#[path = "../parts.rs"]
+#[path = "../parts/mod.rs"]
 mod parts;
 mod recovery;
 mod shadow;

@@ -276,9 +276,7 @@ struct Written {
 impl Written {
     fn say(&self) {
         let Self { days, messages } = self;
-        match days {
-            Some(day) => say!("day {day}: {messages} messages"),
-            None => say!("all days: {messages} messages"),
-        }
+        let of = days.map_or_else(|| "all days".to_owned(), |day| format!("day {day}"));
+        say!("{of}: {messages} messages");
     }
 }

@@ -216,9 +216,10 @@ impl Local {
 
     /// Asks for a snapshot; what becomes of it is reported.
     pub(super) fn snapshot(&self) {
-        match self.embedded.snapshots() {
-            Some(snapshots) => drop(snapshots.request()),
-            None => say!("no snapshot: snapshots.mode is off"),
+        if let Some(snapshots) = self.embedded.snapshots() {
+            drop(snapshots.request());
+        } else {
+            say!("no snapshot: snapshots.mode is off");
         }
     }
 
