@@ -26,7 +26,7 @@ mod floor;
 mod growth;
 mod instructions;
 mod mixes;
-#[path = "../parts/mod.rs"]
+#[path = "../tcp/parts.rs"]
 mod parts;
 mod regimes;
 #[path = "../journal/table.rs"]

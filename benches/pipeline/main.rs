@@ -14,7 +14,7 @@ mod instructions;
 mod latency;
 mod layouts;
 mod paced;
-#[path = "../parts/mod.rs"]
+#[path = "../tcp/parts.rs"]
 mod parts;
 mod recovery;
 mod shadow;

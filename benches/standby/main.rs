@@ -18,7 +18,7 @@ mod handover;
 mod http;
 mod nightly;
 mod pair;
-#[path = "../parts/mod.rs"]
+#[path = "../tcp/parts.rs"]
 mod parts;
 #[path = "../../tests/cli/program.rs"]
 #[allow(dead_code, reason = "tests use the rest")]

@@ -14,7 +14,6 @@ mod hostile;
 mod latency;
 #[path = "../pipeline/paced.rs"]
 mod paced;
-#[path = "../parts/mod.rs"]
 mod parts;
 #[path = "../../tests/cli/program.rs"]
 #[allow(dead_code, reason = "tests use the rest")]
