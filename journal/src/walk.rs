@@ -32,8 +32,7 @@ pub(crate) struct Walker<F> {
 
 impl<F: StorageFile> Walker<F> {
     pub(crate) fn new(file: Arc<F>, offset: u64, limit: u64) -> Self {
-        let buffer = vec![0; 2 * READ_BYTES_MAX];
-        Self { file, offset, limit, buffer, start: 0, filled: 0, ahead: READ_BYTES_MIN }
+        Self { file, offset, limit, buffer: Vec::new(), start: 0, filled: 0, ahead: READ_BYTES_MIN }
     }
 
     /// The same buffer for another file.
@@ -114,6 +113,10 @@ impl<F: StorageFile> Walker<F> {
         let at = self.offset + self.filled as u64;
         let left = self.limit.saturating_sub(at).min(READ_BYTES_MAX as u64) as usize;
         let want = self.ahead.max(needed - self.filled).min(left);
+        // Who looks at one frame alone pays for no more than that.
+        if self.buffer.len() < self.filled + want {
+            self.buffer.resize(self.filled + want, 0);
+        }
         self.filled += self.file.read_at(at, &mut self.buffer[self.filled..self.filled + want])?;
         self.ahead = (self.ahead * 2).min(READ_BYTES_MAX);
         Ok(())
