@@ -47,8 +47,9 @@ pub enum Fate {
 pub enum Refusal {
     /// It still takes frames, or soon will, or its header block is damaged.
     NotSealed,
-    /// It is the last sealed one: the next seal chains from it.
-    LastSealed,
+    /// It is the last one that the snapshot covers: the next one chains from it, also when that is
+    /// cut back and loses its seal.
+    LastCovered,
     /// The snapshot does not cover its last frame.
     NotSnapshotted,
     /// The archive holds no such segment.
@@ -70,7 +71,12 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSealed => write!(f, "not sealed"),
-            Self::LastSealed => write!(f, "the last sealed segment always stays"),
+            Self::LastCovered => {
+                write!(
+                    f,
+                    "the last segment before the snapshot always stays: the next chains from it"
+                )
+            }
             Self::NotSnapshotted => write!(f, "the snapshot does not cover it"),
             Self::NotArchived => write!(f, "not archived; run `ringframe journal archive` first"),
             Self::BadArchive(why) => f.write_str(why),
@@ -93,12 +99,17 @@ pub fn prune<S: Storage>(
     if let Some(range) = missing(storage, &segments, 0)? {
         return Err(Error::Damaged(range));
     }
-    let last_sealed = segments.iter().rposition(|info| info.seal.good().is_some());
+    // One that ends at the snapshot is the one that a cut back to there begins to write again.
+    let is_covered = |info: &SegmentInfo| {
+        info.seal.good().is_some_and(|seal| seal.last_sequence < below.0)
+            && !is_planted(Bug::PruneTooMuch)
+    };
+    let last_covered = segments.iter().rposition(is_covered);
     let mut pruned = Vec::with_capacity(segments.len());
     let mut stays = None;
     for (index, info) in segments.iter().enumerate() {
         progress(index, segments.len());
-        let fate = match refusal(info, last_sealed == Some(index), below, home, stays)? {
+        let fate = match refusal(info, last_covered == Some(index), below, home, stays)? {
             Some(refusal) => {
                 stays.get_or_insert(info.number);
                 Fate::Refused(refusal)
@@ -118,7 +129,7 @@ pub fn prune<S: Storage>(
 
 fn refusal(
     info: &SegmentInfo,
-    is_last_sealed: bool,
+    is_last_covered: bool,
     below: Snapshotted,
     home: &ArchiveHome,
     stays: Option<u64>,
@@ -126,12 +137,12 @@ fn refusal(
     let (Ok(header), Some(seal)) = (info.good_header(), info.seal.good()) else {
         return Ok(Some(Refusal::NotSealed));
     };
-    if is_last_sealed {
-        return Ok(Some(Refusal::LastSealed));
+    if is_last_covered {
+        return Ok(Some(Refusal::LastCovered));
     }
     let reaches =
         if is_planted(Bug::PruneTooMuch) { header.first_sequence } else { seal.last_sequence };
-    if reaches > below.0 {
+    if reaches >= below.0 {
         return Ok(Some(Refusal::NotSnapshotted));
     }
     if let Some(number) = stays {

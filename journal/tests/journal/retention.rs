@@ -1,10 +1,11 @@
 //! Archive, restore, prune: what is kept comes back byte for byte, and nothing goes too early.
 
+use crate::common::logic;
 use crate::disks::{Home, SEGMENTS, copy_of, frames, grow, journal, names, quiet};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
     Error, Fate, MappedStorage, Refusal, SimulatedStorage, Snapshotted, Survival, archive, prune,
-    restore, segment, survey, verify_archive,
+    restore, segment, survey, truncate, verify_archive,
 };
 
 #[test]
@@ -144,16 +145,17 @@ fn prune_refuses_for_each_reason() {
     let before = names(&storage);
     archive(&storage, &home.create(), &mut quiet).unwrap();
     let segments = survey(&storage).unwrap();
-    let second = segments[1].seal.good().unwrap().last_sequence;
+    let [second, third] = [1, 2].map(|at| segments[at].seal.good().unwrap().last_sequence);
     let sealed = segments.iter().filter(|info| info.seal.good().is_some()).count();
 
     let dry = fates(&storage, &home, u64::MAX, true);
     assert!(dry[..sealed - 1].iter().all(|fate| *fate == Fate::WouldDelete), "{dry:?}");
-    assert_eq!(dry[sealed - 1], Fate::Refused(Refusal::LastSealed));
+    let chained = Fate::Refused(Refusal::LastCovered);
+    assert_eq!(dry[sealed - 1], chained);
     assert!(dry[sealed..].iter().all(|fate| *fate == Fate::Refused(Refusal::NotSealed)));
-    let just_short = fates(&storage, &home, second - 1, true);
-    assert_eq!(just_short[..2], [Fate::WouldDelete, Fate::Refused(Refusal::NotSnapshotted)]);
-    assert_eq!(fates(&storage, &home, second, true)[1], Fate::WouldDelete);
+    let just_short = fates(&storage, &home, second, true);
+    assert_eq!(just_short[..2], [chained.clone(), Fate::Refused(Refusal::NotSnapshotted)]);
+    assert_eq!(fates(&storage, &home, second + 1, true)[..2], [Fate::WouldDelete, chained]);
 
     let manifest = home.remove("0000000002.segment.json");
     let missing = fates(&storage, &home, u64::MAX, true);
@@ -176,10 +178,27 @@ fn prune_refuses_for_each_reason() {
     assert_eq!(fates(&storage, &home, u64::MAX, false)[0], Fate::Deleted);
     assert!(names(&storage).contains(&segment::file_name(2)));
     home.edit("0000000002.segment.zst", |bytes| bytes[200] ^= 4);
-    assert_eq!(fates(&storage, &home, second, false)[0], Fate::Deleted);
+    assert_eq!(fates(&storage, &home, third + 1, false)[0], Fate::Deleted);
     assert!(names(&storage).contains(&segment::file_name(3)));
     let next = frames(&storage).last().unwrap().0 + 1;
     grow(&storage, next + 10);
+}
+
+#[test]
+fn what_a_prune_leaves_can_be_cut_back_to_its_snapshot() {
+    let home = Home::new();
+    let whole = journal(SEGMENTS);
+    archive(&whole, &home.create(), &mut quiet).unwrap();
+    let segments = survey(&whole).unwrap();
+    let ends = segments.iter().filter_map(|info| Some(info.seal.good()?.last_sequence));
+    for end in ends {
+        for below in [end - 1, end, end + 1] {
+            let storage = copy_of(&whole);
+            fates(&storage, &home, below, false);
+            let cut = truncate(&storage, &logic("test", 1), below);
+            assert!(matches!(cut, Ok(Some(_))), "cut back to {below}: {cut:?}");
+        }
+    }
 }
 
 #[test]
