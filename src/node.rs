@@ -262,7 +262,7 @@ impl<L: Logic, S: Storage> Node<L, S> {
                 wakes_at: machine.logic().wakes_at(),
             },
         ));
-        let release = Arc::new(Release::new(options.release));
+        let release = Arc::new(Release::new(options.release, applied.sequence));
         let commands = CommandRing::new(options.ring_slots);
         let events = EventRing::new(options.ring_slots);
         let (to_journal, digests) = bounded(DIGESTS);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use ringframe_journal::planted::{Bug, is_planted};
 use serde::{Serialize, Serializer};
@@ -50,23 +50,40 @@ impl ReleasePolicy {
 
 /// The policy in force, which may change while the node runs.
 #[derive(Debug)]
-pub struct Release(AtomicU8);
+pub struct Release {
+    policy: AtomicU8,
+    /// The last command that the start found. Who ordered it may have died before it was as durable
+    /// as a reply has to be.
+    recovered: AtomicU64,
+}
 
 impl Release {
-    /// In force from the start.
-    pub fn new(policy: ReleasePolicy) -> Self {
-        Self(AtomicU8::new(policy as u8))
+    /// In force from the start, which found the commands up to here.
+    pub fn new(policy: ReleasePolicy, recovered: Sequence) -> Self {
+        let (policy, recovered) = (AtomicU8::new(policy as u8), AtomicU64::new(recovered.0));
+        Self { policy, recovered }
     }
 
     /// In force now.
     #[inline]
     pub fn policy(&self) -> ReleasePolicy {
-        POLICIES[usize::from(self.0.load(Ordering::Acquire))]
+        POLICIES[usize::from(self.policy.load(Ordering::Acquire))]
     }
 
     /// In force from the processor's next poll on. What has left stays told.
     pub fn set(&self, policy: ReleasePolicy) {
-        self.0.store(policy as u8, Ordering::Release);
+        self.policy.store(policy as u8, Ordering::Release);
+    }
+
+    /// Whether clients may be told of what the start found.
+    pub fn tells_recovered(&self, positions: &Positions) -> bool {
+        let recovered = Sequence(self.recovered.load(Ordering::Acquire));
+        self.policy().released(positions) >= recovered || is_planted(Bug::TellRecovered)
+    }
+
+    /// A node that leads has all that the start found.
+    pub fn found_elsewhere(&self) {
+        self.recovered.store(0, Ordering::Release);
     }
 }
 
@@ -110,5 +127,25 @@ impl FromStr for ReleasePolicy {
                  replicated+synced"
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::Progress;
+
+    /// Who ordered something alone tells nobody of it, also where he leads again: until another
+    /// one has it, or says that he leads and has it.
+    #[test]
+    fn what_a_start_found_is_held_back_until_a_leader_has_it() {
+        let journal = || std::sync::Arc::default();
+        let positions = Positions::new(journal(), journal(), Progress::default());
+        let release = Release::new(ReleasePolicy::Journaled, Sequence(0));
+        assert!(release.tells_recovered(&positions));
+        let release = Release::new(ReleasePolicy::Journaled, Sequence(5));
+        assert!(!release.tells_recovered(&positions));
+        release.found_elsewhere();
+        assert!(release.tells_recovered(&positions));
     }
 }

@@ -8,7 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use ringframe_journal::planted::{Bug, is_planted};
 
 use crate::doorman;
 use crate::embed::{Front, Intake};
@@ -22,7 +21,7 @@ use crate::release::Release;
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::streams::{Stream, Tally, Window};
 use crate::traffic::{Count, Traffic};
-use crate::types::{Nanos, Sequence};
+use crate::types::Nanos;
 use crate::wire::mold::Request;
 use crate::wire::soup::FromServer;
 
@@ -96,8 +95,6 @@ pub struct Gateway<N: Net = Tcp> {
     events: SlotReader,
     positions: Arc<Positions>,
     release: Arc<Release>,
-    /// What a start has recovered is told once it is as durable as a reply has to be.
-    recovered: Sequence,
     helpers: Helpers,
     traffic: Arc<Traffic>,
     watch: N::Watch,
@@ -154,7 +151,6 @@ impl<N: Net> Gateway<N> {
         let watch = doors.net.watch().map_err(|error| unwatched(&error))?;
         let GatewayOptions { feed_window_bytes, window_bytes, .. } = options;
         let Front { intake, events, positions, release } = front;
-        let recovered = if intake.leads() { positions.applied() } else { Sequence(0) };
         let mut gateway = Self {
             rooms: Rooms::new(tally.next(Stream::Feed), feed_window_bytes, window_bytes),
             tallied: (Nanos::default(), tally.event()),
@@ -165,7 +161,6 @@ impl<N: Net> Gateway<N> {
             events,
             positions,
             release,
-            recovered,
             helpers,
             traffic: Arc::default(),
             watch,
@@ -197,8 +192,7 @@ impl<N: Net> Gateway<N> {
     }
 
     fn may_open(&self) -> bool {
-        let is_released = || self.release.policy().released(&self.positions) >= self.recovered;
-        self.intake.leads() && (is_released() || is_planted(Bug::TellRecovered))
+        self.intake.leads() && self.release.tells_recovered(&self.positions)
     }
 
     /// From here on clients are let in.

@@ -412,6 +412,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
                 }
                 if let (None, Some(epoch)) = (was_followed, link.follows()) {
                     why.clear();
+                    self.release.found_elsewhere();
                     self.shared.note(format!(
                         "replication: follows the leader of term {}, from command {from} on",
                         epoch.0
