@@ -140,11 +140,12 @@ impl Client {
     /// How it is, for who asks why nothing goes on.
     pub(crate) fn state(&self) -> String {
         format!(
-            "c{}: {} on n{}, {} messages, {} orders, {} unanswered",
+            "c{}: {} on n{}, {} messages (the next is {}), {} orders, {} unanswered",
             self.user,
             if self.is_in { "logged in" } else { "not logged in" },
             self.node,
             self.log.len(),
+            self.next,
             self.orders,
             self.unanswered.len()
         )

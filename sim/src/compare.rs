@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crossbeam_channel::Receiver;
 use ringframe::dialect::itch::Market;
+use ringframe::machine::Standing;
 use ringframe::streams::{Day, Listener, Mark, Stream, Tally};
 use ringframe_journal::{Reader, SimulatedStorage, verify};
 
@@ -124,7 +125,9 @@ impl World {
             }
         }
         let standings: Vec<_> = asked.iter().filter_map(|told| told.try_recv().ok()).collect();
-        match standings.iter().all(|standing| *standing == standings[0]) {
+        // How much one has compared since it started is its own.
+        let at = |standing: &Standing| (standing.applied, standing.digest);
+        match standings.iter().all(|standing| at(standing) == at(&standings[0])) {
             true if standings.len() == asked.len() => Ok(()),
             _ => Err(format!("where logic stands differs: {standings:?}")),
         }

@@ -1,8 +1,11 @@
 //! `ringframe-sim`: lives through seeds until one fails.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::{cell::Cell, thread};
 
 use clap::Parser;
 use ringframe::clock::Clock;
@@ -10,8 +13,10 @@ use ringframe::types::Nanos;
 use ringframe_journal::planted::{Bug, plant};
 use ringframe_sim::{LEGEND, Outcome, run, shrink};
 
-/// The seed that it is at: a release build ends with a panic, and somebody must say where.
-static LIVES: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// The seed that it is at: a release build ends with a panic, and somebody must say where.
+    static LIVES: Cell<u64> = const { Cell::new(0) };
+}
 
 /// Where nobody reads, it goes on all the same.
 macro_rules! tell {
@@ -40,6 +45,9 @@ struct Args {
     /// For how long, where that comes first
     #[arg(long, value_name = "M")]
     minutes: Option<u64>,
+    /// So many worlds at once, each in a thread of its own; as many as there are cores without it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// Print what happens
     #[arg(long)]
     trace: bool,
@@ -100,8 +108,6 @@ fn main() -> ExitCode {
     let (from, to) = args.seeds.unwrap_or((fresh, u64::MAX));
     let minutes = args.minutes.or(args.seeds.is_none().then_some(1));
     let until = minutes.map(|minutes| clock.now().after(minutes * 60 * Nanos::SECOND));
-    let began = clock.now();
-    let mut sum = Sum::default();
     if args.plant.is_some() || args.plants.is_some() || args.shrink {
         // What is wrong is told in a line.
         std::panic::set_hook(Box::new(|_| ()));
@@ -119,37 +125,59 @@ fn main() -> ExitCode {
     }
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        tell!("seed {} panics", LIVES.load(Ordering::Relaxed));
+        tell!("seed {} panics", LIVES.get());
         told(panic);
     }));
     tell!("seeds from {from} on");
-    for seed in from..to {
-        if until.is_some_and(|until| clock.now() > until) {
-            break;
-        }
-        LIVES.store(seed, Ordering::Relaxed);
-        let outcome = run(seed, args.trace);
-        if args.trace {
-            tell!("{LEGEND}");
-            print_lines(&outcome.trace);
-        }
-        sum.add(&outcome);
-        if let Some(wrong) = &outcome.wrong {
-            sum.failed += 1;
-            tell!("seed {seed} fails: {wrong}");
-            tell!("  ringframe-sim --seeds {seed} --trace     shows how it came to that");
-            tell!("  ringframe-sim --seeds {seed} --shrink    makes it short");
-            if !args.keep_going {
+    live_through(&args, from..to, until, &clock)
+}
+
+/// Each seed is dealt to whoever is next without one.
+fn live_through(args: &Args, seeds: Range<u64>, until: Option<Nanos>, clock: &Clock) -> ExitCode {
+    let began = clock.now();
+    let (next, ends) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let sum = Mutex::new(Sum::default());
+    let live = || {
+        while !ends.load(Ordering::Relaxed) && until.is_none_or(|until| clock.now() <= until) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
                 break;
             }
+            LIVES.set(seed);
+            let outcome = run(seed, args.trace);
+            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.add(&outcome);
+            report(seed, &outcome, args.trace);
+            if outcome.wrong.is_some() && !args.keep_going {
+                ends.store(true, Ordering::Relaxed);
+            }
+            if io::stdout().is_terminal() && sum.seeds.is_multiple_of(16) {
+                print!("\r{}", sum.line(clock.now().0 - began.0));
+                let _ = io::stdout().flush();
+            } else if sum.seeds.is_multiple_of(1000) {
+                tell!("{}", sum.line(clock.now().0 - began.0));
+            }
         }
-        if io::stdout().is_terminal() && sum.seeds.is_multiple_of(16) {
-            print!("\r{}", sum.line(clock.now().0 - began.0));
-            let _ = io::stdout().flush();
-        }
-    }
+    };
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or_else(cores, usize::from);
+    thread::scope(|scope| (0..jobs).for_each(|_| drop(scope.spawn(live))));
+    let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     tell!("{}", sum.line(clock.now().0 - began.0));
     if sum.failed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+/// What is wrong, and all of it where that is wanted.
+fn report(seed: u64, outcome: &Outcome, traces: bool) {
+    if traces {
+        tell!("{LEGEND}");
+        print_lines(&outcome.trace);
+    }
+    if let Some(wrong) = &outcome.wrong {
+        tell!("seed {seed} fails: {wrong}");
+        tell!("  ringframe-sim --seeds {seed} --trace     shows how it came to that");
+        tell!("  ringframe-sim --seeds {seed} --shrink    makes it short");
+    }
 }
 
 fn print_lines(lines: &[String]) {
@@ -184,6 +212,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;
+        self.failed += u64::from(outcome.wrong.is_some());
         self.released += outcome.released;
         self.nanos += outcome.nanos;
         self.polls += outcome.polls;

@@ -21,9 +21,6 @@ pub(crate) const CLIENTS: usize = 2;
 /// Where a node is that nobody waits for.
 pub(crate) const THIRD: usize = 3;
 
-/// Who was cut short goes on in this time.
-const GOES_ON: u64 = 5_000_000;
-
 /// How a network behaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
@@ -259,9 +256,9 @@ impl Wires {
     }
 
     /// Whether something came to one of these hosts that nobody has taken, or somebody is in the
-    /// middle of a long word.
-    pub(crate) fn is_busy(&self, at: [bool; HOSTS]) -> bool {
-        if self.now < self.short_at.after(GOES_ON) {
+    /// middle of a long word: who was cut short goes on in this time.
+    pub(crate) fn is_busy(&self, at: [bool; HOSTS], goes_on: u64) -> bool {
+        if self.now < self.short_at.after(goes_on) {
             return true;
         }
         let mut ends = self.lines.values().flat_map(|wire| &wire.ends);

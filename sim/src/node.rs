@@ -452,8 +452,7 @@ impl Asks {
 impl Running {
     /// Whether clients may be told what a start has recovered.
     pub(crate) fn is_tellable(&self) -> bool {
-        let released = self.release.policy().released(&self.positions);
-        self.began_as == Beginning::Follows || released >= self.start.applied.sequence
+        self.release.tells_recovered(&self.positions)
     }
 
     pub(crate) fn facts(&self) -> Facts {

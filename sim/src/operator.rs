@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use ringframe::log::Note;
+use ringframe::peers::Role;
 use ringframe::snapshot::schedule::Failed;
 use ringframe::snapshot::{self, SnapshotError};
 use ringframe_journal::{ArchiveHome, Fate, Snapshotted, archive, prune};
@@ -136,7 +137,7 @@ impl World {
         if self.hand_over_at.take_if(|at| *at <= self.now).is_some() {
             self.drain(None);
         }
-        let leaders = (0..2).filter(|&node| self.fates[node].leads && !self.is_behind(node));
+        let leaders = (0..2).filter(|&node| self.leads(node) && !self.is_behind(node));
         if leaders.count() == 0 && (self.is_closing || self.rng.u8(0..8) == 0) {
             self.promote(self.halts());
         }
@@ -187,6 +188,11 @@ impl World {
         Ok(())
     }
 
+    /// Whether a node says that it leads; it may not be able to tell anybody anything yet.
+    fn leads(&self, node: usize) -> bool {
+        self.nodes[node].running().is_some_and(|it| it.facts().role == Role::Leader)
+    }
+
     /// Who leads, if one does.
     pub(crate) fn leader(&self) -> Option<usize> {
         (0..2).find(|&node| self.fates[node].leads && self.nodes[node].running().is_some())
@@ -222,12 +228,11 @@ impl World {
         for node in 0..2 {
             let other = 1 - node;
             // Both may follow: who was to hand over gave way, and the other one never heard it.
-            let follows = self.nodes[other].running().is_some() && !self.fates[other].leads;
+            let follows = self.nodes[other].running().is_some() && !self.leads(other);
             let is_off = matches!(self.nodes[other].process, Process::Off);
             let is_safe = self.halts() || is_off || follows;
             let Some(running) = self.nodes[node].running() else { continue };
-            if self.fates[node].leads || self.is_behind(node) || !is_safe || running.drain.is_some()
-            {
+            if self.leads(node) || self.is_behind(node) || !is_safe || running.drain.is_some() {
                 continue;
             }
             if running.promote(force && self.halts()).is_some() {

@@ -93,7 +93,7 @@ impl Settings {
             orders: long * if rng.bool() { rng.usize(200..800) } else { rng.usize(800..2_500) },
             unanswered_max: rng.usize(1..60),
             pause_nanos: rng.u64(20_000..8_000_000),
-            step_nanos: rng.u64(2_000..40_000),
+            step_nanos: rng.u64(5_000..200_000),
             faults_nanos: long as u64 * rng.u64(2..12) * Nanos::SECOND,
             faults: long * rng.usize(0..16),
             weights,

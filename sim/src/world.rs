@@ -29,6 +29,8 @@ const BEGINNING: Nanos = Nanos(1_767_364_200 * Nanos::SECOND);
 const PATIENCE: u64 = 90 * Nanos::SECOND;
 /// Polls without anything to do, after which time goes on faster.
 const IDLE: u32 = 24;
+/// The same while something lies there that nobody has taken: who would has had his turn.
+const IDLE_BUSY: u32 = 250;
 /// A node whose process ended without a fault of its own comes back after so long.
 pub(crate) const BACK: u64 = 200 * MILLISECOND;
 
@@ -232,7 +234,9 @@ impl World {
         let goes_on = |fate: &Fate| fate.stalled <= self.now && fate.stalled_stage.1 <= self.now;
         let [one, other] = self.fates.each_ref().map(goes_on);
         let mut wires = self.net.wires();
-        let is_idle = self.idle >= IDLE && !wires.is_busy([one, other, true, true]);
+        let goes_on = u64::from(IDLE_BUSY) * self.settings.step_nanos;
+        let is_idle = self.idle >= IDLE_BUSY
+            || self.idle >= IDLE && !wires.is_busy([one, other, true, true], goes_on);
         let step = if is_idle { 20 * MILLISECOND } else { self.settings.step_nanos };
         let mut now = self.now.after(self.rng.u64(0..=step));
         if is_idle {

@@ -28,3 +28,15 @@ fn all_is_as_it_should_be() {
         assert!(outcome.released > 0, "seed {seed}");
     }
 }
+
+/// Each was a fault of the nodes, and is its own story; docs/SIMULATOR.md has them all.
+#[test]
+fn what_once_failed_does_not_again() {
+    let faults = [
+        (828, "a journal was pruned so far that its surplus could not be cut off any more"),
+        (904, "a former leader that led again at once told clients what nobody else had"),
+    ];
+    for (seed, fault) in faults {
+        assert_eq!(run(seed, false).wrong, None, "seed {seed}: {fault}");
+    }
+}
