@@ -16,13 +16,13 @@ use crate::small_file::SmallFile;
 use crate::users::UserList;
 
 pub use parts::{
-    Activate, NodeNumber, PerAddress, SecondLogin, Sessions, SnapshotMode, Snapshots, Tls,
+    Activate, NodeNumber, PerAddress, SecondLogin, Sessions, SnapshotMode, Snapshots, Spans, Tls,
 };
 use values::{
     address, connections, destination, drain_seconds, keep, optional, optional_address,
-    optional_path, optional_place, parsed, path, rate, ring_slots, seconds, segment_bytes,
-    show_bytes, show_optional, show_optional_path, show_path, shown, time_of_day, truth,
-    window_bytes,
+    optional_parsed, optional_path, optional_place, parsed, path, per_second, rate, ring_slots,
+    seconds, segment_bytes, show_bytes, show_optional, show_optional_path, show_path, shown,
+    time_of_day, truth, window_bytes,
 };
 
 mod parts;
@@ -75,6 +75,8 @@ pub struct Config {
     pub idle: Idle,
     /// How lines of the log look.
     pub log: Format,
+    /// Which orders' spans go where.
+    pub spans: Spans,
     /// The slots of each ring.
     pub ring_slots: usize,
     /// The size of the journal's new segments.
@@ -241,6 +243,11 @@ pub const SETTINGS: &[Setting] = &[
         "a thread with nothing to do: polite gives its core away, spin keeps it (dedicated cores)"),
     setting!("log", "log", "auto", parsed, shown, log,
         "lines on standard error: text, json, or auto: text on a terminal, JSON elsewhere"),
+    setting!("spans.to", "spans-to", "off", optional_parsed, show_optional, spans.to,
+        "where spans of sampled orders go: a collector of OpenTelemetry that takes OTLP by HTTP, \
+         as http://127.0.0.1:4318/v1/traces, or off"),
+    setting!("spans.per_second", "spans-per-second", "1", per_second, shown, spans.per_second,
+        "so many orders are sampled at most: 1 to 20"),
     setting!("ring_slots", "ring-slots", "16384", ring_slots, shown, ring_slots,
         "slots of each ring, of 320 bytes: a power of two from 64 to 4194304"),
     setting!("segment_bytes", "segment-bytes", "64 MiB", segment_bytes, show_bytes, segment_bytes,
@@ -298,6 +305,7 @@ impl Default for Config {
             layout: Layout::default(),
             idle: Idle::default(),
             log: Format::default(),
+            spans: Spans::default(),
             ring_slots: 0,
             segment_bytes: 0,
             event_segment_bytes: 0,

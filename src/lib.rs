@@ -42,7 +42,7 @@
 //!     [`users`] may log in, when the [`doorman`] finds their passwords right; [`tls`] reads the
 //!     certificates, where bytes are to be secret. [`traffic`] is what was counted.
 //! 11. [`admin`]: what operators ask a running node, by HTTP.
-//!     What it says by itself is in its [`log`].
+//!     What it says by itself is in its [`log`], and in [`spans`] of sampled orders.
 //! 12. [`ringframe_journal`], re-exported as [`journal`]: where frames are kept, and the tools that
 //!     work on its files; [`memory`]: an allocator that asks for huge pages.
 
@@ -95,6 +95,7 @@ pub mod shadow;
 pub mod slot;
 pub mod small_file;
 pub mod snapshot;
+pub mod spans;
 pub mod stage;
 pub mod streams;
 mod sync;

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::host;
 use crate::log;
+use crate::spans::{Mark, Sample};
 use crate::stage::{Fault, Sleeper, Stage};
 use crate::types::Nanos;
 
@@ -60,6 +61,8 @@ struct Polled {
     name: &'static str,
     stage: Box<dyn Stage>,
     counters: Arc<Counters>,
+    /// Where spans of orders are wanted, and this stage has a part in them.
+    mark: Option<Mark>,
 }
 
 impl Group {
@@ -73,7 +76,7 @@ impl Group {
         drop(sleepers);
         let polled = |stage: Box<dyn Stage>| {
             let name = stage.name();
-            Polled { name, stage, counters: Arc::new(Counters::new(name)) }
+            Polled { name, stage, counters: Arc::new(Counters::new(name)), mark: None }
         };
         let stages = stages.into_iter().map(polled).collect();
         Self { stages, sleeper, core: None, nice: 0, yields: false, every: None }
@@ -101,6 +104,14 @@ impl Group {
         Self { every: Some((pause, longest)), ..self }
     }
 
+    /// Notes when the sample's command passes these stages.
+    pub fn sampled(mut self, sample: &Arc<Sample>) -> Self {
+        for polled in &mut self.stages {
+            polled.mark = sample.mark(polled.name);
+        }
+        self
+    }
+
     fn bell(&self) -> Bell {
         self.sleeper.as_ref().map_or_else(Bell::default, |sleeper| Bell::waking(sleeper.waker()))
     }
@@ -115,7 +126,7 @@ impl Group {
     #[inline]
     fn round(&mut self, start: Nanos, clock: impl Fn() -> Nanos) -> Result<usize, Fault> {
         let (mut work, mut now) = (0, start);
-        for Polled { name, stage, counters } in &mut self.stages {
+        for Polled { name, stage, counters, mark } in &mut self.stages {
             POLLED.set(Some(name));
             let items = stage.poll(now)?;
             if items == 0 {
@@ -126,6 +137,9 @@ impl Group {
                 stage.took(after.0 - now.0);
                 if let Some(oldest) = stage.oldest() {
                     counters.aged(after.0.saturating_sub(oldest.0));
+                }
+                if let Some(mark) = mark {
+                    mark.look(after);
                 }
                 now = after;
                 work += items;

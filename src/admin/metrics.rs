@@ -119,6 +119,7 @@ pub(super) fn text(status: &Status) -> String {
     positions(status, &mut to);
     stages(status, &mut to);
     clients(status, &mut to);
+    spans(status, &mut to);
     disks(status, &mut to);
     to.0
 }
@@ -230,6 +231,15 @@ fn clients(status: &Status, to: &mut Text) {
     let compared = status.digests_compared.map(|count| (String::new(), count));
     let help = "Digests in the journal that agreed with this node's.";
     to.metric("digests_compared_total", "counter", help, compared);
+}
+
+fn spans(status: &Status, to: &mut Text) {
+    let Some(spans) = &status.spans else { return };
+    let mut count = |name: &str, help: &str, value: u64| {
+        to.metric(name, "counter", help, [(String::new(), value)]);
+    };
+    count("spans_sent_total", "Sampled orders whose spans the collector took.", spans.sent);
+    count("spans_dropped_total", "Sampled orders whose spans it did not take.", spans.dropped);
 }
 
 /// The exchange's reason.

@@ -46,6 +46,7 @@ use crate::clock::Clock;
 use crate::embed::{AtEnd, Finished, Observer};
 use crate::peers;
 use crate::release::ReleasePolicy;
+use crate::spans::Exported;
 use crate::stage::Fault;
 use crate::traffic::Traffic;
 use crate::types::{Nanos, Sequence};
@@ -101,6 +102,8 @@ pub struct Running {
     pub traffic: Option<Arc<Traffic>>,
     /// What other nodes are to it.
     pub others: Option<peers::Handle>,
+    /// What became of the spans of sampled orders, where there are some.
+    pub spans: Option<Arc<Exported>>,
 }
 
 /// What can be seen of a node that runs.
@@ -110,6 +113,7 @@ struct Seen {
     views: Arc<dyn Views>,
     traffic: Option<Arc<Traffic>>,
     others: Option<peers::Handle>,
+    spans: Option<Arc<Exported>>,
 }
 
 /// How a node ended, for whoever asked for it.
@@ -219,8 +223,8 @@ impl Admin {
 
     /// The node runs.
     pub fn serving(&self, running: Running) {
-        let Running { observer, operations, views, traffic, others } = running;
-        *lock(&self.shared.seen) = Some(Seen { observer, views, traffic, others });
+        let Running { observer, operations, views, traffic, others, spans } = running;
+        *lock(&self.shared.seen) = Some(Seen { observer, views, traffic, others, spans });
         *lock(&self.shared.operations) = Some(operations);
         *lock(&self.shared.life) = Life::Serving;
     }

@@ -67,6 +67,8 @@ pub(super) struct Status {
     pub(super) calls_refused: u64,
     /// Digests in the journal that were compared with own ones since the start, and agreed.
     pub(super) digests_compared: Option<u64>,
+    /// Of sampled orders; null where `spans.to` is off.
+    pub(super) spans: Option<Spans>,
     pub(super) page_faults: PageFaults,
     pub(super) snapshots: Snapshots,
     pub(super) disk: Disk,
@@ -160,6 +162,14 @@ pub(super) struct Refused {
     pub(super) count: u64,
 }
 
+/// What became of spans: of so many orders.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Spans {
+    pub(super) sent: u64,
+    /// The collector did not take them.
+    pub(super) dropped: u64,
+}
+
 /// Of the process since its start.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct PageFaults {
@@ -202,6 +212,8 @@ pub(super) struct Disk {
 /// Collects it; an error where the data directory cannot be looked at.
 pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
     let seen = lock(&shared.seen).clone();
+    let spans = seen.as_ref().and_then(|it| it.spans.as_deref());
+    let spans = spans.map(|it| Spans { sent: it.sent(), dropped: it.dropped() });
     let (observer, traffic, others) =
         seen.map_or((None, None, None), |it| (Some(it.observer), it.traffic, it.others));
     let others = others.map(|others| others.facts());
@@ -252,6 +264,7 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
         refused: traffic.iter().flat_map(|it| refused(it)).collect(),
         calls_refused: shared.options.access.refused(),
         digests_compared: standing.map(|standing| standing.compared),
+        spans,
         page_faults: page_faults().unwrap_or_default(),
         snapshots,
         disk: disk(shared)?,

@@ -21,19 +21,23 @@ use ringframe::peers::Handle;
 use ringframe::pipeline::Waiting;
 use ringframe::record::Record;
 use ringframe::recovery::Cores;
+use ringframe::runner::Group;
 use ringframe::served::Entrance;
 use ringframe::snapshot::schedule::Triggers;
+use ringframe::spans::Exporter;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::{Nanos, Sequence};
 use ringframe::{layout, log};
 use ringframe_journal::{Error, MappedStorage, Reader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
+use super::operators::{self, Told};
 use super::pair::{self, Door, Pair, arrive};
 use super::progress::Progress;
 use super::serve::NodeArgs;
 use super::served::{self, Served};
-use super::{Answer, Failure, operators};
+use super::spans::Sampling;
+use super::{Answer, Failure};
 
 /// So many lines of the gateway at most stand in the log for a second.
 const NOTES_PER_SECOND: u64 = 50;
@@ -49,6 +53,8 @@ pub(super) struct Local {
     pub(super) others: Option<Handle>,
     config: Config,
     admin: Option<Admin>,
+    /// Who tells of sampled orders, for as long as the node lives.
+    _spans: Option<Exporter>,
     /// Of the last snapshot, and of the last failure, that was reported.
     reported: (Nanos, Nanos),
     clock: Clock,
@@ -175,11 +181,8 @@ impl Local {
         let joined = pair
             .map(|pair| Pair { listener, ..pair }.join(&mut node, holdings, &options, clock.now()));
         let (replicator, others) = joined.transpose()?.flatten().unzip();
-        let groups = |stages: Vec<Box<dyn Stage>>| {
-            let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();
-            let places = config.layout.resolve(&names, &host).map_err(Fault::Node)?;
-            Ok(layout::groups(&places, stages, &host, config.release))
-        };
+        let sampling = prepared.as_ref().and_then(|_| Sampling::prepare(&config, &node));
+        let groups = |stages| groups(stages, &config, &host, sampling.as_ref());
         let saving = saving(&node, &stores, &config)?;
         let (mut embedded, served) = match prepared {
             None => (Embedded::start(node, saving, groups, config.idle, clock)?, None),
@@ -198,9 +201,11 @@ impl Local {
         // Who logs in now finds the session that he knows.
         let waits = leads && served.is_some();
         begin(&mut embedded, opening, waits, || tell_notes(others.as_ref()))?;
+        let spans = sampling.map(|it| it.start(&config, &stores, others.clone(), clock));
+        let spans = spans.transpose()?;
         if let Some(admin) = &admin {
-            let traffic = served.as_ref().map(Served::traffic);
-            admin.serving(operators::running(&embedded, stores.events, traffic, others.clone()));
+            let told = Told::by(served.as_ref(), others.as_ref(), spans.as_ref());
+            admin.serving(operators::running(&embedded, stores.events, told));
         }
         Ok(Self {
             embedded,
@@ -208,6 +213,7 @@ impl Local {
             others,
             config,
             admin,
+            _spans: spans,
             reported: Default::default(),
             clock,
             noted: (0, 0),
@@ -360,6 +366,18 @@ impl Local {
         }
         Ok(Answer::Yes)
     }
+}
+
+/// Which of them share a thread.
+fn groups(
+    stages: Vec<Box<dyn Stage>>,
+    config: &Config,
+    host: &Host,
+    sampling: Option<&Sampling>,
+) -> Result<Vec<Group>, Fault> {
+    let names: Vec<&'static str> = stages.iter().map(|stage| stage.name()).collect();
+    let places = config.layout.resolve(&names, host).map_err(Fault::Node)?;
+    Ok(Sampling::of(sampling, layout::groups(&places, stages, host, config.release)))
 }
 
 fn saving(

@@ -35,6 +35,7 @@ mod replay;
 mod serve;
 mod served;
 mod settings;
+mod spans;
 mod user;
 mod watch;
 

@@ -12,11 +12,13 @@ use ringframe::exchange::command::Command;
 use ringframe::exchange_json::{self, View, parse_command};
 use ringframe::logic::Logic;
 use ringframe::peers::Handle;
+use ringframe::spans::{Exported, Exporter};
 use ringframe::traffic::Traffic;
 use ringframe_journal::MappedStorage;
 
 use super::Failure;
 use super::replay::line;
+use super::served::Served;
 
 const OPEN_WARNING: &str = "\
 WARNING: whoever can start a program on this machine may operate the node: admin_tokens is off.
@@ -44,13 +46,27 @@ pub(super) fn start(config: &Config, clock: Clock) -> Result<Option<Admin>, Fail
     Ok(Some(admin))
 }
 
-/// What operators see of the node, and can do.
-pub(super) fn running(
-    embedded: &Embedded<Exchange>,
-    log: MappedStorage,
+/// What tells of a node besides what every node has.
+pub(super) struct Told {
     traffic: Option<Arc<Traffic>>,
     others: Option<Handle>,
-) -> Running {
+    spans: Option<Arc<Exported>>,
+}
+
+impl Told {
+    pub(super) fn by(
+        served: Option<&Served>,
+        others: Option<&Handle>,
+        spans: Option<&Exporter>,
+    ) -> Self {
+        let (traffic, spans) = (served.map(Served::traffic), spans.map(Exporter::exported));
+        Self { traffic, others: others.cloned(), spans }
+    }
+}
+
+/// What operators see of the node, and can do.
+pub(super) fn running(embedded: &Embedded<Exchange>, log: MappedStorage, told: Told) -> Running {
+    let Told { traffic, others, spans } = told;
     let submitter = embedded.submitter().expect("nobody has taken it");
     let language = Language { read: operators_command, write: line, view, filter };
     Running {
@@ -59,6 +75,7 @@ pub(super) fn running(
         views: Arc::new(Sights::new(embedded.onlooker(), log, language)),
         traffic,
         others,
+        spans,
     }
 }
 

@@ -111,6 +111,15 @@ pub(super) fn is_alone(config: &Config, stores: &Stores<MappedStorage>) -> Resul
     )))
 }
 
+/// Says which history the journal is of, as far as it is known by then.
+pub(super) fn history(
+    stores: &Stores<MappedStorage>,
+    config: &Config,
+) -> impl Fn() -> u64 + Send + 'static {
+    let (journal, number) = (stores.journal.clone(), config.number());
+    move || Epochs::open(journal.clone(), number).map_or(0, |epochs| epochs.history().0)
+}
+
 /// What the directory promised; its number stays, whatever the settings leave open.
 fn open_epochs(
     stores: &Stores<MappedStorage>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::snapshot::schedule::TimeOfDay;
+use crate::spans::Collector;
 use crate::tls::Identity;
 
 /// A node's number in its pair.
@@ -106,6 +107,15 @@ pub enum SnapshotMode {
     Inline,
     /// Nobody: a restart replays the whole journal.
     Off,
+}
+
+/// What is told of sampled orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// To whom.
+    pub to: Option<Collector>,
+    /// Of so many orders at most.
+    pub per_second: u64,
 }
 
 /// When a newer version of the logic takes over.

@@ -57,6 +57,13 @@ pub(super) fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> 
     text.parse()
 }
 
+pub(super) fn optional_parsed<T: FromStr<Err = String>>(text: &str) -> Result<Option<T>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => parsed(text).map(Some).map_err(|why| format!("{why}; or use off")),
+    }
+}
+
 pub(super) fn number(text: &str) -> Result<u64, String> {
     let digits: String = text.chars().filter(|&letter| letter != '_').collect();
     digits.parse().map_err(|_| format!("'{text}' is no whole number"))
@@ -200,6 +207,10 @@ pub(super) fn time_of_day(text: &str) -> Result<Option<TimeOfDay>, String> {
         "off" => Ok(None),
         _ => text.parse().map(Some),
     }
+}
+
+pub(super) fn per_second(text: &str) -> Result<u64, String> {
+    within(text, 1, 20)
 }
 
 pub(super) fn truth(text: &str) -> Result<bool, String> {

@@ -119,7 +119,7 @@ impl Positions {
         let wakes_at = self.wakes_at();
         Progress {
             // Read in the order that keeps `released ≤ applied`.
-            released: Sequence(read(&self.processor.released)),
+            released: self.released(),
             applied: self.applied(),
             handed_on: read(&self.processor.handed_on),
             emitted: read(&self.processor.emitted),
@@ -131,6 +131,12 @@ impl Positions {
     #[inline]
     pub fn applied(&self) -> Sequence {
         Sequence(self.processor.applied.load(Ordering::Acquire))
+    }
+
+    /// The last command whose events have all been let out, or that had none.
+    #[inline]
+    pub fn released(&self) -> Sequence {
+        Sequence(self.processor.released.load(Ordering::Acquire))
     }
 
     /// When the logic wants to be told the time.

@@ -1,5 +1,6 @@
 //! What operators ask a running node, by HTTP and by the program's own commands: every route, who
-//! may use it and what the audit log has of that, hostile clients, and a day that ends.
+//! may use it and what the audit log has of that, hostile clients, a day that ends, and spans of
+//! orders, which a node tells by itself.
 #![expect(clippy::disallowed_methods, reason = "clients wait, and look at the clock")]
 
 mod day;
@@ -13,5 +14,6 @@ mod peer;
 #[allow(dead_code, reason = "the rest is used by other tests of the program")]
 mod program;
 mod routes;
+mod spans;
 mod tokens;
 mod views;

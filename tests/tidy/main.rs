@@ -121,6 +121,8 @@ const THREADS: &[&str] = &[
     "src/recovery.rs",
     // Operators are answered while stages are polled.
     "src/admin/server.rs",
+    // A collector may be slow, or away.
+    "src/spans/exporter.rs",
     // Copying segments takes minutes, and may be broken off at any moment.
     "src/admin/archive.rs",
     // Standard input blocks.

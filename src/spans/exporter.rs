@@ -1,0 +1,306 @@
+//! Who chooses orders, waits for them, and brings their spans to the collector: one at a time, so
+//! nothing queues up. A collector that is slow or away costs spans, which are counted, and nothing
+//! else.
+#![expect(clippy::disallowed_methods, reason = "it has a thread of its own")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ringframe_journal::Reader;
+use ringframe_journal::storage::Storage;
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::otlp::{Trace, body};
+use super::{Collector, Sample, Times};
+use crate::clock::Clock;
+use crate::embed::Outcome;
+use crate::event_log;
+use crate::logic::Logic;
+use crate::pipeline::Positions;
+use crate::release::Release;
+use crate::stage::Fault;
+use crate::types::{Epoch, Nanos, Sequence};
+
+/// So often it looks how far the node is.
+const LOOK: Duration = Duration::from_millis(20);
+/// The wanted command is ahead of the newest one by this part of what came during a look: far
+/// enough that all stages know of it before it comes.
+const AHEAD: u64 = 4;
+/// So long the stages have to note what they have done, and the collector has to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Farther than this it does not read on through the log, but enters the newest segment.
+const FAR_EVENTS: u64 = 1 << 19;
+/// Everything else goes first.
+const NICE: i32 = 19;
+
+/// What became of spans: of so many orders.
+#[derive(Debug, Default)]
+pub struct Exported {
+    sent: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Exported {
+    /// The collector has them.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The collector did not take them, or not all that belongs to them was noted.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// What an order's first event says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Whose it is.
+    pub session: u16,
+    /// As the client calls it.
+    pub token: String,
+    /// What came of it.
+    pub outcome: &'static str,
+}
+
+/// What it is told when it starts.
+pub struct ExporterOptions<L: Logic, S> {
+    /// Where spans go …
+    pub to: Collector,
+    /// … of so many orders at most.
+    pub per_second: u64,
+    /// What stages note in; [`Group::sampled`](crate::runner::Group::sampled) tells them.
+    pub sample: Arc<Sample>,
+    /// What a reply means.
+    pub release: Arc<Release>,
+    /// The log of events.
+    pub log: S,
+    /// What the first event of a command says, if the command was an order.
+    pub order: fn(&Outcome<L>) -> Option<Order>,
+    /// Whether this node orders: who follows has other clocks' times.
+    pub leads: Box<dyn Fn() -> bool + Send>,
+    /// The number of the journal's history: with a sequence it names a command for good.
+    pub history: Box<dyn Fn() -> u64 + Send>,
+    /// The node's clock.
+    pub clock: Clock,
+}
+
+/// The thread. Dropped, it ends at once: spans that are on their way are nobody's loss.
+pub struct Exporter {
+    exported: Arc<Exported>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Exporter {
+    /// Begins to sample.
+    pub fn start<L: Logic, S: Storage + Send>(
+        options: ExporterOptions<L, S>,
+    ) -> Result<Self, Fault> {
+        let broken = |error: std::io::Error| {
+            Fault::Node(format!(
+                "cannot start the thread of spans: {error}; spans.to = \"off\" does without"
+            ))
+        };
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(broken)?;
+        let exported = Arc::new(Exported::default());
+        let (stop, stopped) = oneshot::channel();
+        let work = Work {
+            positions: options.sample.positions(),
+            events: Events { log: options.log.clone(), reader: None },
+            exported: Arc::clone(&exported),
+            is_well: None,
+            options,
+        };
+        let run = move || {
+            // Where that is refused it is one thread among others.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            runtime.block_on(async {
+                tokio::select! {
+                    () = work.run() => {}
+                    _ = stopped => {}
+                }
+            });
+            // A name that is looked up still only reads.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("spans".into()).spawn(run).map_err(broken)?;
+        Ok(Self { exported, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// What became of spans.
+    pub fn exported(&self) -> Arc<Exported> {
+        Arc::clone(&self.exported)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of its own has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Work<L: Logic, S: Storage> {
+    options: ExporterOptions<L, S>,
+    positions: Arc<Positions>,
+    events: Events<S>,
+    exported: Arc<Exported>,
+    /// Whether the last spans were taken; nothing before the first ones.
+    is_well: Option<bool>,
+}
+
+impl<L: Logic, S: Storage> Work<L, S> {
+    async fn run(mut self) {
+        let mut turns = interval(Duration::from_secs(1) / self.options.per_second.max(1) as u32);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            let told = self.tell().await;
+            let count = if told.is_ok() { &self.exported.sent } else { &self.exported.dropped };
+            count.fetch_add(1, Ordering::Relaxed);
+            self.say(told);
+        }
+    }
+
+    /// Says it once when it changes.
+    fn say(&mut self, told: Result<(), String>) {
+        let to = &self.options.to;
+        match (self.is_well.replace(told.is_ok()), told) {
+            (None, Ok(())) => tracing::info!("spans: {to} takes them"),
+            (Some(false), Ok(())) => tracing::info!("spans: {to} takes them again"),
+            (None | Some(true), Err(why)) => tracing::warn!(
+                "spans: {to}: {why}; spans are dropped and counted until they are taken, orders \
+                 do not wait for them"
+            ),
+            _ => {}
+        }
+    }
+
+    /// Takes an order's spans to the collector.
+    async fn tell(&mut self) -> Result<(), String> {
+        let trace = loop {
+            let trace = self.trace().await;
+            self.options.sample.want_nothing();
+            if let Some(trace) = trace? {
+                break trace;
+            }
+        };
+        let posted = timeout(PATIENCE, self.options.to.post(body(&trace))).await;
+        posted.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    }
+
+    /// Waits for the next command, and until it was released; nothing where it is no order.
+    async fn trace(&mut self) -> Result<Option<Trace>, String> {
+        let before = self.positions.published();
+        sleep(LOOK).await;
+        if !(self.options.leads)() {
+            return Ok(None);
+        }
+        let policy = self.options.release.policy();
+        // Read first: its events come behind these.
+        let told = self.positions.progress().handed_on;
+        let published = self.positions.published();
+        let sequence = Sequence(published.0 + 1 + (published.0 - before.0) / AHEAD);
+        self.options.sample.want(sequence);
+        let wanted_at = self.options.clock.now();
+        // For as long as it takes: a reply that is held back is worth to be told of.
+        while self.positions.released() < sequence {
+            sleep(LOOK).await;
+        }
+        let last = self.positions.progress().handed_on;
+        while self.positions.events.journaled() < last {
+            sleep(LOOK).await;
+        }
+        let found = self.events.first_of::<L>(sequence, told + 1, last);
+        let Some((epoch, outcome)) = found.map_err(|fault| fault.to_string())? else {
+            return Ok(None);
+        };
+        let Some(order) = (self.options.order)(&outcome) else { return Ok(None) };
+        // It was quicker than we were: a stage may have looked before it knew.
+        if outcome.time < wanted_at {
+            return Ok(None);
+        }
+        let times = self.times(sequence, outcome.time).await?;
+        if self.options.release.policy() != policy {
+            return Err("what a reply means has changed on this order's way".into());
+        }
+        let history = (self.options.history)();
+        Ok(Some(Trace { history, sequence, epoch, order, policy, times }))
+    }
+
+    /// What the stages noted: they do so at the end of the poll that released it.
+    async fn times(&self, sequence: Sequence, ingress: Nanos) -> Result<Times, String> {
+        let (sample, release) = (&self.options.sample, &self.options.release);
+        let noted = async {
+            loop {
+                if let Some(times) = sample.times(sequence, ingress, release.policy()) {
+                    break times;
+                }
+                sleep(LOOK).await;
+            }
+        };
+        let why = || format!("not all stages noted command {}", sequence.0);
+        timeout(PATIENCE, noted).await.map_err(|_| why())
+    }
+}
+
+/// The log of events, read on from order to order.
+struct Events<S: Storage> {
+    log: S,
+    reader: Option<Reader<S>>,
+}
+
+impl<S: Storage> Events<S> {
+    /// The first event of a command, which is one of these, and its term.
+    fn first_of<L: Logic>(
+        &mut self,
+        cause: Sequence,
+        from: u64,
+        last: u64,
+    ) -> Result<Option<(Epoch, Outcome<L>)>, Fault> {
+        let found = self.look(cause, from, last);
+        if found.is_err() {
+            // What it stood in may have been pruned: next time it finds its way anew.
+            self.reader = None;
+        }
+        found
+    }
+
+    fn look<L: Logic>(
+        &mut self,
+        cause: Sequence,
+        from: u64,
+        last: u64,
+    ) -> Result<Option<(Epoch, Outcome<L>)>, Fault> {
+        if from > last {
+            return Ok(None);
+        }
+        let is_near = |reader: &Reader<S>| {
+            let next = reader.next_sequence();
+            next <= from && from - next < FAR_EVENTS
+        };
+        if !self.reader.as_ref().is_some_and(is_near) {
+            let reader = Reader::open(self.log.clone(), from).map_err(Fault::EventLog)?;
+            self.reader = Some(reader);
+        }
+        let Some(reader) = &mut self.reader else { return Ok(None) };
+        while reader.next_sequence() <= last
+            && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
+        {
+            let (epoch, frame) = (Epoch(event.epoch()), event.frame());
+            if event_log::cause(&frame) == Some(cause) {
+                return Ok(Some((epoch, Outcome::decode(&frame)?)));
+            }
+        }
+        Ok(None)
+    }
+}
