@@ -1,11 +1,16 @@
 //! What the runner and its counters cost: instructions of a poll that did something and of one that
-//! did not, beside the same polls by hand. Reading the clock is not in it; it stands beside, timed.
+//! did not, beside the same polls by hand, and with spans of sampled orders on. Reading the clock
+//! is not in it; it stands beside, timed.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ringframe::clock::Clock;
+use ringframe::journal;
+use ringframe::pipeline::{Positions, Progress};
 use ringframe::runner::{Group, Idle, Runner};
+use ringframe::spans::Sample;
 use ringframe::stage::{Fault, Stage};
 use ringframe::types::Nanos;
 
@@ -14,8 +19,9 @@ use crate::instructions::{collected, has_valgrind};
 use crate::table::Table;
 use crate::throughput::BATCH;
 
-/// The functions below, as callgrind knows them: nobody counts, the runner does.
-pub(crate) const WAYS: [&str; 2] = ["by_hand", "by_runner"];
+/// The functions below, as callgrind knows them: nobody counts, the runner does, it also looks for
+/// a sampled order.
+pub(crate) const WAYS: [&str; 3] = ["by_hand", "by_runner", "sampled"];
 /// What each poll does.
 const ITEMS: [usize; 3] = [0, 1, BATCH];
 const STAGES: usize = 4;
@@ -25,7 +31,8 @@ struct Does(usize);
 
 impl Stage for Does {
     fn name(&self) -> &'static str {
-        "does"
+        // The one that has most to look for.
+        "processor"
     }
 
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
@@ -47,10 +54,18 @@ pub(crate) fn counted(way: &str, items: &str, turns: usize) {
     let items = items.parse().expect("a number of items");
     if way == WAYS[0] {
         by_hand(&mut stages(items), turns);
+    } else if way == WAYS[1] {
+        by_runner(&mut runner(Group::new(stages(items))), turns);
     } else {
-        let groups = vec![Group::new(stages(items))];
-        by_runner(&mut Runner::new(groups, Idle::Spin, Clock::new()), turns);
+        let journal = || Arc::new(journal::Positions::default());
+        let positions = Positions::new(journal(), journal(), Progress::default());
+        let sample = Arc::new(Sample::new(Arc::new(positions)));
+        sampled(&mut runner(Group::new(stages(items)).sampled(&sample)), turns);
     }
+}
+
+fn runner(group: Group) -> Runner {
+    Runner::new(vec![group], Idle::Spin, Clock::new())
 }
 
 #[inline(never)]
@@ -69,6 +84,11 @@ fn by_runner(runner: &mut Runner, turns: usize) {
     }
 }
 
+#[inline(never)]
+fn sampled(runner: &mut Runner, turns: usize) {
+    by_runner(runner, turns);
+}
+
 pub(crate) fn run(scale: &Scale) {
     if !has_valgrind() {
         return;
@@ -77,7 +97,7 @@ pub(crate) fn run(scale: &Scale) {
         "counters: instructions of a poll (callgrind); the runner also reads a clock, in {:.0} ns",
         clock_nanos(scale.pick(1_000_000, 1_000))
     );
-    let columns = ["items of the poll", "by hand", "by the runner", "added an item"];
+    let columns = ["items of the poll", "by hand", "by the runner", "added an item", "with spans"];
     let mut table = Table::new(&title, &columns);
     let turns = scale.pick(10_000, 100);
     for items in ITEMS {
@@ -86,13 +106,14 @@ pub(crate) fn run(scale: &Scale) {
             let arguments = [way, items_text.as_str(), turns_text.as_str()];
             collected(&format!("counters::{way}"), &arguments) / (turns * STAGES) as f64
         };
-        let [hand, runner] = WAYS.map(count);
+        let [hand, runner, sampled] = WAYS.map(count);
         let each = (runner - hand) / items.max(1) as f64;
         table.row([
             items.to_string(),
             format!("{hand:.0}"),
             format!("{runner:.0}"),
             if items == 0 { "-".to_owned() } else { format!("{each:.1}") },
+            format!("{sampled:.0}"),
         ]);
     }
     table.print();
