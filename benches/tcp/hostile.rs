@@ -24,7 +24,7 @@ const RATE: u64 = 10_000;
 const RULES: [&str; 2] = ["--set", "sessions.rate=10000"];
 
 /// Tells the harm to stop when it goes, also when the load failed.
-struct Stops<'a>(&'a AtomicBool);
+pub(crate) struct Stops<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stops<'_> {
     fn drop(&mut self) {

@@ -1,7 +1,9 @@
 //! A server of its own with fresh data, loads for it, and what it takes of the machine.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use loadgen::latency::Summary;
@@ -9,6 +11,7 @@ use loadgen::results::Measured;
 use loadgen::run::{self, Options, Outcome};
 use loadgen::schedule::Length;
 
+use crate::http;
 use crate::program::{Done, Serving, apply};
 
 /// A slow server is a figure, not a failure.
@@ -50,6 +53,16 @@ impl Server {
         self.serving.addresses[0].to_string()
     }
 
+    /// Where its journal is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Where operators ask.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        http::admin(&self.serving)
+    }
+
     /// Its resident memory, in MiB; pages of mapped files count.
     pub(crate) fn memory(&self) -> f64 {
         self.resident("VmRSS:")
@@ -60,9 +73,26 @@ impl Server {
         self.resident("RssAnon:")
     }
 
+    /// The most that was ever resident, in MiB.
+    pub(crate) fn most_memory(&self) -> f64 {
+        self.resident("VmHWM:")
+    }
+
+    /// Page faults so far: those that the kernel had the page for, and those that read a device.
+    pub(crate) fn faults(&self) -> [u64; 2] {
+        let stat = self.told("stat");
+        let (_, after) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let numbers: Vec<&str> = after.split(' ').collect();
+        [7, 9].map(|at| numbers[at].parse().expect("a count"))
+    }
+
+    /// What the kernel tells of it.
+    fn told(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.serving.child.id())).expect("it runs")
+    }
+
     fn resident(&self, what: &str) -> f64 {
-        let status = format!("/proc/{}/status", self.serving.child.id());
-        let status = fs::read_to_string(status).expect("it runs");
+        let status = self.told("status");
         let line = status.lines().find(|line| line.starts_with(what)).expect("the kernel says");
         let kib: f64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("kB");
         kib / 1024.0

@@ -1,39 +1,14 @@
 //! A day ends while clients are connected, and the next one begins, without a restart.
 
-use std::net::SocketAddr;
-
-use ringframe::exchange::command::{ChangeState, Command, EndDay, State};
-use ringframe::exchange::demo;
-use ringframe::exchange_json::write_command;
+use ringframe::exchange::command::State;
 use ringframe::wire::ouch::{Day, Outbound, Side};
 use ringframe::wire::soup::LoginReject;
 
-use crate::http::{admin, operate, post, status, status_when};
+use crate::http::{admin, change, end_day, operate, status, status_when};
 use crate::peer::{Heard, PRICE, Peer, order};
 use crate::program::{Serving, run};
 
 const USER: u16 = 5;
-
-/// Puts all instruments into a state.
-fn change(to: SocketAddr, state: State) {
-    let listed = demo::opening().into_iter().filter_map(|command| match command {
-        Command::AddInstrument(added) => Some(added.0.symbol),
-        _ => None,
-    });
-    let mut lines = String::new();
-    for symbol in listed {
-        write_command(&mut lines, &ChangeState { symbol, state, reserved: [0; 7] }.into());
-        lines.push('\n');
-    }
-    let done = operate(to, &["command", "-"], &lines).expect(0, &[]);
-    assert_eq!(done.out.matches("state_changed").count(), lines.lines().count(), "{done:#?}");
-}
-
-fn end_day() -> String {
-    let mut line = String::new();
-    write_command(&mut line, &EndDay.into());
-    line
-}
 
 /// All that comes until the connection is closed, which an end of session announces.
 #[track_caller]
@@ -72,11 +47,11 @@ fn a_day_ends_under_clients_and_the_next_begins() {
         let said = status_when(to, |it| it["clients"]["day"] == peer.session.to_string());
         assert_eq!(said["state"], "serving");
         // While an instrument is open, a day does not end.
-        let (code, said) = post(to, "/command", &end_day());
-        assert!(code == 200 && said["accepted"] == false, "{said}");
+        let said = end_day(to);
+        assert_eq!(said["accepted"], false, "{said}");
         change(to, State::Closed);
-        let (code, said) = post(to, "/command", &end_day());
-        assert!(code == 200 && said["accepted"] == true, "{said}");
+        let said = end_day(to);
+        assert_eq!(said["accepted"], true, "{said}");
         assert!(said["events"][0]["day_ended"]["tokens"].as_u64() >= Some(3), "{said}");
         let told = to_the_end(&mut peer);
         let last = Outbound::decode(told.last().unwrap()).unwrap();

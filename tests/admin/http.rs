@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ringframe::exchange::command::{ChangeState, Command as Order, EndDay, State};
+use ringframe::exchange::demo;
+use ringframe::exchange_json::write_command;
 use serde_json::Value;
 
 use crate::program::{Done, PROGRAM, Serving};
@@ -89,6 +92,30 @@ pub(crate) fn operate(to: SocketAddr, arguments: &[&str], lines: &str) -> Done {
     let mut child = command.spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
     Done::new(&child.wait_with_output().unwrap())
+}
+
+/// Puts all of the demo's instruments into a state.
+pub(crate) fn change(to: SocketAddr, state: State) {
+    let listed = demo::opening().into_iter().filter_map(|command| match command {
+        Order::AddInstrument(added) => Some(added.0.symbol),
+        _ => None,
+    });
+    let mut lines = String::new();
+    for symbol in listed {
+        write_command(&mut lines, &ChangeState { symbol, state, reserved: [0; 7] }.into());
+        lines.push('\n');
+    }
+    let done = operate(to, &["command", "-"], &lines).expect(0, &[]);
+    assert_eq!(done.out.matches("state_changed").count(), lines.lines().count(), "{done:#?}");
+}
+
+/// Asks for the day's end: what came of it.
+pub(crate) fn end_day(to: SocketAddr) -> Value {
+    let mut line = String::new();
+    write_command(&mut line, &EndDay.into());
+    let (code, said) = post(to, "/command", &line);
+    assert_eq!(code, 200, "{said}");
+    said
 }
 
 /// The lines of the audit log.
