@@ -5,13 +5,8 @@
 # python3, and chromium from the package of that name, but no rights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for browser in chromium chromium-browser google-chrome none; do
-    command -v "$browser" >/dev/null && break
-done
-if [[ $browser == none ]]; then
-    echo "tests/dashboard.sh needs chromium: install the package of that name"
-    exit 1
-fi
+. tests/beginnings.sh
+with_browser
 target=${CARGO_TARGET_DIR:-target}
 if [[ -z ${RINGFRAME_PROGRAM:-} || -z ${LOADGEN_PROGRAM:-} ]]; then
     cargo build -q -p ringframe -p loadgen --bins

@@ -4,19 +4,8 @@
 # that later runs find there. Needs python3 with venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-package=hdrhistogram==0.10.3
-home=${CARGO_TARGET_DIR:-target}/hdr-reader
-if [[ $(cat "$home/installed" 2>/dev/null) != "$package" ]]; then
-    rm -rf "$home"
-    if ! { python3 -m venv "$home" && "$home/bin/pip" install -q --disable-pip-version-check \
-        --retries 1 --timeout 15 "$package"; } >"$home.log" 2>&1; then
-        echo "SKIPPED, HdrHistogram reader: cannot install $package: $(tail -n 1 "$home.log")"
-        # Elsewhere a machine may have no network; there it would hide what nobody looked at.
-        [[ -z ${CI:-} ]]
-        exit
-    fi
-    echo "$package" >"$home/installed"
-fi
+. tests/beginnings.sh
+with_python "HdrHistogram reader" hdr-reader hdrhistogram==0.10.3
 # ./test has one already.
 program=${LOADGEN_PROGRAM:-${CARGO_TARGET_DIR:-target}/debug/loadgen}
 [[ -n ${LOADGEN_PROGRAM:-} ]] || cargo build -q -p loadgen --bin loadgen

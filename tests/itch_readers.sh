@@ -4,17 +4,8 @@
 # there. Needs python3 with venv. Another flow: tests/itch_readers.sh SEED.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-readers=(itch-book==0.2.1 itchfeed==1.6.4)
-home=${CARGO_TARGET_DIR:-target}/itch-readers
-if [[ $(cat "$home/installed" 2>/dev/null) != "${readers[*]}" ]]; then
-    rm -rf "$home"
-    if ! { python3 -m venv "$home" && "$home/bin/pip" install -q --disable-pip-version-check \
-        --retries 1 --timeout 15 "${readers[@]}"; } >"$home.log" 2>&1; then
-        echo "SKIPPED, ITCH readers: cannot install ${readers[*]}: $(tail -n 1 "$home.log")"
-        exit 0
-    fi
-    echo "${readers[*]}" >"$home/installed"
-fi
+. tests/beginnings.sh
+with_python "ITCH readers" itch-readers itch-book==0.2.1 itchfeed==1.6.4
 # All of the workspace is named to share its build.
 # ./test has one already.
 program=${RINGFRAME_PROGRAM:-${CARGO_TARGET_DIR:-target}/debug/ringframe}

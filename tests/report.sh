@@ -5,13 +5,8 @@
 # package of that name, but no rights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for browser in chromium chromium-browser google-chrome none; do
-    command -v "$browser" >/dev/null && break
-done
-if [[ $browser == none ]]; then
-    echo "tests/report.sh needs chromium: install the package of that name"
-    exit 1
-fi
+. tests/beginnings.sh
+with_browser
 target=${CARGO_TARGET_DIR:-target}
 # What `cargo test` makes of an example is a test, not the program.
 cargo build -q -p loadgen --bins --examples
