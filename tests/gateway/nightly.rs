@@ -137,12 +137,10 @@ fn is_complete(net: u8, reports: &Path) -> Value {
     report
 }
 
-#[test]
-fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
-    const NET: u8 = 120;
+/// A pair and its supervisor with clients, whose roles a night swaps.
+fn under_load(net: u8, night: impl FnOnce(&Path, &Supervisor<'_>)) {
     let directory = tempfile::tempdir().unwrap();
-    let reports = directory.path().join("reports");
-    let mut nodes = pair(NET, directory.path());
+    let mut nodes = pair(net, directory.path());
     let supervisor = Supervisor::new(&mut nodes);
     let venue = Venue::new(None);
     scope(|scope| {
@@ -150,11 +148,23 @@ fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
         scope.spawn(|| supervisor.watch(&venue));
         let crowd = Crowd::start(scope, &venue);
         venue.wait_for(MESSAGES);
+        night(directory.path(), &supervisor);
+        venue.wait_for(MESSAGES);
+        crowd.finish();
+    });
+    are_the_same(supervisor.nodes.into_inner().unwrap(), 1);
+}
+
+#[test]
+fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
+    const NET: u8 = 120;
+    under_load(NET, |directory, supervisor| {
+        let reports = directory.join("reports");
         let dry = nightly(NET, &reports, &["--dry-run"]);
         let dry = dry.expect(0, &["leads term 257", "lets 127.", "would  hand over"]);
         assert!(!dry.out.contains("WRONG") && report(&reports).is_none(), "{dry:?}");
         for number in [1, 2] {
-            let audited = directory.path().join(format!("node-{number}/audit.log"));
+            let audited = directory.join(format!("node-{number}/audit.log"));
             assert_eq!(std::fs::read_to_string(audited).unwrap(), "", "nobody commanded anything");
         }
         let json = nightly(NET, &reports, &["--dry-run", "--json"]).expect(0, &[]);
@@ -173,25 +183,14 @@ fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
         nightly(NET, &reports, &[]).expect(0, &["is done, since", "nothing was changed"]);
         assert_eq!(self::report(&reports).unwrap(), report);
         assert_eq!(supervisor.restarts.load(Ordering::SeqCst), 2, "each node once");
-        venue.wait_for(MESSAGES);
-        crowd.finish();
     });
-    are_the_same(supervisor.nodes.into_inner().unwrap(), 1);
 }
 
 #[test]
 fn a_night_that_is_killed_at_every_step_is_gone_on_with() {
     const NET: u8 = 124;
-    let directory = tempfile::tempdir().unwrap();
-    let reports = directory.path().join("reports");
-    let mut nodes = pair(NET, directory.path());
-    let supervisor = Supervisor::new(&mut nodes);
-    let venue = Venue::new(None);
-    scope(|scope| {
-        let _end = AtEnd(&supervisor);
-        scope.spawn(|| supervisor.watch(&venue));
-        let crowd = Crowd::start(scope, &venue);
-        venue.wait_for(MESSAGES);
+    under_load(NET, |directory, _| {
+        let reports = directory.join("reports");
         let mut runs = 0;
         for done in 0..STEPS.len() {
             // Once something is noted or done that was not before, it is killed, wherever it is.
@@ -207,10 +206,7 @@ fn a_night_that_is_killed_at_every_step_is_gone_on_with() {
         nightly(NET, &reports, &[]).expect(0, &[]);
         let report = is_complete(NET, &reports);
         println!("{runs} runs were killed: {report:#}");
-        venue.wait_for(MESSAGES);
-        crowd.finish();
     });
-    are_the_same(supervisor.nodes.into_inner().unwrap(), 1);
 }
 
 /// Waits until so many steps are done and the next one has begun, or the routine has ended.

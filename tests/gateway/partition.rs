@@ -45,60 +45,58 @@ pub(crate) fn holds_back(leader: &Node) {
     wait_until("orders wait for their answers", waits);
 }
 
-#[test]
-fn a_pair_told_to_halt_acknowledges_nothing_while_it_is_cut() {
-    const NET: u8 = 140;
+/// A pair under load, as often as is wanted, with each way to cut the network between its nodes in
+/// turn. All is mended when `each` is done, and either node may lead.
+fn at_each_cut(
+    net: u8,
+    on_standby_loss: &str,
+    mut each: impl FnMut(&mut [Node; 2], &Wire, &Venue, Cut),
+) {
     let directory = tempfile::tempdir().unwrap();
-    let (wire, venue) = (Wire::new(NET), Venue::new(None));
+    let (wire, venue) = (Wire::new(net), Venue::new(None));
     scope(|scope| {
-        let mut nodes = pair(NET, "halt", directory.path());
+        let mut nodes = pair(net, on_standby_loss, directory.path());
         let _wire = wire.start(scope, &mut nodes);
         start(&mut nodes);
         venue.set(Some(nodes[0].addresses()));
         let crowd = Crowd::start(scope, &venue);
         for cut in std::iter::repeat_n(CUTS, rounds()).flatten() {
             venue.wait_for(MESSAGES);
-            wire.cut(cut);
-            nodes[0].says("the standby is gone: nothing is acknowledged");
-            nodes[0].wait_for("\"followers\":[]");
-            holds_back(&nodes[0]);
-            // What was told by then the other one had before.
-            let told = nodes[0].position("released");
-            let has = nodes[1].position("journaled");
-            assert!(told <= has, "{cut:?}: {told} of {has} were told");
-            wire.mend();
-            nodes[0].says("a standby is there; a reply means: replicated");
+            each(&mut nodes, &wire, &venue, cut);
         }
         venue.wait_for(MESSAGES);
         crowd.finish();
-        are_the_same(&mut nodes, 0);
+        let leads = nodes.iter().position(Node::leads).expect("one leads");
+        are_the_same(&mut nodes, leads);
+    });
+}
+
+#[test]
+fn a_pair_told_to_halt_acknowledges_nothing_while_it_is_cut() {
+    at_each_cut(140, "halt", |nodes, wire, _, cut| {
+        wire.cut(cut);
+        nodes[0].says("the standby is gone: nothing is acknowledged");
+        nodes[0].wait_for("\"followers\":[]");
+        holds_back(&nodes[0]);
+        // What was told by then the other one had before.
+        let told = nodes[0].position("released");
+        let has = nodes[1].position("journaled");
+        assert!(told <= has, "{cut:?}: {told} of {has} were told");
+        wire.mend();
+        nodes[0].says("a standby is there; a reply means: replicated");
     });
 }
 
 #[test]
 fn a_pair_told_to_degrade_goes_on_while_it_is_cut_and_says_so() {
-    const NET: u8 = 143;
-    let directory = tempfile::tempdir().unwrap();
-    let (wire, venue) = (Wire::new(NET), Venue::new(None));
-    scope(|scope| {
-        let mut nodes = pair(NET, "degrade", directory.path());
-        let _wire = wire.start(scope, &mut nodes);
-        start(&mut nodes);
-        venue.set(Some(nodes[0].addresses()));
-        let crowd = Crowd::start(scope, &venue);
-        for cut in std::iter::repeat_n(CUTS, rounds()).flatten() {
-            venue.wait_for(MESSAGES);
-            wire.cut(cut);
-            nodes[0].says("no standby has what is acknowledged from now on");
-            nodes[0].wait_for("\"release\":\"synced\"");
-            venue.wait_for(MESSAGES);
-            wire.mend();
-            nodes[0].says("a standby is there; a reply means: replicated");
-            nodes[0].wait_for("\"release\":\"replicated\"");
-        }
+    at_each_cut(143, "degrade", |nodes, wire, venue, cut| {
+        wire.cut(cut);
+        nodes[0].says("no standby has what is acknowledged from now on");
+        nodes[0].wait_for("\"release\":\"synced\"");
         venue.wait_for(MESSAGES);
-        crowd.finish();
-        are_the_same(&mut nodes, 0);
+        wire.mend();
+        nodes[0].says("a standby is there; a reply means: replicated");
+        nodes[0].wait_for("\"release\":\"replicated\"");
     });
 }
 
@@ -117,50 +115,36 @@ fn all_told(peer: &mut Peer, told: &mut Vec<Vec<u8>>) -> bool {
 
 #[test]
 fn a_node_promoted_behind_a_cut_leads_and_the_other_one_told_nothing_since() {
-    const NET: u8 = 146;
-    let directory = tempfile::tempdir().unwrap();
-    let (wire, venue) = (Wire::new(NET), Venue::new(None));
-    scope(|scope| {
-        let mut nodes = pair(NET, "halt", directory.path());
-        let _wire = wire.start(scope, &mut nodes);
-        start(&mut nodes);
-        venue.set(Some(nodes[0].addresses()));
-        let crowd = Crowd::start(scope, &venue);
-        let mut leads = 0;
-        for (round, cut) in std::iter::repeat_n(CUTS, rounds()).flatten().enumerate() {
-            venue.wait_for(MESSAGES);
-            let follows = 1 - leads;
-            let mut waits = Peer::from(nodes[leads].addresses()[0], USER, 1);
-            wire.cut(cut);
-            nodes[leads].says("the standby is gone: nothing is acknowledged");
-            let (mut told, number) = (Vec::new(), 2 * round as u64);
-            let sent = order(number, Side::BUY, 1, PRICE);
-            waits.order(&sent).unwrap();
-            holds_back(&nodes[leads]);
-            nodes[follows].promote();
-            // Both believe that they lead, and both are asked.
-            assert!(nodes[leads].leads() && nodes[follows].leads());
-            waits.order(&order(number + 1, Side::BUY, 1, PRICE)).unwrap();
-            wire.mend();
-            nodes[leads].wait_for("\"role\":\"follower\"");
-            wait_until("it lets its clients go", || all_told(&mut waits, &mut told));
-            let answers = told.iter().filter_map(|it| answered(&Outbound::decode(it).unwrap()));
-            let orders = answers.filter(|it| *it == token(number) || *it == token(number + 1));
-            assert_eq!(orders.count(), 0, "{cut:?}: answered by one that leads no more");
-            // What it was told is told again, and the order is as good as never sent.
-            leads = follows;
-            venue.set(Some(nodes[leads].addresses()));
-            nodes[leads].wait_for("\"stands_by\":true");
-            let mut again = Peer::from(nodes[leads].addresses()[0], USER, 1);
-            for message in &told {
-                assert_eq!(&again.message().1, message);
-            }
-            again.order(&sent).unwrap();
-            while answered(&again.told()) != Some(token(number)) {}
+    let mut round = 0;
+    at_each_cut(146, "halt", |nodes, wire, venue, cut| {
+        let [leads, follows] = if nodes[0].leads() { [0, 1] } else { [1, 0] };
+        let mut waits = Peer::from(nodes[leads].addresses()[0], USER, 1);
+        wire.cut(cut);
+        nodes[leads].says("the standby is gone: nothing is acknowledged");
+        let (mut told, number) = (Vec::new(), 2 * round);
+        round += 1;
+        let sent = order(number, Side::BUY, 1, PRICE);
+        waits.order(&sent).unwrap();
+        holds_back(&nodes[leads]);
+        nodes[follows].promote();
+        // Both believe that they lead, and both are asked.
+        assert!(nodes[leads].leads() && nodes[follows].leads());
+        waits.order(&order(number + 1, Side::BUY, 1, PRICE)).unwrap();
+        wire.mend();
+        nodes[leads].wait_for("\"role\":\"follower\"");
+        wait_until("it lets its clients go", || all_told(&mut waits, &mut told));
+        let answers = told.iter().filter_map(|it| answered(&Outbound::decode(it).unwrap()));
+        let orders = answers.filter(|it| *it == token(number) || *it == token(number + 1));
+        assert_eq!(orders.count(), 0, "{cut:?}: answered by one that leads no more");
+        // What it was told is told again, and the order is as good as never sent.
+        venue.set(Some(nodes[follows].addresses()));
+        nodes[follows].wait_for("\"stands_by\":true");
+        let mut again = Peer::from(nodes[follows].addresses()[0], USER, 1);
+        for message in &told {
+            assert_eq!(&again.message().1, message);
         }
-        venue.wait_for(MESSAGES);
-        crowd.finish();
-        are_the_same(&mut nodes, leads);
+        again.order(&sent).unwrap();
+        while answered(&again.told()) != Some(token(number)) {}
     });
 }
 
