@@ -251,7 +251,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!("ring_slots", "ring-slots", "16384", ring_slots, shown, ring_slots,
         "slots of each ring, of 320 bytes: a power of two from 64 to 4194304"),
     setting!("segment_bytes", "segment-bytes", "64 MiB", segment_bytes, show_bytes, segment_bytes,
-        "size of the journal's new segments: a multiple of 4096, units KiB, MiB, GiB"),
+        "size of the journal's new segments: a multiple of 4 KiB from 72 KiB to 16 GiB, units KiB, \
+         MiB, GiB"),
     setting!("event_segment_bytes", "event-segment-bytes", "64 MiB", segment_bytes, show_bytes,
         event_segment_bytes, "size of the event log's new segments, likewise"),
     setting!("archive", "archive", "off", optional_place, show_optional, archive,

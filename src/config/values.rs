@@ -191,6 +191,7 @@ pub(super) fn segment_bytes(text: &str) -> Result<u64, String> {
     if (least..=most).contains(&bytes) && bytes.is_multiple_of(4096) {
         return Ok(bytes);
     }
+    let [least, most] = [&least, &most].map(show_bytes);
     Err(format!("{bytes} is no multiple of 4096 between {least} and {most}"))
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct AppendArgs {
     /// The name of the logic that the journal belongs to
     #[arg(long, value_name = "NAME", default_value = "lines")]
     logic: String,
-    /// The size of new segments, a multiple of 4096
+    /// The size of new segments, a multiple of 4096 from 73728
     #[arg(long, value_name = "BYTES", default_value_t = Options::new("", 1).segment_bytes)]
     segment_bytes: u64,
     /// When to sync: `always`, `segment` (when one is full) or at most once in so many milliseconds
