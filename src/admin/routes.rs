@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
 use hyper::{StatusCode, Uri};
 use serde_json::json;
 use tokio::time::timeout;
@@ -49,6 +50,19 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let body = Body::from(self.json + "\n");
         (self.status, [(CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+/// One who may look; who may not gets no further.
+struct Reader(Who);
+
+impl FromRequestParts<Arc<Shared>> for Reader {
+    type Rejection = Answer;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Answer> {
+        let from = *parts.extensions.get().expect("the server says where a call is from");
+        let admitted = shared.options.access.admit(&parts.headers, from, Role::Read);
+        admitted.map(Self).map_err(|refused| Answer::error(refused.status, &refused.why))
     }
 }
 
@@ -100,14 +114,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) 
     }
 }
 
-async fn told(
-    State(shared): State<Arc<Shared>>,
-    Extension(from): Extension<SocketAddr>,
-    headers: HeaderMap,
-) -> Answer {
-    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
-        return Answer::error(refused.status, &refused.why);
-    }
+async fn told(_: Reader, State(shared): State<Arc<Shared>>) -> Answer {
     match status::collect(&shared).await {
         Ok(status) => Answer {
             status: StatusCode::OK,
@@ -117,14 +124,7 @@ async fn told(
     }
 }
 
-async fn measured(
-    State(shared): State<Arc<Shared>>,
-    Extension(from): Extension<SocketAddr>,
-    headers: HeaderMap,
-) -> Response {
-    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
-        return Answer::error(refused.status, &refused.why).into_response();
-    }
+async fn measured(_: Reader, State(shared): State<Arc<Shared>>) -> Response {
     match status::collect(&shared).await {
         Ok(status) => {
             let text = metrics::text(&status);
@@ -135,29 +135,12 @@ async fn measured(
 }
 
 /// Who asks, and what he may do.
-async fn who(
-    State(shared): State<Arc<Shared>>,
-    Extension(from): Extension<SocketAddr>,
-    headers: HeaderMap,
-) -> Answer {
-    match shared.options.access.admit(&headers, from, Role::Read) {
-        Ok(who) => {
-            Answer::new(StatusCode::OK, &json!({ "name": who.name, "role": who.role.name() }))
-        }
-        Err(refused) => Answer::error(refused.status, &refused.why),
-    }
+async fn who(Reader(who): Reader) -> Answer {
+    Answer::new(StatusCode::OK, &json!({ "name": who.name, "role": who.role.name() }))
 }
 
 /// Looks at state, events and files.
-async fn looked(
-    State(shared): State<Arc<Shared>>,
-    Extension(from): Extension<SocketAddr>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Answer {
-    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
-        return Answer::error(refused.status, &refused.why);
-    }
+async fn looked(_: Reader, State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let (what, whose) = match uri.path()[1..].split_once('/') {
         Some((what, whose)) => (what, Some(whose)),
         None => (&uri.path()[1..], None),
@@ -178,15 +161,7 @@ async fn looked(
 }
 
 /// The digest after a command that was marked.
-async fn digest(
-    State(shared): State<Arc<Shared>>,
-    Extension(from): Extension<SocketAddr>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Answer {
-    if let Err(refused) = shared.options.access.admit(&headers, from, Role::Read) {
-        return Answer::error(refused.status, &refused.why);
-    }
+async fn digest(_: Reader, State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let asked = uri.query().and_then(|it| it.strip_prefix("sequence=")?.parse().ok());
     let Some(sequence) = asked else {
         return Answer::error(StatusCode::BAD_REQUEST, "after which command? ?sequence=NUMBER");
