@@ -142,6 +142,11 @@ impl Users {
         self.0.values().map(|entry| &entry.user)
     }
 
+    /// Whose session it is, for people.
+    pub fn names(&self) -> BTreeMap<u16, String> {
+        self.iter().map(|user| (user.session, user.name.to_string())).collect()
+    }
+
     /// The user who has this name and this password, as a login has them. It takes as long for a
     /// name that nobody has.
     pub fn verify(&self, name: &[u8; 6], password: &[u8; 10]) -> Option<User> {

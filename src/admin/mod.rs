@@ -12,7 +12,7 @@
 //! | `GET /digest?sequence=N` | read | the digest after a command that was marked |
 //! | `GET /who` | read | whose token it is, and its role |
 //! | `GET /books`, `/books/SYMBOL` | read | all books, one book: `?levels=N` |
-//! | `GET /sessions`, `/sessions/N` | read | sessions, who is logged in; one: `?limit=N` orders |
+//! | `GET /sessions`, `/sessions/N` | read | sessions, users, who is there; one: `?limit=N` |
 //! | `GET /segments` | read | segments and snapshots, the newest first: `?limit=N` |
 //! | `GET /events` | read | looks through the event log, see below |
 //! | `POST /snapshot` | operate | saves the state, and answers when it counts |
@@ -34,6 +34,7 @@
 //! collects figures, `metrics` writes them for Prometheus; `views` looks at state and events,
 //! `segments` at files; `page` is what a browser gets.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,6 +101,8 @@ pub struct Running {
     pub views: Arc<dyn Views>,
     /// What the gateway counts.
     pub traffic: Option<Arc<Traffic>>,
+    /// The names of those who may log in, by their sessions.
+    pub users: BTreeMap<u16, String>,
     /// What other nodes are to it.
     pub others: Option<peers::Handle>,
     /// What became of the spans of sampled orders, where there are some.
@@ -112,6 +115,7 @@ struct Seen {
     observer: Observer,
     views: Arc<dyn Views>,
     traffic: Option<Arc<Traffic>>,
+    users: Arc<BTreeMap<u16, String>>,
     others: Option<peers::Handle>,
     spans: Option<Arc<Exported>>,
 }
@@ -223,8 +227,9 @@ impl Admin {
 
     /// The node runs.
     pub fn serving(&self, running: Running) {
-        let Running { observer, operations, views, traffic, others, spans } = running;
-        *lock(&self.shared.seen) = Some(Seen { observer, views, traffic, others, spans });
+        let Running { observer, operations, views, traffic, users, others, spans } = running;
+        let users = Arc::new(users);
+        *lock(&self.shared.seen) = Some(Seen { observer, views, traffic, users, others, spans });
         *lock(&self.shared.operations) = Some(operations);
         *lock(&self.shared.life) = Life::Serving;
     }

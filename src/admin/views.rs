@@ -165,8 +165,8 @@ async fn view(shared: &Shared, what: &str, whose: &str, most: usize) -> Result<V
     }
 }
 
-/// All sessions as the exchange knows them, and who is logged in. Without a shadow there is only
-/// the latter.
+/// All sessions as the exchange knows them, whose they are, and who is logged in. Without a shadow
+/// the exchange's part is missing.
 pub(super) async fn sessions(shared: &Shared, query: Option<&str>) -> Answer {
     if let Err(why) = Query::read(query, &[]) {
         return wrong(&why);
@@ -183,8 +183,12 @@ pub(super) async fn sessions(shared: &Shared, query: Option<&str>) -> Answer {
         Ok(connections) => connections,
         Err(answer) => return answer,
     };
+    let users = lock(&shared.seen).as_ref().map(|seen| Arc::clone(&seen.users));
+    let Some(users) = users else { return not_yet() };
+    let users = json!(*users);
     let rest = &known[1..known.len() - 1];
-    let json = format!("{{\"sequence\":{sequence},{rest},\"connections\":{connections}}}");
+    let around = format!("\"users\":{users},\"connections\":{connections}");
+    let json = format!("{{\"sequence\":{sequence},{rest},{around}}}");
     Answer { status: StatusCode::OK, json }
 }
 

@@ -1,5 +1,6 @@
 //! The admin server of a node of the exchange, as the settings say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringframe::admin::{Access, Admin, AdminOptions, Commands, Language, Running, Seeing, Sights};
@@ -49,6 +50,8 @@ pub(super) fn start(config: &Config, clock: Clock) -> Result<Option<Admin>, Fail
 /// What tells of a node besides what every node has.
 pub(super) struct Told {
     traffic: Option<Arc<Traffic>>,
+    /// The names of those who may log in, by their sessions.
+    users: BTreeMap<u16, String>,
     others: Option<Handle>,
     spans: Option<Arc<Exported>>,
 }
@@ -60,13 +63,14 @@ impl Told {
         spans: Option<&Exporter>,
     ) -> Self {
         let (traffic, spans) = (served.map(Served::traffic), spans.map(Exporter::exported));
-        Self { traffic, others: others.cloned(), spans }
+        let users = served.map(|served| served.users.clone()).unwrap_or_default();
+        Self { traffic, users, others: others.cloned(), spans }
     }
 }
 
 /// What operators see of the node, and can do.
 pub(super) fn running(embedded: &Embedded<Exchange>, log: MappedStorage, told: Told) -> Running {
-    let Told { traffic, others, spans } = told;
+    let Told { traffic, users, others, spans } = told;
     let submitter = embedded.submitter().expect("nobody has taken it");
     let language = Language { read: operators_command, write: line, view, filter };
     Running {
@@ -74,6 +78,7 @@ pub(super) fn running(embedded: &Embedded<Exchange>, log: MappedStorage, told: T
         operations: Box::new(Commands::new(submitter, log.clone(), language)),
         views: Arc::new(Sights::new(embedded.onlooker(), log, language)),
         traffic,
+        users,
         others,
         spans,
     }

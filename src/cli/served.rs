@@ -1,5 +1,6 @@
 //! The stages between a node of the exchange and its clients, as the settings say.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub(super) struct Served {
     /// Lines for the log.
     pub(super) notes: Receiver<Note>,
     traffic: Arc<Traffic>,
+    /// The names of those who may log in, by their sessions.
+    pub(super) users: BTreeMap<u16, String>,
     tls: Option<Arc<Acceptor>>,
 }
 
@@ -132,7 +135,7 @@ pub(super) fn front(
     let mut told = |event| {
         bar.get_or_insert_with(|| Progress::new("events counted", event, last)).reached(event);
     };
-    let tls = entrance.options.tls.clone();
+    let (users, tls) = (entrance.users.names(), entrance.options.tls.clone());
     let built = served::serve(front, entrance, store, log, &mut told)?;
     drop(bar);
     if let Some(why) = &built.refused {
@@ -143,6 +146,7 @@ pub(super) fn front(
         mold: config.mold.zip(built.mold_requests),
         notes: built.notes,
         traffic: built.traffic,
+        users,
         tls,
     };
     Ok((built.stages, served))

@@ -86,6 +86,7 @@ fn books_and_sessions_are_seen_beside_the_processor() {
     let known = said["sessions"].as_array().unwrap();
     let five = known.iter().find(|it| it["session"] == 5).unwrap();
     assert!(five["open_orders"] == 6 && five["participant"].is_number(), "{five}");
+    assert_eq!(said["users"]["5"], "TRDR05");
     let connections = said["connections"].as_array().unwrap();
     let talker = connections.iter().find(|it| it["session"] == 5).unwrap();
     assert_eq!((&talker["next"], &talker["behind_bytes"]), (&peer.next.into(), &0.into()));
