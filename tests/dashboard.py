@@ -189,6 +189,10 @@ def order_is_found(page):
     link = ".sessions .stack a"
     page.browser.wait(f"document.querySelector('{link}')")
     token = page.text(link)
+    page.browser.wait("document.querySelector('.sessions tbody tr')?.textContent.startsWith('1TRDR01')")
+    # The token that nobody has.
+    page.browser.wait("[...document.querySelectorAll('.sessions .stack tbody tr')].some((it) => "
+                      "it.textContent.match(/^calls of operators refused[1-9]/))")
     page.picture("sessions")
     page.go("events")
     page.browser.wait("document.querySelectorAll('.events tbody tr').length >= 50")

@@ -42,6 +42,7 @@ const ASSETS: &[File] = &[
     file!("overview.js", SCRIPT),
     file!("pipeline.js", SCRIPT),
     file!("latency.js", SCRIPT),
+    file!("panes.js", SCRIPT),
     file!("books.js", SCRIPT),
     file!("sessions.js", SCRIPT),
     file!("events.js", SCRIPT),

@@ -1,9 +1,9 @@
 // All books with their best prices, and one of them with its depth.
 
 import { Depth } from "./chart.js";
-import { Table, card, make, mark, say } from "./dom.js";
+import { card, make, mark, say } from "./dom.js";
 import { price, short, whole } from "./figures.js";
-import { Poller } from "./node.js";
+import { Panes } from "./panes.js";
 
 const LEVELS = 20;
 
@@ -72,64 +72,57 @@ class Ladder {
   }
 }
 
-export class Books {
+const best = (side, what) => (book) => what(book[side][0]);
+
+const BOOK = [
+  { title: "Symbol", cell: ({ symbol }) => symbol },
+  {
+    title: "State",
+    cell: ({ state }) => state.replace("_", " "),
+    meant: ({ state }) => (state === "halted" ? "bad" : state === "open" ? null : "quiet"),
+  },
+  {
+    title: "Quantity",
+    kind: "number",
+    cell: best("buys", (it) => (it ? short(it.quantity) : "")),
+  },
+  {
+    title: "Buy",
+    kind: "number buy",
+    cell: best("buys", (it) => (it ? price(it.price) : "")),
+  },
+  {
+    title: "Sell",
+    kind: "number sell",
+    cell: best("sells", (it) => (it ? price(it.price) : "")),
+  },
+  {
+    title: "Quantity",
+    kind: "number",
+    cell: best("sells", (it) => (it ? short(it.quantity) : "")),
+  },
+  {
+    title: "Reference",
+    kind: "number",
+    cell: ({ reference }) => (reference === "0.0000" ? "" : price(reference)),
+  },
+];
+
+export class Books extends Panes {
   name = "books";
   title = "Books";
 
   constructor(go) {
-    this.go = go;
-    this.books = [];
-    const best = (side) => (book) => book[side][0];
-    const cell = (side, what) => (book) => what(best(side)(book));
-    this.table = new Table(
-      [
-        { title: "Symbol", cell: ({ symbol }) => symbol },
-        {
-          title: "State",
-          cell: ({ state }) => state.replace("_", " "),
-          meant: ({ state }) => (state === "halted" ? "bad" : state === "open" ? null : "quiet"),
-        },
-        {
-          title: "Quantity",
-          kind: "number",
-          cell: cell("buys", (it) => (it ? short(it.quantity) : "")),
-        },
-        {
-          title: "Buy",
-          kind: "number buy",
-          cell: cell("buys", (it) => (it ? price(it.price) : "")),
-        },
-        {
-          title: "Sell",
-          kind: "number sell",
-          cell: cell("sells", (it) => (it ? price(it.price) : "")),
-        },
-        {
-          title: "Quantity",
-          kind: "number",
-          cell: cell("sells", (it) => (it ? short(it.quantity) : "")),
-        },
-        {
-          title: "Reference",
-          kind: "number",
-          cell: ({ reference }) => (reference === "0.0000" ? "" : price(reference)),
-        },
-      ],
-      {
-        label: "Books",
-        picked: ({ symbol }) => this.go(`books/${symbol}`),
-        empty: "No instrument is called so.",
-      },
-    );
-    this.filter = make("input", {
-      type: "search",
-      placeholder: "Symbol  ( / )",
-      "aria-label": "Symbol",
-      spellcheck: "false",
-      oninput: () => this.#list(),
+    super(go, {
+      name: "books",
+      columns: BOOK,
+      label: "Books",
+      empty: "No instrument is called so.",
+      field: { placeholder: "Symbol  ( / )", "aria-label": "Symbol" },
+      one: { every: 1000, words: `?levels=${LEVELS}` },
     });
+    this.books = [];
     this.ladder = new Ladder();
-    this.why = make("p", { class: "why", role: "status" });
     const list = card("Books", make("p", { class: "row" }, this.filter), this.table.element);
     const depth = card("Depth", this.why, this.ladder.element);
     [this.count, this.depth] = [list.aside, depth];
@@ -137,57 +130,23 @@ export class Books {
     this.sum = new Depth();
     depth.element.append(this.sum.element);
     this.element = make("div", { class: "columns books" }, list.element, depth.element);
-    const failed = (error) => say(this.why, error.message);
-    this.list = new Poller(
-      2000,
-      () => "/books",
-      (said) => this.#told(said),
-      failed,
-    );
-    this.one = new Poller(
-      1000,
-      () => this.symbol && `/books/${encodeURIComponent(this.symbol)}?levels=${LEVELS}`,
-      (said) => this.#book(said),
-      failed,
-    );
   }
 
-  open(symbol) {
-    if (symbol) this.symbol = symbol;
-    this.table.chosen = this.symbol;
-    this.list.start();
-    this.one.start();
-  }
-
-  close() {
-    this.list.stop();
-    this.one.stop();
-  }
-
-  search() {
-    this.filter.select();
-    this.filter.focus();
-  }
-
-  move(by) {
-    this.table.move(by);
-  }
-
-  #told({ books }) {
+  told({ books }) {
     this.books = books;
-    this.#list();
+    this.list();
     // Without a wish the first one that trades.
-    this.symbol ??= (
+    this.chosen ??= (
       books.find(({ buys, sells }) => buys.length + sells.length > 0) ?? books[0]
     )?.symbol;
-    if (this.table.chosen !== this.symbol) {
-      this.table.chosen = this.symbol;
-      this.#list();
+    if (this.table.chosen !== this.chosen) {
+      this.table.chosen = this.chosen;
+      this.list();
       this.one.now();
     }
   }
 
-  #list() {
+  list() {
     const wanted = this.filter.value.trim().toUpperCase();
     const found = this.books.filter(({ symbol }) => symbol.toUpperCase().includes(wanted));
     this.table.show(found, ({ symbol }) => symbol);
@@ -195,7 +154,7 @@ export class Books {
     say(this.count, `${live} of ${this.books.length} have orders`);
   }
 
-  #book({ sequence, book }) {
+  shown({ sequence, book }) {
     say(this.why, "");
     say(this.heading, book.symbol);
     const [buy, sell] = [book.buys[0], book.sells[0]];

@@ -134,13 +134,13 @@ export class Overview {
       null,
       degraded ? "bad" : null,
     );
-    const { free_bytes: free, total_bytes: total } = status.disk;
+    const { free_bytes: free, total_bytes: total, seconds_to_full: seconds } = status.disk;
     const scarce = free / total;
     tiles.disk.show(
       bytes(free),
-      `${share(scarce)} of ${bytes(total)}`,
+      seconds === null ? `${share(scarce)} of ${bytes(total)}` : `full in ${span(seconds)}`,
       null,
-      scarce < 0.05 ? "bad" : scarce < 0.1 ? "warn" : null,
+      scarce < 0.05 ? "bad" : scarce < 0.1 || isSoon(seconds) ? "warn" : null,
     );
   }
 
@@ -184,6 +184,9 @@ export class Overview {
     has.show("Up", `${span(status.uptime_nanos / 1e9)}, since ${moment(status.started)}`);
   }
 }
+
+/** As the alert rules have it: there is less than four hours left. */
+const isSoon = (seconds) => seconds !== null && seconds < 4 * 3600;
 
 /** Replies mean less than they are to. */
 export const isDegraded = ({ release, replication }) =>

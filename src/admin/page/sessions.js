@@ -3,7 +3,8 @@
 
 import { Table, card, make, say } from "./dom.js";
 import { NONE, bytes, nanos, price, short, whole } from "./figures.js";
-import { Poller, query } from "./node.js";
+import { query } from "./node.js";
+import { Panes } from "./panes.js";
 
 const connection =
   (name, show) =>
@@ -24,40 +25,66 @@ const CONNECTION = [
   { title: "Silent for", kind: "number", cell: connection("heard_nanos", nanos) },
 ];
 
-export class Sessions {
+/** What the gateway counts on a good day. */
+const USUAL = [
+  "connections",
+  "logins",
+  "messages in",
+  "snapshots of the market sent",
+  "pieces read from the event log",
+];
+
+/** Orders that the exchange refused, by its reasons, and what the gateway did to clients. */
+function refusals({ refused, traffic, calls_refused: calls }) {
+  const orders = refused.map(({ why, count }) => ({
+    what: `orders refused: ${why.replaceAll("_", " ")}`,
+    count,
+  }));
+  const clients = traffic.filter(({ what }) => !USUAL.includes(what));
+  const all = [...orders, ...clients, { what: "calls of operators refused", count: calls }];
+  return all.filter(({ count }) => count > 0);
+}
+
+const SESSION = [
+  { title: "Session", kind: "number", cell: ({ session }) => String(session) },
+  { title: "User", kind: "mono", cell: ({ user }) => user ?? NONE },
+  {
+    title: "Participant",
+    kind: "number",
+    cell: ({ participant }) => String(participant ?? NONE),
+  },
+  {
+    title: "Is",
+    cell: ({ talker }) => (talker ? "connected" : "away"),
+    meant: ({ talker }) => (talker ? "good" : "quiet"),
+  },
+  { title: "Open orders", kind: "number", cell: ({ open_orders: open }) => whole(open) },
+  ...CONNECTION,
+  {
+    title: "On disconnect",
+    cell: ({ cancel_on_disconnect: cancels }) =>
+      cancels == null ? NONE : cancels ? "cancels" : "keeps",
+  },
+];
+
+export class Sessions extends Panes {
   name = "sessions";
   title = "Sessions";
 
   constructor(go) {
-    this.go = go;
-    this.rows = [];
-    this.table = new Table(
-      [
-        { title: "Session", kind: "number", cell: ({ session }) => String(session) },
-        {
-          title: "Participant",
-          kind: "number",
-          cell: ({ participant }) => String(participant ?? NONE),
-        },
-        {
-          title: "Is",
-          cell: ({ talker }) => (talker ? "connected" : "away"),
-          meant: ({ talker }) => (talker ? "good" : "quiet"),
-        },
-        { title: "Open orders", kind: "number", cell: ({ open_orders: open }) => whole(open) },
-        ...CONNECTION,
-        {
-          title: "On disconnect",
-          cell: ({ cancel_on_disconnect: cancels }) =>
-            cancels == null ? NONE : cancels ? "cancels" : "keeps",
-        },
-      ],
-      {
-        label: "Sessions",
-        picked: ({ session }) => this.go(`sessions/${session}`),
-        empty: "There is no such session.",
+    super(go, {
+      name: "sessions",
+      columns: SESSION,
+      label: "Sessions",
+      empty: "There is no such session.",
+      field: {
+        placeholder: "Session, user, participant, address  ( / )",
+        "aria-label": "Session, user, participant or address",
+        size: 34,
       },
-    );
+      one: { every: 2000, words: "" },
+    });
+    this.rows = [];
     this.readers = new Table(CONNECTION, {
       label: "Readers of market data",
       empty: "Nobody reads.",
@@ -72,7 +99,7 @@ export class Sessions {
               "a",
               {
                 href: `#events${query({
-                  session: this.session,
+                  session: this.chosen,
                   token,
                 })}`,
               },
@@ -91,16 +118,7 @@ export class Sessions {
       ],
       { label: "Open orders", empty: "It has none." },
     );
-    this.filter = make("input", {
-      type: "search",
-      placeholder: "Session, participant, address  ( / )",
-      "aria-label": "Session, participant or address",
-      spellcheck: "false",
-      size: 30,
-      oninput: () => this.#list(),
-    });
-    this.away = make("input", { type: "checkbox", checked: true, onchange: () => this.#list() });
-    this.why = make("p", { class: "why", role: "status" });
+    this.away = make("input", { type: "checkbox", checked: true, onchange: () => this.list() });
     const list = card(
       "Sessions",
       make("p", { class: "row" }, this.filter, make("label", {}, this.away, " also those away")),
@@ -109,50 +127,35 @@ export class Sessions {
     );
     const orders = card("Open orders", this.orders.element);
     const readers = card("Market data", this.readers.element);
+    this.refused = new Table(
+      [
+        { title: "What", cell: ({ what }) => what },
+        { title: "Times", kind: "number", cell: ({ count }) => whole(count) },
+      ],
+      { label: "Refused, held back, cut off", empty: "Nothing and nobody, since the start." },
+    );
+    const refused = card("Refused, held back, cut off", this.refused.element);
     [this.count, this.opened, this.reading] = [list.aside, orders.aside, readers.aside];
+    this.amiss = refused.aside;
     this.element = make(
       "div",
       { class: "columns sessions" },
       list.element,
-      make("div", { class: "stack" }, orders.element, readers.element),
-    );
-    const failed = (error) => say(this.why, error.message);
-    this.all = new Poller(
-      2000,
-      () => "/sessions",
-      (said) => this.#told(said),
-      failed,
-    );
-    this.one = new Poller(
-      2000,
-      () => this.session && `/sessions/${this.session}`,
-      (said) => this.#session(said),
-      failed,
+      make("div", { class: "stack" }, orders.element, readers.element, refused.element),
     );
   }
 
-  open(session) {
-    if (session) this.session = Number(session);
-    this.table.chosen = this.session;
-    this.all.start();
-    this.one.start();
+  key(text) {
+    return Number(text);
   }
 
-  close() {
-    this.all.stop();
-    this.one.stop();
+  show(status) {
+    const amiss = refusals(status);
+    this.refused.show(amiss, ({ what }) => what);
+    say(this.amiss, amiss.length === 0 ? "nothing" : "since the start");
   }
 
-  search() {
-    this.filter.select();
-    this.filter.focus();
-  }
-
-  move(by) {
-    this.table.move(by);
-  }
-
-  #told({ sessions, connections }) {
+  told({ sessions, users, connections }) {
     say(
       this.why,
       sessions
@@ -165,7 +168,11 @@ export class Sessions {
     );
     const known =
       sessions ?? [...there.keys()].sort((a, b) => a - b).map((session) => ({ session }));
-    this.rows = known.map((it) => ({ ...it, talker: there.get(it.session) }));
+    this.rows = known.map((it) => ({
+      ...it,
+      user: users[it.session],
+      talker: there.get(it.session),
+    }));
     const readers = connections.filter(({ session }) => session === null);
     this.readers.show(
       readers.map((talker) => ({ talker })),
@@ -173,21 +180,22 @@ export class Sessions {
     );
     say(this.reading, `${readers.length} read`);
     say(this.count, `${there.size} of ${known.length} connected`);
-    this.#list();
+    this.list();
   }
 
-  #list() {
+  list() {
     const wanted = this.filter.value.trim();
-    const fits = ({ session, participant, talker }) =>
+    const fits = ({ session, user, participant, talker }) =>
       wanted === "" ||
       String(session) === wanted ||
+      user?.includes(wanted.toUpperCase()) ||
       String(participant) === wanted ||
       (talker?.from.includes(wanted) && wanted.length > 2);
     const shown = this.rows.filter((it) => (it.talker || this.away.checked) && fits(it));
     this.table.show(shown, ({ session }) => session);
   }
 
-  #session({ session: { session, orders } }) {
+  shown({ session: { session, orders } }) {
     this.orders.show(orders, ({ reference }) => reference);
     say(
       this.opened,

@@ -2,10 +2,14 @@
 // that is left.
 
 import { Table, card, make, say } from "./dom.js";
-import { NONE, bytes, moment, share, whole } from "./figures.js";
+import { NONE, bytes, moment, share, span, whole } from "./figures.js";
 import { Poller } from "./node.js";
 
 const STATES = { sealed: "good", open: null, prepared: "quiet", damaged: "bad" };
+
+/** The node says nothing in its first minute, and where nothing grows. */
+export const untilFull = ({ seconds_to_full: seconds }) =>
+  seconds === null ? "no growth seen yet" : `full in ${span(seconds)} at this growth`;
 
 /** `end` says how far the open one is. */
 const segments = (label, hasArchive, end) =>
@@ -123,7 +127,8 @@ export class Storage {
     }
     say(
       this.disk,
-      `${share(free / total)} of ${bytes(total)} free · archive ${disk.archive ?? "off"}`,
+      `${share(free / total)} of ${bytes(total)} free, ${untilFull(disk)} · ` +
+        `archive ${disk.archive ?? "off"}`,
     );
   }
 
