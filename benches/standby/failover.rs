@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::thread::{Scope, scope, sleep};
 use std::time::{Duration, Instant};
 
+use loadgen::ear::Ear;
 use loadgen::run::Options;
 use loadgen::schedule::Length;
 
-use crate::ear::{Clients, Ear};
+use crate::clients::Clients;
 use crate::pair::{Node, Pair, ask, ms};
 use crate::table::{Table, median};
 use crate::world::play;
@@ -84,14 +85,14 @@ fn fail_over(pair: &mut Pair, scale: &Scale) -> Vec<Duration> {
     let (found, outcome) = scope(|scope| {
         let clients = clients(scope, &load);
         clients.wait_for(count / 4);
-        let mut ear = Ear::new(&clients);
+        let mut ear = Ear::new(&clients.live);
         let killed = Instant::now();
         pair.leader().kill();
         let asked = Instant::now();
         promote(pair.standby());
         let leads = Instant::now();
-        ear.listen_until(|| true);
-        let replied = ear.replied.expect("it listened until then");
+        clients.listen_until(&mut ear, || true);
+        let replied = Instant::now();
         ((killed, asked, leads, replied), clients.end())
     });
     pair.swap();

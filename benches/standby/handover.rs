@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread::{scope, sleep};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use loadgen::ear::Ear;
 use ringframe::journal::{MappedStorage, Reader};
 
-use crate::ear::Ear;
 use crate::failover::{clients, load, rate, rows};
 use crate::pair::{Pair, ask};
 use crate::table::Table;
@@ -50,7 +50,7 @@ fn hand_over(pair: &mut Pair, scale: &Scale) -> [Duration; 3] {
     let (opened, silence, outcome) = scope(|scope| {
         let clients = clients(scope, &load);
         clients.wait_for(count / 4);
-        let mut ear = Ear::new(&clients);
+        let mut ear = Ear::new(&clients.live);
         let (old, new) = (pair.leads, 1 - pair.leads);
         let (admin, orders) = (pair.nodes[old].admin(), pair.nodes[new].orders());
         let asked = scope.spawn(move || ask(admin, "/drain?hand_over=true"));
@@ -61,10 +61,10 @@ fn hand_over(pair: &mut Pair, scale: &Scale) -> [Duration; 3] {
             }
             SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later")
         });
-        ear.listen_until(|| asked.is_finished());
+        clients.listen_until(&mut ear, || asked.is_finished());
         asked.join().expect("asking does not panic").expect("it hands over");
         let opened = opened.join().expect("looking does not panic");
-        (opened, ear.silence, clients.end())
+        (opened, Duration::from_nanos(ear.silence_ns), clients.end())
     });
     let ended = pair.leader().serving.take().expect("it was asked to end").end();
     ended.expect(0, &["handed over", "drained"]);

@@ -8,9 +8,9 @@
 #![allow(clippy::print_stdout, reason = "tables are the output")]
 
 mod catchup;
+mod clients;
 mod copies;
 mod cost;
-mod ear;
 mod failover;
 mod handover;
 #[path = "../../tests/admin/http.rs"]

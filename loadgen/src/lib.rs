@@ -17,6 +17,7 @@ pub mod ceiling;
 pub mod clock;
 pub mod compare;
 pub mod cores;
+pub mod ear;
 pub mod echo;
 mod engine;
 pub mod flow;

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::thread::{ScopedJoinHandle, scope, sleep};
 use std::time::Duration;
 
+use loadgen::ear::Ear;
 use loadgen::live::Live;
 use loadgen::results::Fact;
 use loadgen::run::{Outcome, RunError};
@@ -42,6 +43,14 @@ impl Clients<'_> {
         }
         true
     }
+
+    /// Waits until one has had a reply since one came back.
+    fn wait_for_reply(&self, ear: &mut Ear<'_>) {
+        while !ear.has_reply && !self.are_done() {
+            ear.listen();
+            sleep(LOOK);
+        }
+    }
 }
 
 /// The two, and what became of them.
@@ -56,49 +65,6 @@ pub(super) struct Story<'a> {
     clock: Clock,
     begun: Nanos,
     out: &'a mut dyn Write,
-}
-
-/// Listens to what clients hear while nodes change places.
-struct Ear<'a> {
-    clients: &'a Clients<'a>,
-    clock: Clock,
-    reconnected: u64,
-    answered: u64,
-    heard: Nanos,
-    /// The longest time in which none of them heard anything.
-    silence: u64,
-    is_back: bool,
-    has_reply: bool,
-}
-
-impl<'a> Ear<'a> {
-    fn new(clients: &'a Clients<'a>, clock: Clock) -> Self {
-        let live = clients.live;
-        let (reconnected, answered) = (live.reconnected_so_far(), live.answered_so_far());
-        let (heard, silence) = (clock.now(), 0);
-        let (is_back, has_reply) = (false, false);
-        Self { clients, clock, reconnected, answered, heard, silence, is_back, has_reply }
-    }
-
-    fn listen(&mut self) {
-        let was_back = self.is_back;
-        self.is_back |= self.clients.live.reconnected_so_far() > self.reconnected;
-        let answered = self.clients.live.answered_so_far();
-        if answered > self.answered {
-            let now = self.clock.now();
-            self.silence = self.silence.max(since(self.heard, now));
-            (self.answered, self.heard) = (answered, now);
-            self.has_reply |= was_back;
-        }
-    }
-
-    /// Waits until a client has had a reply since one came back.
-    fn wait_for_reply(&mut self) {
-        while !self.has_reply && !self.clients.are_done() {
-            self.listen();
-            sleep(LOOK);
-        }
-    }
 }
 
 fn since(from: Nanos, to: Nanos) -> u64 {
@@ -170,7 +136,7 @@ impl<'a> Story<'a> {
 
     /// The leader dies, its standby is promoted, the clients come back by themselves.
     fn kill(&mut self, clients: &Clients<'_>) -> Result<(), Failure> {
-        let mut ear = Ear::new(clients, self.clock);
+        let mut ear = Ear::new(clients.live);
         let sent = clients.live.sent_so_far();
         let (old, new) = (self.leads, 1 - self.leads);
         let killed = self.clock.now();
@@ -178,7 +144,7 @@ impl<'a> Story<'a> {
         let noticed = self.clock.now();
         self.promote(new)?;
         let leads = self.clock.now();
-        ear.wait_for_reply();
+        clients.wait_for_reply(&mut ear);
         let replied = self.clock.now();
         (self.leads, self.kills) = (new, self.kills + 1);
         let name = format!("kill -9 of node {} after {sent} messages", old + 1);
@@ -212,7 +178,7 @@ impl<'a> Story<'a> {
 
     /// The leader gives its place to its standby, in order.
     fn hand_over(&mut self, clients: &Clients<'_>) -> Result<(), Failure> {
-        let mut ear = Ear::new(clients, self.clock);
+        let mut ear = Ear::new(clients.live);
         let sent = clients.live.sent_so_far();
         let (old, new) = (self.leads, 1 - self.leads);
         let node = &self.nodes[old];
@@ -229,10 +195,10 @@ impl<'a> Story<'a> {
             return Err(Failure::Fault(format!("node {number} does not hand over: {why}")));
         }
         self.nodes[old].end()?;
-        ear.wait_for_reply();
+        clients.wait_for_reply(&mut ear);
         (self.leads, self.has_handed_over) = (new, true);
         let name = format!("node {} hands over to node {} after {sent} messages", old + 1, new + 1);
-        let what = format!("clients hear nothing for {}", ms(ear.silence));
+        let what = format!("clients hear nothing for {}", ms(ear.silence_ns));
         self.tell_all(name, what)
     }
 
