@@ -292,10 +292,15 @@ mod tests {
 
     use super::*;
 
-    /// Says nothing, and waits for ever, or until it cannot go on.
+    /// Asks nothing, is content when it has looked so often, and gives up when it has a reason.
     struct Waits {
-        awaited: Option<u64>,
+        wanted: u32,
+        looks: u32,
+        /// When it looks again by itself.
+        again_ns: u64,
         why: Option<&'static str>,
+        /// The other side of its link, closed at the first look.
+        peer: Option<TcpStream>,
     }
 
     impl Talk for Waits {
@@ -319,11 +324,13 @@ mod tests {
         }
 
         fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<u64> {
-            Ok(UPKEEP_NS)
+            self.looks += 1;
+            self.peer = None;
+            Ok(self.again_ns)
         }
 
         fn awaited(&self) -> Option<u64> {
-            self.awaited
+            (self.looks < self.wanted).then_some(0)
         }
 
         fn given_up(&self) -> Option<&str> {
@@ -336,7 +343,8 @@ mod tests {
         engine.silence_ns = 200_000_000;
         let mut tally = Tally::new(Arc::default());
         let due = due.iter().copied();
-        let mut talk = Waits { awaited: (!is_settled).then_some(7), why };
+        let wanted = if is_settled { 0 } else { u32::MAX };
+        let mut talk = Waits { wanted, looks: 0, again_ns: UPKEEP_NS, why, peer: None };
         engine.play(&mut talk, &mut tally, due, give_up).expect("no sockets")
     }
 
@@ -364,44 +372,6 @@ mod tests {
         assert_eq!(ended(false, Some("it is over"), &[], u64::MAX), gave_up);
     }
 
-    /// Is content when it has looked twice, and would look again by itself in a hundred years.
-    struct LooksTwice {
-        looks: u32,
-        /// The other side of its link, closed at the first look.
-        peer: Option<TcpStream>,
-    }
-
-    impl Talk for LooksTwice {
-        fn ask(&mut self, _: &mut Links, _: u64, _: u64, _: &mut Tally) -> Option<usize> {
-            None
-        }
-
-        fn hear(
-            &mut self,
-            _: &mut Links,
-            _: usize,
-            bytes: &[u8],
-            _: u64,
-            _: &mut Tally,
-        ) -> Result<usize, String> {
-            Ok(bytes.len())
-        }
-
-        fn cut(&mut self, _: usize, _: String, _: u64) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn upkeep(&mut self, _: &mut Links, _: u64) -> io::Result<u64> {
-            self.looks += 1;
-            self.peer = None;
-            Ok(u64::MAX / 4)
-        }
-
-        fn awaited(&self) -> Option<u64> {
-            (self.looks < 2).then_some(0)
-        }
-    }
-
     #[test]
     fn a_lost_connection_is_looked_at_at_once() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
@@ -409,7 +379,8 @@ mod tests {
         let mut engine = Engine::new(1, false).expect("an epoll");
         engine.links.put(0, TcpStream::connect(address).expect("loopback")).expect("an epoll");
         let peer = Some(listener.accept().expect("loopback").0);
-        let mut talk = LooksTwice { looks: 0, peer };
+        // By itself it would look again in a hundred years.
+        let mut talk = Waits { wanted: 2, looks: 0, again_ns: u64::MAX / 4, why: None, peer };
         let mut tally = Tally::new(Arc::default());
         let give_up = engine.clock.now() + nanos(Duration::from_mins(1));
         let ended = engine.play(&mut talk, &mut tally, std::iter::empty(), give_up);
