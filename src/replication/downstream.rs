@@ -308,7 +308,8 @@ fn of_another_logic(ours: &str, theirs: &str) -> String {
 /// may have been told: it must not be cut.
 fn lost_here(own: &[Term], terms: &[Term], agreed: Sequence, last: Sequence) -> Option<String> {
     let surplus = terms.iter().rfind(|term| term.first <= agreed.next())?;
-    let at = own.iter().position(|term| term == surplus)?;
+    // The term itself is gone with the last of its commands, where the leader began another there.
+    let at = own.iter().position(|term| term.epoch >= surplus.epoch)?;
     // A term that another leader ended was cut by that one.
     let is_own = own[at..].iter().all(|term| is_of_one(term.epoch, surplus.epoch));
     (last > agreed && is_own).then(|| {
@@ -352,8 +353,12 @@ mod tests {
         // It lost power, started again, and its standby has more of its term before.
         assert!(lost(&[(0x101, 1), (0x201, 101)], 100, &[(0x101, 1)], 110));
         assert!(!lost(&[(0x101, 1), (0x201, 101)], 120, &[(0x101, 1)], 100));
+        // The same, and all of that term is lost.
+        assert!(lost(&[(0x101, 1), (0x301, 91)], 90, &[(0x101, 1), (0x201, 91)], 100));
         // It replaced the one that is back now.
         assert!(!lost(&[(0x101, 1), (0x10_0002, 81)], 90, &[(0x101, 1)], 100));
         assert!(!lost(&[(0x101, 1), (0x10_0002, 81), (0x20_0001, 90)], 99, &[(0x101, 1)], 100));
+        let replaced = [(0x101, 1), (0x10_0002, 91)];
+        assert!(!lost(&[(0x101, 1), (0x20_0001, 91)], 90, &replaced, 100));
     }
 }
