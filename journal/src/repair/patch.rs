@@ -28,6 +28,10 @@ impl Patch {
         DamagedRange { path, from, to, sequence_from, sequence_to, damage }
     }
 
+    pub(super) fn has_no_frames(&self) -> bool {
+        self.sequences.0 > self.sequences.1
+    }
+
     fn overlay(&self, at: u64, piece: &mut [u8]) {
         let from = self.from.max(at);
         let to = self.to.min(at + piece.len() as u64);

@@ -5,6 +5,7 @@
 //! the next segment's. The tail has no seal yet: there the frames beside the hole must be the
 //! source's to the byte, and the hole must be filled exactly.
 
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,7 @@ use crate::frame::{
 use crate::image::{check_file, encode_block};
 use crate::options::Options;
 use crate::segment::{
-    BLOCK_BYTES, Closed, DIGEST_NONE, Digest, HEADER_BYTES, Header, SEAL_OFFSET, Seal,
-    SegmentHasher, file_name,
+    BLOCK_BYTES, Closed, DIGEST_NONE, Digest, Header, Seal, SegmentHasher, file_name,
 };
 use crate::storage::{Storage, StorageFile};
 use crate::survey::{SegmentInfo, survey};
@@ -74,11 +74,12 @@ impl<'a, S: Storage> Rebuild<'a, S> {
         Ok(Self { storage, donor, segments, mark, last_sealed, before: None })
     }
 
-    /// The segments that hold durable frames. The first that is there begins: whether an older one
-    /// was lost or pruned cannot be told.
+    /// All segments, and those that must be there. The first that is there begins: whether an older
+    /// one was lost or pruned cannot be told.
     pub(super) fn numbers(&self) -> RangeInclusive<u64> {
         let first = self.segments.first().map_or(self.mark.number.max(1), |info| info.number);
-        first..=self.last_sealed.max(self.mark.number)
+        let last = self.segments.last().map_or(0, |info| info.number);
+        first..=last.max(self.mark.number)
     }
 
     /// Mends one segment if it is damaged.
@@ -101,7 +102,7 @@ impl<'a, S: Storage> Rebuild<'a, S> {
                 None => self.first_sequence(number).saturating_sub(1),
             };
             if before >= self.mark.sequence {
-                return Ok(None);
+                return self.clear_block(number, dry);
             }
             self.damaged(number, 0, Damage::Missing)
         };
@@ -117,7 +118,8 @@ impl<'a, S: Storage> Rebuild<'a, S> {
         };
         let seal = self.close(&segment, is_sealed, &mut patches)?;
         let Patches { list, closed } = patches;
-        if self.donor.is_none() && !list.is_empty() {
+        let is_own = !is_sealed && list.iter().all(Patch::has_no_frames);
+        if self.donor.is_none() && !is_own && !list.is_empty() {
             return Err(Error::Damaged(damage));
         }
         self.before = Some(Before {
@@ -134,6 +136,24 @@ impl<'a, S: Storage> Rebuild<'a, S> {
         let own = segment.info.as_ref().zip(segment.file.as_deref());
         let shape = (number, segment.header.segment_bytes, is_sealed);
         let kept_in = if dry { Vec::new() } else { replace(self.storage, own, shape, &list)? };
+        Ok(Some(Mended { number, ranges, kept_in }))
+    }
+
+    /// Nothing in the segment is attested: an opening looks at its frames, and a repair only at the
+    /// block, in which there is nothing but the header.
+    fn clear_block(&self, number: u64, dry: bool) -> Result<Option<Mended>, Error> {
+        let Some(info) = self.info(number) else { return Ok(None) };
+        let (Ok(header), Some(file)) = (info.good_header(), open_segment(self.storage, number)?)
+        else {
+            return Ok(None);
+        };
+        let block = encode_block(header, None);
+        let patch =
+            block_patch(Some(&file), &block, Damage::Checksum).context("read", &info.path)?;
+        let Some(patch) = patch else { return Ok(None) };
+        let ranges = vec![patch.range(info.path.clone())];
+        let (own, shape) = (Some((info, &file)), (number, header.segment_bytes, false));
+        let kept_in = if dry { Vec::new() } else { replace(self.storage, own, shape, &[patch])? };
         Ok(Some(Mended { number, ranges, kept_in }))
     }
 
@@ -348,31 +368,20 @@ impl<'a, S: Storage> Rebuild<'a, S> {
         patches: &mut Patches,
     ) -> Result<Option<Seal>, Error> {
         let number = segment.header.number;
-        let file = segment.file.as_deref();
-        let mut own_block = vec![0; BLOCK_BYTES as usize];
-        read_patched(file, &[], 0, &mut own_block).context("read", &segment.path)?;
-        let (seal, block) = if is_sealed {
+        let seal = if is_sealed {
             let seal = self.prove(segment, patches)?;
-            let block = encode_block(&segment.header, Some(&seal));
             patches.blank_rest(segment)?;
-            (Some(seal), block)
+            Some(seal)
         } else {
-            let mut block = encode_block(&segment.header, None);
-            // One that is half there is the next opening's.
-            let seal = SEAL_OFFSET as usize..SEAL_OFFSET as usize + HEADER_BYTES;
-            block[seal.clone()].copy_from_slice(&own_block[seal]);
-            (None, block)
+            // One that is half there is written by the next opening.
+            None
         };
-        if own_block != block || file.is_none() {
-            let differs = |pair: (&u8, &u8)| pair.0 != pair.1;
-            let from = own_block.iter().zip(&block).position(differs).unwrap_or(0);
-            let to = own_block.iter().zip(&block).rposition(differs).map_or(0, |last| last + 1);
-            let info = self.info(number);
-            let of_header = info.and_then(|info| info.good_header().err());
-            let damage = of_header.map_or(Damage::Checksum, |range| range.damage);
-            let bytes = block[from..to].to_vec();
-            let (from, to) = (from as u64, to as u64);
-            patches.list.insert(0, Patch { from, to, bytes, sequences: (1, 0), damage });
+        let of_header = self.info(number).and_then(|info| info.good_header().err());
+        let damage = of_header.map_or(Damage::Checksum, |range| range.damage);
+        let block = encode_block(&segment.header, seal.as_ref());
+        let patch = block_patch(segment.file.as_deref(), &block, damage);
+        if let Some(patch) = patch.context("read", &segment.path)? {
+            patches.list.insert(0, patch);
         }
         Ok(seal)
     }
@@ -412,6 +421,25 @@ impl<'a, S: Storage> Rebuild<'a, S> {
         }
         Ok(seal)
     }
+}
+
+/// What of a segment's block is to be replaced, if it is not this one.
+fn block_patch<F: StorageFile>(
+    file: Option<&F>,
+    block: &[u8],
+    damage: Damage,
+) -> io::Result<Option<Patch>> {
+    let mut own = vec![0; block.len()];
+    read_patched(file, &[], 0, &mut own)?;
+    if own == block && file.is_some() {
+        return Ok(None);
+    }
+    let differs = |pair: (&u8, &u8)| pair.0 != pair.1;
+    let from = own.iter().zip(block).position(differs).unwrap_or(0);
+    let to = own.iter().zip(block).rposition(differs).map_or(0, |last| last + 1);
+    let bytes = block[from..to].to_vec();
+    let (from, to) = (from as u64, to as u64);
+    Ok(Some(Patch { from, to, bytes, sequences: (1, 0), damage }))
 }
 
 impl Before {

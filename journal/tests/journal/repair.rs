@@ -6,7 +6,7 @@ use crate::disks::{
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
     Error, Journal, Options, Reader, Repair, SimulatedStorage, Source, archive, inspect, repair,
-    segment, survey,
+    segment, survey, verify,
 };
 
 type Disk = SimulatedStorage;
@@ -189,10 +189,24 @@ fn the_synced_part_of_the_active_segment_is_mended() {
         assert_eq!(frames(&disk).len() as u64, SEGMENTS);
         grow(&disk, SEGMENTS + 20);
     }
-    let disk = copy_of(&whole);
-    disk.flip(&name, 2565, 0x10);
-    assert!(mend(&disk, &from_journal(&whole), "stray bytes in the block").refused.is_none());
-    assert_same(&disk, &whole, "stray bytes in the block");
+    // Its block has no more than a header, also where nobody vouches for its frames.
+    for (attested, at) in [(true, 2565), (true, 631), (false, 2565), (false, 631)] {
+        let what = format!("a stray bit in byte {at} of the block, attested: {attested}");
+        let disk = copy_of(&whole);
+        if !attested {
+            disk.remove("synced").unwrap();
+        }
+        let sound = copy_of(&disk);
+        disk.flip(&name, at, 0x10);
+        assert!(verify(&disk, 1, |_, _| ()).unwrap().findings().next().is_some(), "{what}");
+        assert!(mend(&disk, &from_journal(&whole), &what).refused.is_none());
+        assert!(verify(&disk, 1, |_, _| ()).unwrap().findings().next().is_none(), "{what}");
+        assert_same(&disk, &sound, &what);
+        disk.flip(&name, at, 0x10);
+        let alone = repair(&disk, None, false, &mut quiet).unwrap();
+        assert!(alone.refused.is_none() && alone.mended.len() == 1, "{what}: {alone:?}");
+        assert_same(&disk, &sound, &what);
+    }
     let disk = copy_of(&whole);
     disk.remove(&name).unwrap();
     let done = mend(&disk, &from_journal(&whole), "the file");
