@@ -115,8 +115,9 @@ impl<S: Storage> Copying<S> {
             2 => VecDeque::from([self.snapshot.0.clone()]),
             _ => {
                 let infos = segments(journal)?;
-                let next = self.snapshot.1.next().0;
-                let starts = |info: &SegmentInfo| Some(info.header.good()?.first_sequence <= next);
+                // A cut back to the snapshot writes on in the segment of its last command.
+                let last = self.snapshot.1.0.max(1);
+                let starts = |info: &SegmentInfo| Some(info.header.good()?.first_sequence <= last);
                 let behind = infos.iter().rposition(|info| starts(info) == Some(true));
                 let Some(behind) = behind else {
                     return Err("the journal was pruned while it was copied: come again".into());
