@@ -50,7 +50,7 @@ pub enum Refusal {
     /// It is the last one that the snapshot covers: the next one chains from it, also when that is
     /// cut back and loses its seal.
     LastCovered,
-    /// The snapshot does not cover its last frame.
+    /// The snapshot is not of a later command than its last one: a cut back to there writes on in it.
     NotSnapshotted,
     /// The archive holds no such segment.
     NotArchived,
@@ -77,7 +77,7 @@ impl fmt::Display for Refusal {
                     "the last segment before the snapshot always stays: the next chains from it"
                 )
             }
-            Self::NotSnapshotted => write!(f, "the snapshot does not cover it"),
+            Self::NotSnapshotted => write!(f, "the snapshot is not of a later command"),
             Self::NotArchived => write!(f, "not archived; run `ringframe journal archive` first"),
             Self::BadArchive(why) => f.write_str(why),
             Self::OlderStays(number) => write!(f, "segment {number} before it stays"),
