@@ -139,6 +139,16 @@ impl Checker {
     ) -> Result<(), Wrong> {
         let progress = running.positions.progress();
         self.most = self.most.max(progress.released.0);
+        // What the process began with is told from now on, whoever ordered it.
+        let (began_with, elsewhere) =
+            (running.start.applied.sequence.0, self.nodes[1 - node].ever.0);
+        if running.release.policy().is_replicated() && began_with > elsewhere {
+            return Err(format!(
+                "n{node} tells what it began with, {began_with} commands, and n{} never had more \
+                 than {elsewhere}",
+                1 - node
+            ));
+        }
         let has = &mut self.nodes[node];
         has.forget_process();
         has.let_go = progress.handed_on;
