@@ -47,6 +47,9 @@ pub struct Facts {
     pub release: ReleasePolicy,
     /// … and what it is to mean, with a standby.
     pub wanted: ReleasePolicy,
+    /// Whether clients may be told of what this node began with: until then its doors are shut.
+    #[serde(skip)]
+    pub tells: bool,
     /// Whom this node follows, while there is somebody.
     pub leader: Option<SocketAddr>,
     /// So many commands the leader has that this node does not have.

@@ -81,7 +81,8 @@ impl Release {
         self.policy().released(positions) >= recovered || is_planted(Bug::TellRecovered)
     }
 
-    /// A node that leads has all that the start found.
+    /// Another node, that was followed, has all that the start found in its journal: there were two
+    /// copies of it.
     pub fn found_elsewhere(&self) {
         self.recovered.store(0, Ordering::Release);
     }

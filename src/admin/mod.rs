@@ -162,9 +162,13 @@ impl Shared {
 
     /// Whether another node orders.
     fn follows(&self) -> bool {
+        self.others().is_some_and(|others| others.role == peers::Role::Follower)
+    }
+
+    /// What it is to other nodes, where there are some.
+    fn others(&self) -> Option<peers::Facts> {
         let seen = lock(&self.seen);
-        let others = seen.as_ref().and_then(|seen| seen.others.as_ref());
-        others.is_some_and(|others| others.facts().role == peers::Role::Follower)
+        seen.as_ref().and_then(|seen| seen.others.as_ref()).map(peers::Handle::facts)
     }
 
     fn now(&self) -> Nanos {

@@ -231,6 +231,7 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
         Life::Serving if others.as_ref().is_some_and(|it| it.role == Role::Follower) => {
             ("following", None)
         }
+        Life::Serving if others.as_ref().is_some_and(|it| !it.tells) => ("waiting", None),
         Life::Serving => ("serving", None),
         Life::Draining => ("draining", None),
     };

@@ -17,6 +17,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             seen.release = release;
             seen.wanted = self.options.release;
             seen.epoch = self.leading.epoch;
+            seen.tells = self.release.tells_recovered(&self.positions);
             seen.leader = None;
             seen.lag = 0;
             seen.role = match &self.turn {
