@@ -133,6 +133,10 @@ fn main() -> ExitCode {
 }
 
 /// Each seed is dealt to whoever is next without one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a world has one thread, and knows of no other world"
+)]
 fn live_through(args: &Args, seeds: Range<u64>, until: Option<Nanos>, clock: &Clock) -> ExitCode {
     let began = clock.now();
     let (next, ends) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
