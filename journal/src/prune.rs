@@ -50,7 +50,8 @@ pub enum Refusal {
     /// It is the last one that the snapshot covers: the next one chains from it, also when that is
     /// cut back and loses its seal.
     LastCovered,
-    /// The snapshot is not of a later command than its last one: a cut back to there writes on in it.
+    /// The snapshot is not of a later command than its last one: a cut back to there writes on in
+    /// it.
     NotSnapshotted,
     /// The archive holds no such segment.
     NotArchived,

@@ -20,7 +20,7 @@ Exit code 1: a segment below the snapshot stays; the table says why.")]
 pub(crate) struct PruneArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// The sequence of a verified snapshot: only segments that end before it may go, and the last of them stays
+    /// The sequence of a verified snapshot: segments that end before it may go, but for the last
     #[arg(long, value_name = "SEQ")]
     below: u64,
     /// The archive: a directory, or a URL such as `s3://bucket/prefix`
