@@ -2,6 +2,7 @@
 //! `replication` stage.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -104,6 +105,8 @@ pub(crate) enum Asked {
 
 pub(crate) struct Shared {
     facts: Mutex<Facts>,
+    /// By these facts, for whoever asks often: the replicator never waits for them.
+    leads: AtomicBool,
     notes: Sender<Note>,
     /// What was noted last: who is refused comes again every moment.
     noted: Mutex<String>,
@@ -111,7 +114,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn tell(&self, change: impl FnOnce(&mut Facts)) {
-        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut facts);
+        self.leads.store(facts.role == Role::Leader, Ordering::Release);
     }
 
     /// A line for the log, once until there is another one; lost where nobody takes them.
@@ -141,14 +146,24 @@ impl Handle {
     pub(crate) fn new(address: Option<SocketAddr>) -> (Self, Receiver<Asked>, Arc<Shared>) {
         let (asks, asked) = bounded(1);
         let (noted, notes) = bounded(NOTES);
-        let shared =
-            Arc::new(Shared { facts: Mutex::default(), notes: noted, noted: Mutex::default() });
+        let facts = Facts::default();
+        let shared = Arc::new(Shared {
+            leads: AtomicBool::new(facts.role == Role::Leader),
+            facts: Mutex::new(facts),
+            notes: noted,
+            noted: Mutex::default(),
+        });
         (Self { address, notes, asks, shared: Arc::clone(&shared) }, asked, shared)
     }
 
     /// How it is, or was some milliseconds ago.
     pub fn facts(&self) -> Facts {
         self.shared.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it orders, or did some milliseconds ago.
+    pub fn leads(&self) -> bool {
+        self.shared.leads.load(Ordering::Acquire)
     }
 
     /// Asks the node to lead, with `force` also while its leader is alive. The answer comes once;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ringframe::log;
-use ringframe::peers::Role;
+use ringframe::peers::Handle;
 use ringframe::stage::Fault;
 
 use super::local::{Local, Signals, Talk};
@@ -92,7 +92,7 @@ fn serve(node: &mut Local, signals: &Signals, out: &mut dyn Write) -> Result<(),
         let admin = node.admin().map_or_else(String::new, |at| format!(", operators at {at}"));
         tell(out, &format!("{}{followers}{admin}", served.places()))?;
     }
-    let leads = node.others.as_ref().is_none_or(|others| others.facts().role == Role::Leader);
+    let leads = node.others.as_ref().is_none_or(Handle::leads);
     tell(out, if leads { "ready" } else { "standing by" })?;
     loop {
         node.embedded.next(LOOK)?;

@@ -9,7 +9,7 @@ use ringframe::exchange::Exchange;
 use ringframe::exchange::event::{Event, OrderId, Reason};
 use ringframe::exchange::reject::Reject;
 use ringframe::node::{Node, Stores};
-use ringframe::peers::{Handle, Role};
+use ringframe::peers::Handle;
 use ringframe::release::Release;
 use ringframe::runner::Group;
 use ringframe::spans::{Collector, Exporter, ExporterOptions, Order, Sample};
@@ -48,7 +48,7 @@ impl Sampling {
         clock: Clock,
     ) -> Result<Exporter, Fault> {
         let Self { to, sample, release } = self;
-        let leads = move || others.as_ref().is_none_or(|it| it.facts().role == Role::Leader);
+        let leads = move || others.as_ref().is_none_or(Handle::leads);
         Exporter::start(ExporterOptions {
             to,
             per_second: config.spans.per_second,
