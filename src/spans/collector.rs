@@ -24,12 +24,26 @@ impl FromStr for Collector {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let example = "write http://HOST:4318/v1/traces";
+        // What is refused for a secret in it is not said again.
+        let secret = |what| {
+            format!(
+                "the URL has {what} in it, which logs and check-config would show: send spans to a \
+             collector on this machine, which knows keys and passwords; {example}"
+            )
+        };
+        if text.contains('?') {
+            return Err(secret("a query"));
+        }
+        if text.contains('@') {
+            return Err(secret("a name"));
+        }
         let uri: Uri =
             text.parse().map_err(|error| format!("'{text}' is no URL ({error}): {example}"))?;
-        let authority = uri.authority().map_or("", |it| it.as_str());
+        let (authority, host) = (uri.authority().map_or("", |it| it.as_str()), uri.host());
+        let has_port = host.is_some_and(|host| authority != host);
         match uri.scheme_str() {
-            Some("http") if authority.contains('@') => {
-                Err(format!("'{text}' has a name in it: {example}"))
+            Some("http") if has_port && uri.port_u16().is_none_or(|port| port == 0) => {
+                Err(format!("'{text}' has a port that is none of 1 to 65535: {example}"))
             }
             Some("http") if uri.path() == "/" => Err(format!("'{text}' has no path: {example}")),
             Some("http") => Ok(Self(uri)),
@@ -59,7 +73,7 @@ impl Collector {
         let broken = |error: hyper::Error| format!("no answer: {error}");
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let request = Request::post(uri.path_and_query().map_or("/", |it| it.as_str()))
+        let request = Request::post(uri.path())
             .header(HOST, uri.authority().map_or("", |it| it.as_str()))
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("ringframe/", env!("CARGO_PKG_VERSION")))
@@ -109,19 +123,26 @@ mod tests {
 
     #[test]
     fn a_collector_is_a_plain_url_with_a_path() {
-        for text in ["http://127.0.0.1:4318/v1/traces", "http://[::1]:4318/v1/traces?x=y"] {
+        for text in
+            ["http://127.0.0.1:4318/v1/traces", "http://[::1]:4318/v1/traces", "http://c/v1/traces"]
+        {
             assert_eq!(text.parse::<Collector>().unwrap().to_string(), text);
         }
         for (text, why) in [
             ("http://127.0.0.1:4318", "no path"),
             ("https://c:4318/v1/traces", "TLS"),
             ("127.0.0.1:4318", "no URL"),
-            ("http://name:word@c/v1/traces", "a name"),
+            ("http://name:hush@c/v1/traces", "a name"),
+            ("http://c:4318/v1/traces?key=hush", "a query"),
+            ("http://c:99999/v1/traces", "a port"),
+            ("http://c:0/v1/traces", "a port"),
+            ("http://c:/v1/traces", "a port"),
             ("ftp://c/v1/traces", "no URL"),
             ("", "no URL"),
         ] {
             let error = text.parse::<Collector>().unwrap_err();
             assert!(error.contains(why) && error.contains("4318/v1/traces"), "{text}: {error}");
+            assert!(!error.contains("hush"), "{error}");
         }
     }
 }
