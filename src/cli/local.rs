@@ -201,8 +201,7 @@ impl Local {
         // Who logs in now finds the session that he knows.
         let waits = leads && served.is_some();
         begin(&mut embedded, opening, waits, || tell_notes(others.as_ref()))?;
-        let spans = sampling.map(|it| it.start(&config, &stores, others.clone(), clock));
-        let spans = spans.transpose()?;
+        let spans = sampling.and_then(|it| it.start(&config, &stores, others.clone(), clock));
         if let Some(admin) = &admin {
             let told = Told::by(served.as_ref(), others.as_ref(), spans.as_ref());
             admin.serving(operators::running(&embedded, stores.events, told));

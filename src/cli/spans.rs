@@ -13,7 +13,6 @@ use ringframe::peers::Handle;
 use ringframe::release::Release;
 use ringframe::runner::Group;
 use ringframe::spans::{Collector, Exporter, ExporterOptions, Order, Sample};
-use ringframe::stage::Fault;
 use ringframe_journal::MappedStorage;
 
 use super::pair;
@@ -39,17 +38,17 @@ impl Sampling {
         groups.into_iter().map(|group| group.sampled(sample)).collect()
     }
 
-    /// Begins to sample.
+    /// Begins to sample. Nobody's order depends on it: where it cannot, the node goes on.
     pub(super) fn start(
         self,
         config: &Config,
         stores: &Stores<MappedStorage>,
         others: Option<Handle>,
         clock: Clock,
-    ) -> Result<Exporter, Fault> {
+    ) -> Option<Exporter> {
         let Self { to, sample, release } = self;
         let leads = move || others.as_ref().is_none_or(Handle::leads);
-        Exporter::start(ExporterOptions {
+        let started = Exporter::start(ExporterOptions {
             to,
             per_second: config.spans.per_second,
             sample,
@@ -59,7 +58,14 @@ impl Sampling {
             leads: Box::new(leads),
             history: Box::new(pair::history(stores, config)),
             clock,
-        })
+        });
+        let warn = |error| {
+            tracing::warn!(
+                "no spans: their thread cannot be started: {error}; the node goes on without them, \
+                 its next start tries again"
+            );
+        };
+        started.map_err(warn).ok()
     }
 }
 

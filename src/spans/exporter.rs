@@ -3,6 +3,7 @@
 //! else.
 #![expect(clippy::disallowed_methods, reason = "it has a thread of its own")]
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -97,17 +98,9 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Begins to sample.
-    pub fn start<L: Logic, S: Storage + Send>(
-        options: ExporterOptions<L, S>,
-    ) -> Result<Self, Fault> {
-        let broken = |error: std::io::Error| {
-            Fault::Node(format!(
-                "cannot start the thread of spans: {error}; spans.to = \"off\" does without"
-            ))
-        };
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(broken)?;
+    /// Begins to sample. Where that fails the node has lost nothing but spans.
+    pub fn start<L: Logic, S: Storage + Send>(options: ExporterOptions<L, S>) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let exported = Arc::new(Exported::default());
         let (stop, stopped) = oneshot::channel();
         let work = Work {
@@ -129,7 +122,7 @@ impl Exporter {
             // A name that is looked up still only reads.
             runtime.shutdown_background();
         };
-        let thread = std::thread::Builder::new().name("spans".into()).spawn(run).map_err(broken)?;
+        let thread = std::thread::Builder::new().name("spans".into()).spawn(run)?;
         Ok(Self { exported, stop: Some(stop), thread: Some(thread) })
     }
 
