@@ -18,7 +18,7 @@ use ringframe::net::{Guarded, Keys, Listener, Net};
 use ringframe::node::Stores;
 use ringframe::pair::PairOptions;
 use ringframe::record::Record;
-use ringframe::replication::{Beginning, Epochs, Porter, beginning, cut};
+use ringframe::replication::{Beginning, Epochs, HistoryId, Porter, beginning, cut};
 use ringframe::stage::Fault;
 use ringframe::tls::{Acceptor, Connector, TlsError, Trust};
 use ringframe::types::Sequence;
@@ -111,13 +111,17 @@ pub(super) fn is_alone(config: &Config, stores: &Stores<MappedStorage>) -> Resul
     )))
 }
 
-/// Says which history the journal is of, as far as it is known by then.
+/// Says which history the journal is of, or why that is not known by then.
 pub(super) fn history(
     stores: &Stores<MappedStorage>,
     config: &Config,
-) -> impl Fn() -> u64 + Send + 'static {
+) -> impl Fn() -> Result<u64, String> + Send + 'static {
     let (journal, number) = (stores.journal.clone(), config.number());
-    move || Epochs::open(journal.clone(), number).map_or(0, |epochs| epochs.history().0)
+    move || match Epochs::open(journal.clone(), number).map(|epochs| epochs.history()) {
+        Ok(HistoryId(0)) => Err("the journal's history has no number yet".into()),
+        Ok(HistoryId(history)) => Ok(history),
+        Err(fault) => Err(fault.to_string()),
+    }
 }
 
 /// What the directory promised; its number stays, whatever the settings leave open.

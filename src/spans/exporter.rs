@@ -84,8 +84,9 @@ pub struct ExporterOptions<L: Logic, S> {
     pub order: fn(&Outcome<L>) -> Option<Order>,
     /// Whether this node orders: who follows has other clocks' times.
     pub leads: Box<dyn Fn() -> bool + Send>,
-    /// The number of the journal's history: with a sequence it names a command for good.
-    pub history: Box<dyn Fn() -> u64 + Send>,
+    /// The number of the journal's history: with a sequence and its term it names a command for
+    /// good. An error says why it is not known.
+    pub history: Box<dyn Fn() -> Result<u64, String> + Send>,
     /// The node's clock.
     pub clock: Clock,
 }
@@ -226,7 +227,7 @@ impl<L: Logic, S: Storage> Work<L, S> {
         if self.options.release.policy() != policy {
             return Err("what a reply means has changed on this order's way".into());
         }
-        let history = (self.options.history)();
+        let history = (self.options.history)()?;
         Ok(Some(Trace { history, sequence, epoch, order, policy, times }))
     }
 

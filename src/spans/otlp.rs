@@ -30,16 +30,20 @@ pub(super) struct Trace {
 }
 
 /// The names of a trace and its spans: a hash of what the command is on every node, so that each
-/// can tell them again. Collectors sample by them, and want them to look random.
+/// can tell them again. Its term is part of it: what was released alone, and cut where another
+/// node led, gives its sequence to another command. Collectors sample by names, and want them to
+/// look random.
 struct Names {
     trace: String,
     spans: [String; SPANS],
 }
 
 impl Names {
-    fn new(history: u64, sequence: Sequence) -> Self {
+    fn new(&Trace { history, sequence, epoch, .. }: &Trace) -> Self {
         let mut hasher = Hasher::new();
-        hasher.update(&history.to_le_bytes()).update(&sequence.0.to_le_bytes());
+        hasher.update(&history.to_le_bytes());
+        hasher.update(&sequence.0.to_le_bytes());
+        hasher.update(&epoch.0.to_le_bytes());
         let mut bytes = hasher.finalize_xof();
         let mut trace = [0; 16];
         bytes.fill(&mut trace);
@@ -67,7 +71,7 @@ pub(super) fn body(trace: &Trace) -> String {
 }
 
 fn spans(trace: &Trace) -> Vec<Value> {
-    let names = Names::new(trace.history, trace.sequence);
+    let names = Names::new(trace);
     let Times { ingress, journaled, synced, replicated, applied, released } = trace.times;
     let mut root = span(&names, 0, "order", ingress, released);
     root["kind"] = SERVER.into();

@@ -229,10 +229,10 @@ fn a_collector_is_told_of_sampled_orders_from_ingress_to_release() {
     let directory = tempfile::tempdir().unwrap();
     let (to, calls) = collector("127.0.0.1:0", &[OK, CHUNKED]);
     let settings = ["--spans-to", &to, "--spans-per-second", "20"];
-    let serving = Serving::start(&settings, directory.path());
+    let mut serving = Serving::start(&settings, directory.path());
     let mut peer = Peer::from(serving.addresses[0], USER, 0);
     let mut outcomes = BTreeSet::new();
-    let (heard, _) = trade(&mut peer, &calls, 0, |heard| {
+    let (heard, count) = trade(&mut peer, &calls, 0, |heard| {
         outcomes.extend(heard.iter().map(|(_, call)| root(call, "ringframe.outcome")));
         heard.len() >= 12 && outcomes.len() == 3
     });
@@ -257,7 +257,9 @@ fn a_collector_is_told_of_sampled_orders_from_ingress_to_release() {
         assert_eq!(it["token"], told("token"), "{event}");
         // Whoever knows the command knows the trace.
         let mut name = blake3::Hasher::new();
+        let epoch: u32 = told("epoch").parse().unwrap();
         name.update(&history.to_le_bytes()).update(&sequence.to_le_bytes());
+        name.update(&epoch.to_le_bytes());
         assert_eq!(spans["order"].trace, name.finalize().to_hex().as_str()[..32]);
     }
     let sent = heard.len() as u64;
@@ -265,6 +267,11 @@ fn a_collector_is_told_of_sampled_orders_from_ingress_to_release() {
     assert_eq!(status["spans"]["dropped"], 0);
     assert!(metric(admin, "spans_sent_total") >= Some(sent));
     assert_eq!(metric(admin, "spans_dropped_total"), Some(0));
+    // Without the history they would have a name that others may have, too.
+    std::fs::write(directory.path().join("journal/epochs"), "nothing").unwrap();
+    let is_lost = |_: &[_]| metric(admin, "spans_dropped_total") >= Some(1);
+    trade(&mut peer, &calls, count + 1, is_lost);
+    serving.wait_for("what this node promised is not known");
 }
 
 #[test]
