@@ -54,7 +54,7 @@ pub use helpers::Helpers;
 pub use keeper::Keeper;
 pub use open::{Journal, Recovery};
 pub use options::{Options, SyncPolicy};
-pub use position::Positions;
+pub use position::{Head, Positions};
 pub use prune::{Fate, Pruned, Refusal, Snapshotted, prune};
 pub use reader::{Bookmark, Reader};
 pub use recover::{Cut, check_logic};

@@ -25,9 +25,9 @@ pub struct Positions {
     shortage: Mutex<Option<Error>>,
 }
 
-/// A place in the journal: a segment and an offset in it, in one atomic word.
+/// A place in the journal where the writer was: a segment and an offset in it, in one atomic word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Head {
+pub struct Head {
     pub(crate) number: u64,
     pub(crate) offset: u64,
 }
@@ -90,7 +90,8 @@ impl Positions {
         self.bell.ring();
     }
 
-    pub(crate) fn head(&self) -> Head {
+    /// Where the next frame goes: see [`Reader::open_at`](crate::Reader::open_at).
+    pub fn head(&self) -> Head {
         Head::unpack(self.published.place())
     }
 

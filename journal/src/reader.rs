@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Context, Damage, DamagedRange, Error};
 use crate::frame::{BadFrame, Decoded, FrameRef, KIND_END};
+use crate::position::Head;
 use crate::segment::{BLOCK_BYTES, file_name};
 use crate::storage::{Access, Storage};
 use crate::survey::{SegmentInfo, inspect, last_of, read_seal, survey};
@@ -61,6 +62,22 @@ impl<S: Storage> Reader<S> {
         let segments = survey(&storage)?;
         let first = segments.iter().find_map(|info| Some(info.header.good()?.first_sequence));
         Self::open(storage, first.unwrap_or(1))
+    }
+
+    /// Stands before the frame that was appended where the writer was, without a walk through the
+    /// segment; nothing while none was.
+    pub fn open_at(storage: S, head: Head) -> Result<Option<Self>, Error> {
+        let info = inspect(&storage, head.number)?;
+        let path = storage.path(crate::watermark::FILE);
+        let marks = MarkReader::open(&storage).context("open", path)?;
+        let mut reader = Self { storage, marks, place: None, next: 0, epoch: 0, torn: None };
+        reader.enter_at(info, head.offset)?;
+        let place = reader.place.as_mut().expect("entered above");
+        let found = place.walker.peek().context("read", &place.info.path)?;
+        let Decoded::Frame(frame) = found else { return Ok(None) };
+        // The End frame of a segment has the number of what follows, too.
+        reader.next = frame.sequence();
+        Ok(Some(reader))
     }
 
     /// The sequence of the frame that comes next.

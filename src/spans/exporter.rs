@@ -5,25 +5,23 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ringframe_journal::Reader;
 use ringframe_journal::storage::Storage;
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::event::{Stretch, first_of};
 use super::otlp::{Trace, body};
 use super::{Collector, Sample, Times};
 use crate::clock::Clock;
 use crate::embed::Outcome;
-use crate::event_log;
 use crate::logic::Logic;
 use crate::pipeline::Positions;
 use crate::release::Release;
-use crate::stage::Fault;
 use crate::types::{Epoch, Nanos, Sequence};
 
 /// So often it looks how far the node is.
@@ -33,8 +31,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const AHEAD: u64 = 4;
 /// So long the stages have to note what they have done, and the collector has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Farther than this it does not read on through the log, but enters the newest segment.
-const FAR_EVENTS: u64 = 1 << 19;
+/// So many events are read for one order at most: what comes during a look, many times over.
+const EVENTS_MAX: u64 = 1 << 18;
 /// Everything else goes first.
 const NICE: i32 = 19;
 
@@ -95,6 +93,8 @@ pub struct ExporterOptions<L: Logic, S> {
 pub struct Exporter {
     exported: Arc<Exported>,
     stop: Option<oneshot::Sender<()>>,
+    /// For what cannot be left where it waits: it reads.
+    ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -104,9 +104,10 @@ impl Exporter {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let exported = Arc::new(Exported::default());
         let (stop, stopped) = oneshot::channel();
+        let ends = Arc::new(AtomicBool::new(false));
         let work = Work {
             positions: options.sample.positions(),
-            events: Events { log: options.log.clone(), reader: None },
+            ends: Arc::clone(&ends),
             exported: Arc::clone(&exported),
             is_well: None,
             options,
@@ -124,7 +125,7 @@ impl Exporter {
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("spans".into()).spawn(run)?;
-        Ok(Self { exported, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { exported, stop: Some(stop), ends, thread: Some(thread) })
     }
 
     /// What became of spans.
@@ -136,6 +137,7 @@ impl Exporter {
 impl Drop for Exporter {
     fn drop(&mut self) {
         self.stop = None;
+        self.ends.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             // A panic of its own has been printed.
             let _ = thread.join();
@@ -143,10 +145,10 @@ impl Drop for Exporter {
     }
 }
 
-struct Work<L: Logic, S: Storage> {
+struct Work<L: Logic, S> {
     options: ExporterOptions<L, S>,
     positions: Arc<Positions>,
-    events: Events<S>,
+    ends: Arc<AtomicBool>,
     exported: Arc<Exported>,
     /// Whether the last spans were taken; nothing before the first ones.
     is_well: Option<bool>,
@@ -200,8 +202,8 @@ impl<L: Logic, S: Storage> Work<L, S> {
             return Ok(None);
         }
         let policy = self.options.release.policy();
-        // Read first: its events come behind these.
-        let told = self.positions.progress().handed_on;
+        // Read first: its events come behind it.
+        let behind = self.positions.events.head();
         let published = self.positions.published();
         let sequence = Sequence(published.0 + 1 + (published.0 - before.0) / AHEAD);
         self.options.sample.want(sequence);
@@ -214,10 +216,11 @@ impl<L: Logic, S: Storage> Work<L, S> {
         while self.positions.events.journaled() < last {
             sleep(LOOK).await;
         }
-        let found = self.events.first_of::<L>(sequence, told + 1, last);
-        let Some((epoch, outcome)) = found.map_err(|fault| fault.to_string())? else {
-            return Ok(None);
-        };
+        let stretch = Stretch { behind, last, most: EVENTS_MAX };
+        let found = first_of(&self.options.log, stretch, sequence, &self.ends, |event| {
+            Ok((Epoch(event.epoch()), Outcome::<L>::decode(&event.frame())?))
+        });
+        let Some((epoch, outcome)) = found? else { return Ok(None) };
         let Some(order) = (self.options.order)(&outcome) else { return Ok(None) };
         // It was quicker than we were: a stage may have looked before it knew.
         if outcome.time < wanted_at {
@@ -244,57 +247,5 @@ impl<L: Logic, S: Storage> Work<L, S> {
         };
         let why = || format!("not all stages noted command {}", sequence.0);
         timeout(PATIENCE, noted).await.map_err(|_| why())
-    }
-}
-
-/// The log of events, read on from order to order.
-struct Events<S: Storage> {
-    log: S,
-    reader: Option<Reader<S>>,
-}
-
-impl<S: Storage> Events<S> {
-    /// The first event of a command, which is one of these, and its term.
-    fn first_of<L: Logic>(
-        &mut self,
-        cause: Sequence,
-        from: u64,
-        last: u64,
-    ) -> Result<Option<(Epoch, Outcome<L>)>, Fault> {
-        let found = self.look(cause, from, last);
-        if found.is_err() {
-            // What it stood in may have been pruned: next time it finds its way anew.
-            self.reader = None;
-        }
-        found
-    }
-
-    fn look<L: Logic>(
-        &mut self,
-        cause: Sequence,
-        from: u64,
-        last: u64,
-    ) -> Result<Option<(Epoch, Outcome<L>)>, Fault> {
-        if from > last {
-            return Ok(None);
-        }
-        let is_near = |reader: &Reader<S>| {
-            let next = reader.next_sequence();
-            next <= from && from - next < FAR_EVENTS
-        };
-        if !self.reader.as_ref().is_some_and(is_near) {
-            let reader = Reader::open(self.log.clone(), from).map_err(Fault::EventLog)?;
-            self.reader = Some(reader);
-        }
-        let Some(reader) = &mut self.reader else { return Ok(None) };
-        while reader.next_sequence() <= last
-            && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
-        {
-            let (epoch, frame) = (Epoch(event.epoch()), event.frame());
-            if event_log::cause(&frame) == Some(cause) {
-                return Ok(Some((epoch, Outcome::decode(&frame)?)));
-            }
-        }
-        Ok(None)
     }
 }

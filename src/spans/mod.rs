@@ -6,8 +6,8 @@
 //! reached what is wanted, and notes that time. So a step is noted once for a batch, as ages are,
 //! by the thread that moved the position: no stage knows of it, and no clock is read for it.
 //!
-//! In here: `exporter` chooses, waits, and sends, on a thread of its own; `otlp` says how a trace
-//! is written, `collector` brings it away.
+//! In here: `exporter` chooses, waits, and sends, on a thread of its own; `event` finds what came of
+//! the command, `otlp` says how a trace is written, `collector` brings it away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -22,6 +22,7 @@ pub use collector::Collector;
 pub use exporter::{Exported, Exporter, ExporterOptions, Order};
 
 mod collector;
+mod event;
 mod exporter;
 mod otlp;
 
