@@ -24,8 +24,10 @@ use crate::pipeline::Positions;
 use crate::release::Release;
 use crate::types::{Epoch, Nanos, Sequence};
 
-/// So often it looks how far the node is.
+/// So often it looks how far the node is …
 const LOOK: Duration = Duration::from_millis(20);
+/// … and at least that often, however long nothing has moved.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The wanted command is ahead of the newest one by this part of what came during a look: far
 /// enough that all stages know of it before it comes.
 const AHEAD: u64 = 4;
@@ -196,11 +198,9 @@ impl<L: Logic, S: Storage> Work<L, S> {
 
     /// Waits for the next command, and until it was released; nothing where it is no order.
     async fn trace(&mut self) -> Result<Option<Trace>, String> {
+        until(|| (self.options.leads)()).await;
         let before = self.positions.published();
         sleep(LOOK).await;
-        if !(self.options.leads)() {
-            return Ok(None);
-        }
         let policy = self.options.release.policy();
         // Read first: its events come behind it.
         let behind = self.positions.events.head();
@@ -209,13 +209,9 @@ impl<L: Logic, S: Storage> Work<L, S> {
         self.options.sample.want(sequence);
         let wanted_at = self.options.clock.now();
         // For as long as it takes: a reply that is held back is worth to be told of.
-        while self.positions.released() < sequence {
-            sleep(LOOK).await;
-        }
+        until(|| self.positions.released() >= sequence).await;
         let last = self.positions.progress().handed_on;
-        while self.positions.events.journaled() < last {
-            sleep(LOOK).await;
-        }
+        until(|| self.positions.events.journaled() >= last).await;
         let stretch = Stretch { behind, last, most: EVENTS_MAX };
         let found = first_of(&self.options.log, stretch, sequence, &self.ends, |event| {
             Ok((Epoch(event.epoch()), Outcome::<L>::decode(&event.frame())?))
@@ -237,15 +233,23 @@ impl<L: Logic, S: Storage> Work<L, S> {
     /// What the stages noted: they do so at the end of the poll that released it.
     async fn times(&self, sequence: Sequence, ingress: Nanos) -> Result<Times, String> {
         let (sample, release) = (&self.options.sample, &self.options.release);
-        let noted = async {
-            loop {
-                if let Some(times) = sample.times(sequence, ingress, release.policy()) {
-                    break times;
-                }
-                sleep(LOOK).await;
-            }
+        let mut noted = None;
+        let is_noted = || {
+            noted = sample.times(sequence, ingress, release.policy());
+            noted.is_some()
         };
-        let why = || format!("not all stages noted command {}", sequence.0);
-        timeout(PATIENCE, noted).await.map_err(|_| why())
+        let _ = timeout(PATIENCE, until(is_noted)).await;
+        noted.ok_or_else(|| format!("not all stages noted command {}", sequence.0))
+    }
+}
+
+/// Looks until it is so: late by an eighth of what it has waited, so that who waits for long is
+/// hardly ever awake, and who does not hardly waits.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let mut waited = Duration::ZERO;
+    while !is_so() {
+        let pause = (waited / 8).clamp(LOOK, LOOK_MAX);
+        sleep(pause).await;
+        waited += pause;
     }
 }
