@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 CALLS = 10
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 TOKENS = [f"SPAN{number}" for number in range(4000)]
 STEPS = {"order", "journal", "sync", "apply", "release"}
 # What the specification writes otherwise than the JSON of protocol buffers: names are hexadecimal.
@@ -88,6 +88,17 @@ def check(path, kind, body):
     return known["session"].int_value, known["token"].string_value
 
 
+def end(process):
+    """Ends it, also where it does not want to."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -107,6 +118,9 @@ def main():
         with open(log, "wb") as stderr:
             node = subprocess.Popen([program, "serve", *settings], stdout=subprocess.PIPE,
                                     stderr=stderr, text=True)
+        # Who says nothing is not waited for: without the node each wait below ends.
+        watchdog = threading.Timer(PATIENCE_SECONDS, node.kill)
+        watchdog.start()
         client = None
         try:
             place = node.stdout.readline().removeprefix("order entry on ").split(",")[0]
@@ -133,10 +147,12 @@ def main():
             print(log.read_text(), file=sys.stderr)
             raise
         finally:
-            for process in filter(None, (client, node)):
-                process.terminate()
-            for process in filter(None, (client, node)):
-                process.wait(PATIENCE_SECONDS)
+            watchdog.cancel()
+            try:
+                if client:
+                    end(client)
+            finally:
+                end(node)
     print(f"{CALLS} calls, each an ExportTraceServiceRequest, of session 7's own orders")
 
 
