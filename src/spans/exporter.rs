@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::event::{Stretch, first_of};
 use super::otlp::{Trace, body};
+use super::report::{Loss, Report};
 use super::{Collector, Sample, Times};
 use crate::clock::Clock;
 use crate::embed::Outcome;
@@ -111,7 +112,7 @@ impl Exporter {
             positions: options.sample.positions(),
             ends: Arc::clone(&ends),
             exported: Arc::clone(&exported),
-            is_well: None,
+            report: Report::default(),
             options,
         };
         let run = move || {
@@ -152,8 +153,7 @@ struct Work<L: Logic, S> {
     positions: Arc<Positions>,
     ends: Arc<AtomicBool>,
     exported: Arc<Exported>,
-    /// Whether the last spans were taken; nothing before the first ones.
-    is_well: Option<bool>,
+    report: Report,
 }
 
 impl<L: Logic, S: Storage> Work<L, S> {
@@ -165,26 +165,12 @@ impl<L: Logic, S: Storage> Work<L, S> {
             let told = self.tell().await;
             let count = if told.is_ok() { &self.exported.sent } else { &self.exported.dropped };
             count.fetch_add(1, Ordering::Relaxed);
-            self.say(told);
-        }
-    }
-
-    /// Says it once when it changes.
-    fn say(&mut self, told: Result<(), String>) {
-        let to = &self.options.to;
-        match (self.is_well.replace(told.is_ok()), told) {
-            (None, Ok(())) => tracing::info!("spans: {to} takes them"),
-            (Some(false), Ok(())) => tracing::info!("spans: {to} takes them again"),
-            (None | Some(true), Err(why)) => tracing::warn!(
-                "spans: {to}: {why}; spans are dropped and counted until they are taken, orders \
-                 do not wait for them"
-            ),
-            _ => {}
+            self.report.say(&self.options.to, &told, self.options.clock.now());
         }
     }
 
     /// Takes an order's spans to the collector.
-    async fn tell(&mut self) -> Result<(), String> {
+    async fn tell(&mut self) -> Result<(), Loss> {
         let trace = loop {
             let trace = self.trace().await;
             self.options.sample.want_nothing();
@@ -193,11 +179,12 @@ impl<L: Logic, S: Storage> Work<L, S> {
             }
         };
         let posted = timeout(PATIENCE, self.options.to.post(body(&trace))).await;
-        posted.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+        let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
+        posted.unwrap_or_else(late).map_err(Loss::There)
     }
 
     /// Waits for the next command, and until it was released; nothing where it is no order.
-    async fn trace(&mut self) -> Result<Option<Trace>, String> {
+    async fn trace(&mut self) -> Result<Option<Trace>, Loss> {
         until(|| (self.options.leads)()).await;
         let before = self.positions.published();
         sleep(LOOK).await;
@@ -224,7 +211,7 @@ impl<L: Logic, S: Storage> Work<L, S> {
         }
         let times = self.times(sequence, outcome.time).await?;
         if self.options.release.policy() != policy {
-            return Err("what a reply means has changed on this order's way".into());
+            return Err(Loss::Here("what a reply means has changed on the order's way".into()));
         }
         let history = (self.options.history)()?;
         Ok(Some(Trace { history, sequence, epoch, order, policy, times }))

@@ -6,8 +6,9 @@
 //! reached what is wanted, and notes that time. So a step is noted once for a batch, as ages are,
 //! by the thread that moved the position: no stage knows of it, and no clock is read for it.
 //!
-//! In here: `exporter` chooses, waits, and sends, on a thread of its own; `event` finds what came of
-//! the command, `otlp` says how a trace is written, `collector` brings it away.
+//! In here: `exporter` chooses, waits, and sends, on a thread of its own; `event` finds what came
+//! of the command, `otlp` says how a trace is written, `collector` brings it away, `report` says in
+//! the log what is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -25,6 +26,7 @@ mod collector;
 mod event;
 mod exporter;
 mod otlp;
+mod report;
 
 /// While nothing is wanted: no position gets there.
 const NOTHING: u64 = u64::MAX;
