@@ -178,8 +178,11 @@ impl World {
             self.promote(true);
             return Ok(());
         }
-        // From now on only the other one has all of it.
+        // From now on only the other one has all of it, unless that is damaged, and begins anew.
         self.scrub(1 - node)?;
+        if self.is_behind(1 - node) {
+            return Ok(());
+        }
         self.say(|| format!("op: n{node} begins anew, from nothing"));
         self.end(node, Ending { power: None, back_nanos: 0 });
         self.nodes[node].wipe();
