@@ -35,6 +35,11 @@ fn what_once_failed_does_not_again() {
     let faults = [
         (828, "a journal was pruned so far that its surplus could not be cut off any more"),
         (1655, "a former leader that led again at once told clients what nobody else had"),
+        (
+            16018,
+            "who was promoted and heard by nobody led when it came back, and lost what was told",
+        ),
+        (18906, "a standby that had not noticed its leader's start was taken for a leader"),
         (5397, "a repair left what had flipped where a seal is to be"),
     ];
     for (seed, fault) in faults {

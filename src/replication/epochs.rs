@@ -256,6 +256,11 @@ pub(super) fn is_of_one(one: Epoch, other: Epoch) -> bool {
     (one.0 ^ other.0) & ((1 << NODE_BITS) - 1) == 0
 }
 
+/// Whether nobody was promoted in between.
+pub(super) fn are_of_one_promotion(one: Epoch, other: Epoch) -> bool {
+    (one.0 ^ other.0) >> (START_BITS + NODE_BITS) == 0
+}
+
 /// Appends terms as bytes, as the file and the link have them.
 pub(super) fn put_terms(into: &mut Vec<u8>, terms: &[Term]) {
     for term in terms {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ringframe_journal::frame::{Decoded, decode};
 use ringframe_journal::storage::Storage;
 
-use super::epochs::{Epochs, HistoryId, Term};
+use super::epochs::{Epochs, HistoryId, Term, are_of_one_promotion};
 use super::word::{Says, Word, is_word};
 use crate::net::Guarded;
 use crate::types::{Epoch, Nanos, Sequence};
@@ -89,6 +89,15 @@ fn from_what_is_known(
         // It leads, or knows of a later term than ours: our journal is not the one that counts.
         Some(other) if other.highest > highest => Beginning::Follows,
         Some(Other { leads: true, .. }) if !led_last => Beginning::Follows,
+        // Each was promoted and did not know of the other's promotion. Which term is the later one
+        // says nothing then, and who leads now has told what this one has not.
+        Some(other)
+            if other.leads
+                && other.highest < highest
+                && are_of_one_promotion(other.highest, highest) =>
+        {
+            Beginning::Follows
+        }
         _ if led_last => {
             let same = other.filter(|other| other.highest == highest);
             let last = same.and_then(|other| other.last);
@@ -267,15 +276,27 @@ mod tests {
             ),
             (some, false, 0x101, other(0x101, false), standby, Beginning::Follows),
             // The other one was promoted meanwhile.
-            (some, true, 0x101, other(0x1_0002, true), pair, Beginning::Follows),
+            (some, true, 0x101, other(0x10_0002, true), pair, Beginning::Follows),
             // … and is a standby of a third one.
-            (some, true, 0x101, other(0x1_0003, false), pair, Beginning::Follows),
+            (some, true, 0x101, other(0x10_0003, false), pair, Beginning::Follows),
             // Its disk is new: what the other one has counts.
             (none, false, 0, other(0x101, false), pair, Beginning::Follows),
             // The former standby leads, and starts again while nobody answers.
-            (some, true, 0x1_0002, None, standby, LEADS),
+            (some, true, 0x10_0002, None, standby, LEADS),
             // The other one believes that it leads, in an earlier term.
-            (some, true, 0x1_0002, other(0x201, true), standby, LEADS),
+            (some, true, 0x10_0002, other(0x201, true), standby, LEADS),
+            // … or in one that it was promoted to when this one was gone, and had been promoted.
+            (some, true, 0x10_0002, other(0x10_0001, true), standby, Beginning::Follows),
+            (some, true, 0x10_0002, other(0x10_0001, false), standby, LEADS),
+            // … or it follows this one, and has not noticed yet that this one was gone.
+            (
+                some,
+                true,
+                0x101,
+                other(0x101, true),
+                pair,
+                Beginning::Leads { other_has: Sequence(9) },
+            ),
             (some, false, 0x101, None, pair, Beginning::Follows),
             (some, false, 0x101, other(0x101, true), pair, Beginning::Follows),
         ];
