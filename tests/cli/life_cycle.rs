@@ -3,7 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "a test may wait and look at the clock")]
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -133,9 +135,23 @@ fn every_setting_is_a_flag_of_serve_and_apply() {
         run(&[&["serve"], &flags[..]].concat(), directory.path()).expect(2, &[said]);
     }
     let data = directory.path();
-    apply(&["--every-commands", "500", "--snapshots", "inline"], data, &orders(1..2000))
-        .expect(0, &[]);
-    assert!(fs::read_dir(data.join("snapshots")).unwrap().count() > 1, "a lock and more");
+    // A snapshot counts once all that it tells of is durable: the input is open until then.
+    let arguments = ["apply", "--every-commands", "500", "--snapshots", "inline"];
+    let mut applying = Serving::spawn(ringframe(&arguments, data).stdin(Stdio::piped()));
+    let mut input = applying.child.stdin.take().unwrap();
+    input.write_all(orders(1..2000).as_bytes()).unwrap();
+    let began = Instant::now();
+    let is_one = |entry: fs::DirEntry| entry.path().extension() == Some("snapshot".as_ref());
+    let is_saved = || {
+        fs::read_dir(data.join("snapshots"))
+            .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(is_one)))
+    };
+    while !is_saved() {
+        assert!(began.elapsed() < Duration::from_secs(30), "no snapshot");
+        sleep(Duration::from_millis(10));
+    }
+    drop(input);
+    applying.end().expect(0, &[]);
 }
 
 #[test]
