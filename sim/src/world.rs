@@ -231,8 +231,8 @@ impl World {
 
     /// A little time goes by, and somebody has his turn.
     pub(crate) fn step(&mut self) -> Result<(), Wrong> {
-        let goes_on = |fate: &Fate| fate.stalled <= self.now && fate.stalled_stage.1 <= self.now;
-        let [one, other] = self.fates.each_ref().map(goes_on);
+        let is_awake = |fate: &Fate| fate.stalled <= self.now && fate.stalled_stage.1 <= self.now;
+        let [one, other] = self.fates.each_ref().map(is_awake);
         let mut wires = self.net.wires();
         let goes_on = u64::from(IDLE_BUSY) * self.settings.step_nanos;
         let is_idle = self.idle >= IDLE_BUSY

@@ -138,6 +138,43 @@ enum Life {
     Draining,
 }
 
+/// What the node is at, as others see it.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Recovering,
+    /// Another node orders.
+    Following,
+    /// It leads, and nobody may be told yet what it began with.
+    Waiting,
+    Serving,
+    Draining,
+}
+
+impl Mode {
+    const ALL: [Self; 5] =
+        [Self::Recovering, Self::Following, Self::Waiting, Self::Serving, Self::Draining];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Recovering => "recovering",
+            Self::Following => "following",
+            Self::Waiting => "waiting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
+
+    fn of(life: Life, others: Option<&peers::Facts>) -> Self {
+        match (life, others) {
+            (Life::Recovering { .. }, _) => Self::Recovering,
+            (Life::Draining, _) => Self::Draining,
+            (Life::Serving, Some(it)) if it.role == peers::Role::Follower => Self::Following,
+            (Life::Serving, Some(it)) if !it.tells => Self::Waiting,
+            (Life::Serving, _) => Self::Serving,
+        }
+    }
+}
+
 /// What the node's thread and the server's share.
 struct Shared {
     options: AdminOptions,

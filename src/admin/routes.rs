@@ -15,12 +15,11 @@ use hyper::{StatusCode, Uri};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::access::{self, Who};
+use super::access::{Role, Who};
 use super::audit::Asked;
 use super::operations::{Call, observer, received, stopped};
 use super::server::PATIENCE;
-use super::{Life, Shared, lock, metrics, page, query, segments, status, views};
-use crate::peers::{Facts, Role};
+use super::{Mode, Shared, lock, metrics, page, query, segments, status, views};
 use crate::types::Sequence;
 
 /// The longest body of a call: a command is a line.
@@ -62,7 +61,7 @@ impl FromRequestParts<Arc<Shared>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Answer> {
         let from = *parts.extensions.get().expect("the server says where a call is from");
-        let admitted = shared.options.access.admit(&parts.headers, from, access::Role::Read);
+        let admitted = shared.options.access.admit(&parts.headers, from, Role::Read);
         admitted.map(Self).map_err(|refused| Answer::error(refused.status, &refused.why))
     }
 }
@@ -107,17 +106,14 @@ async fn unknown(uri: Uri) -> Answer {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    match (shared.life(), shared.others()) {
-        (Life::Serving, Some(Facts { role: Role::Follower, .. })) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "standing by\n")
-        }
-        (Life::Serving, Some(Facts { tells: false, .. })) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "waiting for a standby\n")
-        }
-        (Life::Serving, _) => (StatusCode::OK, "ready\n"),
-        (Life::Recovering { .. }, _) => (StatusCode::SERVICE_UNAVAILABLE, "recovering\n"),
-        (Life::Draining, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-    }
+    let why = match Mode::of(shared.life(), shared.others().as_ref()) {
+        Mode::Serving => return (StatusCode::OK, "ready\n"),
+        Mode::Following => "standing by\n",
+        Mode::Waiting => "waiting for a standby\n",
+        Mode::Recovering => "recovering\n",
+        Mode::Draining => "draining\n",
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 async fn told(_: Reader, State(shared): State<Arc<Shared>>) -> Answer {
@@ -213,7 +209,7 @@ async fn operate(
     let Ok(body) = String::from_utf8(body.into()) else {
         return Answer::error(StatusCode::BAD_REQUEST, "the body is no UTF-8");
     };
-    let who = match shared.options.access.admit(&parts.headers, from, access::Role::Operate) {
+    let who = match shared.options.access.admit(&parts.headers, from, Role::Operate) {
         Ok(who) => who,
         Err(refused) => {
             let asked = Asked { from, call: &called, body: &body };

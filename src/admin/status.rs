@@ -12,11 +12,11 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::operations::received;
-use super::{Life, Shared, lock};
+use super::{Life, Mode, Shared, lock};
 use crate::counters::Counters;
 use crate::embed::Observer;
 use crate::machine::Standing;
-use crate::peers::{Facts, Role};
+use crate::peers::Facts;
 use crate::snapshot;
 use crate::streams::Day;
 use crate::traffic::{Count, Traffic};
@@ -224,16 +224,11 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
     let uptime_nanos = shared.now().0 - shared.started.0;
     let applied = standing.map(|standing| standing.applied);
     let snapshots = snapshots(shared, observer.as_ref())?;
-    let (state, recovery) = match shared.life() {
-        Life::Recovering { applied, last } => {
-            ("recovering", Some(Recovery { applied: applied.0, last: last.0 }))
-        }
-        Life::Serving if others.as_ref().is_some_and(|it| it.role == Role::Follower) => {
-            ("following", None)
-        }
-        Life::Serving if others.as_ref().is_some_and(|it| !it.tells) => ("waiting", None),
-        Life::Serving => ("serving", None),
-        Life::Draining => ("draining", None),
+    let life = shared.life();
+    let state = Mode::of(life, others.as_ref()).name();
+    let recovery = match life {
+        Life::Recovering { applied, last } => Some(Recovery { applied: applied.0, last: last.0 }),
+        Life::Serving | Life::Draining => None,
     };
     let (name, newest) = shared.options.logic;
     Ok(Status {
