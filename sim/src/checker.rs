@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use ringframe::event_log::cause;
 use ringframe::node::Stores;
 use ringframe::release::ReleasePolicy;
+use ringframe::types::Sequence;
 use ringframe_journal::{Reader, SimulatedStorage};
 
 use crate::client::Wrong;
@@ -39,6 +40,11 @@ struct Has {
     doubted: Option<(u64, u64)>,
     /// The most that was ever in its journal, and synced.
     ever: (u64, u64),
+    /// Another command stands in its journal where one was released: it was replaced, and has not
+    /// heard of it yet, or came back too late.
+    strays: bool,
+    /// The first command of the last term that it led.
+    leads_from: u64,
     /// The last event that its processor has let go, while it led …
     let_go: u64,
     /// … and up to which command it might, each time: with the last event of that time.
@@ -62,12 +68,14 @@ impl Checker {
 
     /// Whether a machine has all that was released.
     pub(crate) fn must_have_all(&self, node: usize) -> bool {
-        self.nodes[node].journaled >= self.most
+        let has = &self.nodes[node];
+        has.journaled >= self.most && !has.strays
     }
 
     /// The same, after this machine has lost power.
     pub(crate) fn keeps_all_without_power(&self, node: usize) -> bool {
-        self.nodes[node].synced >= self.most
+        let has = &self.nodes[node];
+        has.synced >= self.most && !has.strays
     }
 
     /// What a machine is known to keep without power.
@@ -86,8 +94,14 @@ impl Checker {
     }
 
     /// A process has opened its journal, and found so much in it.
-    pub(crate) fn on_open(&mut self, node: usize, running: &Running) -> Result<(), Wrong> {
+    pub(crate) fn on_open(
+        &mut self,
+        node: usize,
+        running: &Running,
+        journal: &SimulatedStorage,
+    ) -> Result<(), Wrong> {
         let last = running.start.applied.sequence.0;
+        self.look_whether_it_strays(node, last.min(self.released()), journal);
         let has = &mut self.nodes[node];
         if last < has.journaled {
             return Err(format!(
@@ -118,7 +132,7 @@ impl Checker {
     /// All that a machine had is thrown away, and comes again as it was.
     pub(crate) fn on_wipe(&mut self, node: usize) {
         let has = &mut self.nodes[node];
-        (has.journaled, has.synced, has.doubted) = (0, 0, None);
+        (has.journaled, has.synced, has.doubted, has.strays) = (0, 0, None, false);
     }
 
     /// A node cuts what its leader does not have.
@@ -126,7 +140,7 @@ impl Checker {
         let has = &mut self.nodes[node];
         has.journaled = has.journaled.min(agreed);
         has.synced = has.synced.min(agreed);
-        has.doubted = None;
+        (has.doubted, has.strays) = (None, false);
         has.ever = (has.ever.0.min(agreed), has.ever.1.min(agreed));
     }
 
@@ -135,7 +149,8 @@ impl Checker {
         &mut self,
         node: usize,
         running: &Running,
-        stores: &Stores<SimulatedStorage>,
+        first: Sequence,
+        stores: [&Stores<SimulatedStorage>; 2],
     ) -> Result<(), Wrong> {
         let progress = running.positions.progress();
         self.most = self.most.max(progress.released.0);
@@ -151,7 +166,7 @@ impl Checker {
         }
         let has = &mut self.nodes[node];
         has.forget_process();
-        has.let_go = progress.handed_on;
+        (has.leads_from, has.let_go) = (first.0, progress.handed_on);
         has.times.push_back((progress.handed_on, u64::MAX));
         self.on_events(node, stores)
     }
@@ -204,9 +219,10 @@ impl Checker {
     pub(crate) fn on_events(
         &mut self,
         node: usize,
-        stores: &Stores<SimulatedStorage>,
+        stores: [&Stores<SimulatedStorage>; 2],
     ) -> Result<(), Wrong> {
         let failed = |error| format!("n{node}: its events cannot be read: {error}");
+        let (stores, elsewhere) = (stores[node], &stores[1 - node].journal);
         let has = &mut self.nodes[node];
         let events = match &mut has.events {
             Some(events) => events,
@@ -231,10 +247,25 @@ impl Checker {
             }
             last = Some(of);
         }
-        match last {
-            Some(last) => self.compare(node, last, &stores.journal),
-            None => Ok(()),
+        let Some(last) = last else { return Ok(()) };
+        let before = self.released();
+        self.compare(node, last, &stores.journal)?;
+        // What it ordered first may stand where the one before it has something else.
+        let first = self.nodes[node].leads_from;
+        if (before + 1..=self.released()).contains(&first) {
+            self.look_whether_it_strays(1 - node, first, elsewhere);
         }
+        Ok(())
+    }
+
+    /// Compares what a machine has in a place with what was released there.
+    fn look_whether_it_strays(&mut self, node: usize, place: u64, journal: &SimulatedStorage) {
+        let known = place.checked_sub(1).and_then(|before| self.released.get(before as usize));
+        let found = Reader::open(journal.clone(), place)
+            .and_then(|mut commands| Ok(commands.next_frame()?.map(|frame| hash(frame.bytes()))));
+        // One that cannot be read, or is not there, is for others to notice.
+        let is_other = |found| known.is_some_and(|known| *known != found);
+        self.nodes[node].strays = found.is_ok_and(|found| found.is_some_and(is_other));
     }
 
     /// Writes down what was released, or compares it with what was released in its place.

@@ -236,11 +236,11 @@ impl Machine {
     }
 
     /// What a node that starts begins as, once that is known.
-    pub(crate) fn ask(&mut self, now: Nanos) -> Option<Beginning> {
+    pub(crate) fn ask(&mut self, now: Nanos) -> Option<Result<Beginning, Fault>> {
         let other_at = self.other();
         let Process::Asks(asks) = &mut self.process else { return None };
         let other = asks.poll(&self.net, other_at, now)?;
-        Some(decide(&asks.prepared.epochs, other, (true, self.stands_by)))
+        Some(decide(&mut asks.prepared.epochs, other, (true, self.stands_by)))
     }
 
     /// Goes on with a copy; whether it is whole, or why there is none.

@@ -52,7 +52,8 @@ impl World {
             }
             Process::Asks(_) => match third.machine.ask(now) {
                 None => return Ok(0),
-                Some(beginning) => third.machine.go_on(beginning, now),
+                Some(Ok(beginning)) => third.machine.go_on(beginning, now),
+                Some(Err(fault)) => Err(fault),
             },
             Process::Copies(_) => match third.machine.copy(now) {
                 None => return Ok(0),

@@ -311,7 +311,8 @@ impl World {
             match name {
                 "processor" => self.checker.on_processor(who, running),
                 "event_log" => self.unflipped(who, |world| {
-                    world.checker.on_events(who, &world.nodes[who].disks.stores)
+                    let stores = world.nodes.each_ref().map(|node| &node.disks.stores);
+                    world.checker.on_events(who, stores)
                 })?,
                 _ => {}
             }
@@ -336,9 +337,9 @@ impl World {
             ));
         }
         self.unflipped(who, |world| {
-            let stores = &world.nodes[who].disks.stores;
+            let stores = world.nodes.each_ref().map(|node| &node.disks.stores);
             match world.nodes[who].running() {
-                Some(running) => world.checker.on_lead(who, running, stores),
+                Some(running) => world.checker.on_lead(who, running, term.first, stores),
                 None => Ok(()),
             }
         })
@@ -461,7 +462,11 @@ impl World {
 
     /// A node that starts goes on asking.
     fn ask(&mut self, who: usize) -> Result<usize, Wrong> {
-        let Some(beginning) = self.nodes[who].ask(self.now) else { return Ok(0) };
+        let beginning = match self.nodes[who].ask(self.now) {
+            None => return Ok(0),
+            Some(Ok(beginning)) => beginning,
+            Some(Err(fault)) => return self.stopped(who, &fault).map(|()| 1),
+        };
         self.say(|| format!("n{who} begins as {beginning:?}"));
         let is_rightful = self.rightful() == Some(who) && !self.is_behind(who);
         let leads = matches!(beginning, Beginning::Leads { other_has } if other_has.0 == 0);
@@ -522,7 +527,7 @@ impl World {
         if let (Some(why), None) = (running.start.from.refused.first(), &self.fates[who].flip) {
             return Err(format!("n{who} does not begin with its newest snapshot: {why}"));
         }
-        self.checker.on_open(who, running)?;
+        self.checker.on_open(who, running, &self.nodes[who].disks.stores.journal)?;
         if leads {
             self.on_lead(who)?;
         }

@@ -10,6 +10,7 @@ use ringframe_journal::storage::Storage;
 use super::epochs::{Epochs, HistoryId, Term, are_of_one_promotion};
 use super::word::{Says, Word, is_word};
 use crate::net::Guarded;
+use crate::stage::Fault;
 use crate::types::{Epoch, Nanos, Sequence};
 
 /// The other node answers in this time, or is not there.
@@ -59,23 +60,23 @@ pub fn beginning<S: Storage>(
         Some(peer) => ask_until(net, peer, epochs, logic)?,
         None => None,
     };
-    let beginning = decide(epochs, other, (peer.is_some(), stands_by));
-    if let (Beginning::Follows, Some(other)) = (beginning, other) {
-        // Whatever becomes of that one: who is promoted after it is above it.
-        epochs.heard(other.highest).map_err(|fault| fault.to_string())?;
-    }
-    Ok(beginning)
+    decide(epochs, other, (peer.is_some(), stands_by)).map_err(|fault| fault.to_string())
 }
 
 /// The decision alone: `other` is what the other node said it is, if it is there. Who has a network
 /// of its own asks by [`Asking`].
 pub fn decide<S: Storage>(
-    epochs: &Epochs<S>,
+    epochs: &mut Epochs<S>,
     other: Option<Other>,
     (has_peer, stands_by): (bool, bool),
-) -> Beginning {
+) -> Result<Beginning, Fault> {
     let (terms, led_last, highest) = (epochs.terms(), epochs.led_last(), epochs.highest());
-    from_what_is_known(terms, led_last, highest, other, (has_peer, stands_by))
+    let beginning = from_what_is_known(terms, led_last, highest, other, (has_peer, stands_by));
+    if let (Beginning::Follows, Some(other)) = (beginning, other) {
+        // Whatever becomes of that one: who is promoted after it is above it.
+        epochs.heard(other.highest)?;
+    }
+    Ok(beginning)
 }
 
 fn from_what_is_known(
