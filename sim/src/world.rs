@@ -26,7 +26,7 @@ pub(crate) const MILLISECOND: u64 = 1_000_000;
 /// When a world begins.
 const BEGINNING: Nanos = Nanos(1_767_364_200 * Nanos::SECOND);
 /// Without a fault a world comes to rest in this time.
-const PATIENCE: u64 = 90 * Nanos::SECOND;
+const PATIENCE: u64 = 300 * Nanos::SECOND;
 /// Polls without anything to do, after which time goes on faster.
 const IDLE: u32 = 24;
 /// The same while something lies there that nobody has taken: who would has had his turn.
