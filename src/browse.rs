@@ -100,6 +100,8 @@ impl<S: Storage> Browser<S> {
         let starts = segments.iter().filter_map(|info| Some(info.header.good()?.first_sequence));
         self.starts = starts.collect();
         let first = self.starts.first().map_or(last + 1, |first| *first);
+        // What was pruned since is not there to go back to.
+        self.bookmarks = self.bookmarks.split_off(&first);
         let (events, next) = match search.begin {
             Begin::Newest => self.backwards(search, first, last)?,
             Begin::Before(number) => {

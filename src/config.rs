@@ -256,8 +256,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!("event_segment_bytes", "event-segment-bytes", "64 MiB", segment_bytes, show_bytes,
         event_segment_bytes, "size of the event log's new segments, likewise"),
     setting!("archive", "archive", "off", optional_place, show_optional, archive,
-        "where sealed segments of the journal are copied to when POST /archive or `ringframe \
-         nightly` says so: a directory, a URL such as s3://bucket/prefix, or off"),
+        "where sealed segments of the journal and the event log are copied to when POST /archive \
+         or `ringframe nightly` says so: a directory, a URL such as s3://bucket/prefix, or off"),
     setting!("snapshots.mode", "snapshots", "shadow", parsed, shown, snapshots.mode,
         "who saves the state: shadow (a second instance, nobody waits), inline (all wait), off"),
     setting!("snapshots.every_commands", "every-commands", "off", optional, show_optional,

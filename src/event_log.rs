@@ -24,6 +24,11 @@ pub fn payload<'a>(event: &Frame<'a>) -> &'a [u8] {
     event.payload.get(8..).unwrap_or_default()
 }
 
+/// Where segments of the log are in an archive: beside the journal's.
+pub fn archived_at(place: &str) -> String {
+    format!("{}/events", place.trim_end_matches('/'))
+}
+
 /// How much of a log belongs to a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {

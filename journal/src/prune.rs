@@ -13,8 +13,8 @@ use crate::segment::{Header, Seal, file_name};
 use crate::storage::Storage;
 use crate::survey::{SegmentInfo, missing, survey};
 
-/// The sequence of a snapshot that was verified: reloaded, its digest compared. Making one is the
-/// caller's word that this was done.
+/// The sequence of a snapshot that was verified: reloaded, its digest compared. Of a log of events,
+/// the first one that anybody may ask for. Making one is the caller's word that this was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshotted(pub u64);
 

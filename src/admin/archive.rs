@@ -1,5 +1,5 @@
 //! Copies sealed segments to the archive, and deletes those that nobody needs any more. It takes
-//! minutes where there is much, so it has a thread of its own, of the lowest weight. Whatever stops
+//! minutes where there is much, so it has a thread of its own, of little weight. Whatever stops
 //! it, the process's end too, leaves journal and archive whole, and the next call goes on.
 #![expect(clippy::disallowed_methods, reason = "what takes minutes has a thread of its own")]
 
@@ -16,21 +16,28 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::operations::{received, stopped};
 use super::routes::Answer;
+use crate::event_log::archived_at;
+use crate::exchange::Exchange;
+use crate::logic::Logic;
 use crate::snapshot;
+use crate::streams::keep_day;
+use crate::types::Applied;
 
 /// So often it looks whether it is done.
 const LOOK: Duration = Duration::from_millis(20);
-/// Everything else goes first.
-const NICE: i32 = 19;
+/// A tenth of a core where all of them are full: enough to come to an end before the next night.
+const NICE: i32 = 10;
 
-type Outcome = Result<Value, (StatusCode, String)>;
+type Wrong = (StatusCode, String);
+type Outcome = Result<Value, Wrong>;
 
 pub(super) async fn carry_out(shared: &Shared, prune: bool) -> Answer {
     let Some(place) = shared.options.archive.clone() else {
         let why = "the setting archive is off: name a directory or a URL, and start the node again";
         return Answer::error(StatusCode::CONFLICT, why);
     };
-    let begun = begin(shared.options.data.clone(), place, prune);
+    let (data, logic) = (shared.options.data.clone(), shared.options.logic.0);
+    let begun = begin(data, logic, place, prune);
     let asked = match begun {
         Ok(asked) => asked,
         Err(error) => {
@@ -45,64 +52,97 @@ pub(super) async fn carry_out(shared: &Shared, prune: bool) -> Answer {
     }
 }
 
-fn begin(data: PathBuf, place: String, prunes: bool) -> std::io::Result<Receiver<Outcome>> {
+fn begin(
+    data: PathBuf,
+    logic: &'static str,
+    place: String,
+    prunes: bool,
+) -> std::io::Result<Receiver<Outcome>> {
     let (tell, told) = bounded(1);
     let work = move || {
         // For the kernel a process without a number is the calling thread; where the weight cannot
         // be had the work is the same.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let _ = tell.try_send(keep(&data, &place, prunes));
+        let _ = tell.try_send(keep(&data, logic, &place, prunes));
     };
     std::thread::Builder::new().name("archive".into()).spawn(work)?;
     Ok(told)
 }
 
-/// What was copied, and what went.
-fn keep(data: &Path, place: &str, prunes: bool) -> Outcome {
-    let failed = |error: Error| match error {
-        Error::Maintained { .. } => (StatusCode::CONFLICT, error.to_string()),
-        error => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    };
-    let journal = MappedStorage::new(data.join("journal"));
+/// What was copied, and what went: of the journal, and then of the event log.
+fn keep(data: &Path, logic: &str, place: &str, prunes: bool) -> Outcome {
+    let store = |name: &str| MappedStorage::new(data.join(name));
+    let (journal, events) = (store("journal"), store("events"));
+    let (home, mut said) = copy(&journal, place)?;
+    let oldest = if prunes { Some(oldest_good(&store("snapshots"))?) } else { None };
+    if let Some(oldest) = oldest {
+        remove(&journal, &home, Snapshotted(oldest.sequence.0), &mut said)?;
+    }
+    let (home, mut said_of_events) = copy(&events, &archived_at(place))?;
+    if let Some(oldest) = oldest {
+        // Clients of the exchange may ask for all that they were told today.
+        let wanted = match logic == Exchange::NAME {
+            true => keep_day(&store("sessions"), &events, oldest.events).map_err(broken)?,
+            false => oldest.events,
+        };
+        remove(&events, &home, Snapshotted(wanted), &mut said_of_events)?;
+    }
+    said["events"] = said_of_events;
+    Ok(said)
+}
+
+fn copy(segments: &MappedStorage, place: &str) -> Result<(ArchiveHome, Value), Wrong> {
     let home = ArchiveHome::create(place).map_err(failed)?;
-    let archived = archive(&journal, &home, &mut |_, _| ()).map_err(failed)?;
+    let archived = archive(segments, &home, &mut |_, _| ()).map_err(failed)?;
     let copied = archived.iter().filter(|segment| segment.copied);
     let bytes: u64 = copied.clone().map(|segment| segment.manifest.compressed_bytes).sum();
-    let mut said = json!({
+    let said = json!({
         "place": place,
         "archived": copied.count(),
         "archived_bytes": bytes,
         "segments": archived.len(),
     });
-    if prunes {
-        let below = oldest_good(data)?;
-        let pruned = prune(&journal, &home, Snapshotted(below), false, &mut |_, _| ());
-        let pruned = pruned.map_err(failed)?;
-        let gone = pruned.iter().filter(|segment| segment.fate == Fate::Deleted);
-        let bytes: u64 = gone.clone().map(|segment| segment.bytes).sum();
-        let stay = pruned.iter().filter_map(|segment| match &segment.fate {
-            // One that was sealed just now is archived the next time.
-            Fate::Refused(Refusal::BadArchive(why)) => {
-                Some(format!("segment {}: {why}", segment.number))
-            }
-            _ => None,
-        });
-        said["below"] = below.into();
-        said["pruned"] = gone.count().into();
-        said["pruned_bytes"] = bytes.into();
-        said["kept_back"] = stay.collect::<Vec<_>>().into();
-    }
-    Ok(said)
+    Ok((home, said))
 }
 
-/// The oldest snapshot that is whole: a start that cannot use the newest one finds all that it
-/// needs for an older one.
-fn oldest_good(data: &Path) -> Result<u64, (StatusCode, String)> {
-    let store = MappedStorage::new(data.join("snapshots"));
-    let infos = snapshot::list(&store)
-        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let good = infos.iter().filter(|info| snapshot::check(&store, info).is_ok());
-    let oldest = good.filter_map(snapshot::Info::sequence).min();
+fn remove(
+    segments: &MappedStorage,
+    home: &ArchiveHome,
+    below: Snapshotted,
+    said: &mut Value,
+) -> Result<(), Wrong> {
+    let pruned = prune(segments, home, below, false, &mut |_, _| ()).map_err(failed)?;
+    let gone = pruned.iter().filter(|segment| segment.fate == Fate::Deleted);
+    let bytes: u64 = gone.clone().map(|segment| segment.bytes).sum();
+    let stay = pruned.iter().filter_map(|segment| match &segment.fate {
+        // One that was sealed just now is archived the next time.
+        Fate::Refused(Refusal::BadArchive(why)) => {
+            Some(format!("segment {}: {why}", segment.number))
+        }
+        _ => None,
+    });
+    said["below"] = below.0.into();
+    said["pruned"] = gone.count().into();
+    said["pruned_bytes"] = bytes.into();
+    said["kept_back"] = stay.collect::<Vec<_>>().into();
+    Ok(())
+}
+
+fn failed(error: Error) -> Wrong {
+    match error {
+        Error::Maintained { .. } => (StatusCode::CONFLICT, error.to_string()),
+        error => broken(error),
+    }
+}
+
+fn broken(why: impl std::fmt::Display) -> Wrong {
+    (StatusCode::INTERNAL_SERVER_ERROR, why.to_string())
+}
+
+/// What the oldest snapshot that is whole tells of: a start that cannot use the newest one finds
+/// all that it needs for an older one.
+fn oldest_good(store: &MappedStorage) -> Result<Applied, Wrong> {
+    let oldest = snapshot::oldest_good(store).map_err(broken)?;
     let why = "archived, but nothing is pruned without a snapshot: `ringframe snapshot` takes one";
-    oldest.map(|sequence| sequence.0).ok_or_else(|| (StatusCode::CONFLICT, why.into()))
+    oldest.ok_or_else(|| (StatusCode::CONFLICT, why.into()))
 }

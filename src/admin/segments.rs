@@ -40,7 +40,8 @@ fn describe(data: &Path, archive: Option<&str>, most: usize) -> Result<Value, St
     // Whether one at a URL has a segment would be a question to somebody else's machine.
     let home = archive.filter(|place| !place.contains("://")).map(Path::new);
     let journal = segments(&MappedStorage::new(data.join("journal")), home, most);
-    let events = segments(&MappedStorage::new(data.join("events")), None, most);
+    let at_events = home.map(|home| home.join("events"));
+    let events = segments(&MappedStorage::new(data.join("events")), at_events.as_deref(), most);
     Ok(json!({
         "archive": archive,
         "journal": journal.map_err(|error| error.to_string())?,

@@ -28,7 +28,7 @@ use ringframe_journal::storage::{Access, Storage, StorageFile};
 use crate::codec;
 use crate::logic::Logic;
 use crate::machine::Machine;
-use crate::types::Sequence;
+use crate::types::{Applied, Sequence};
 use error::Context;
 pub use error::SnapshotError;
 pub use header::{FORMAT, HEADER_BYTES, Header};
@@ -154,6 +154,13 @@ pub fn candidates<S: Storage>(
         }
     });
     Ok(infos)
+}
+
+/// What the oldest snapshot that is whole tells of: nothing from before it is needed for a start.
+pub fn oldest_good<S: Storage>(storage: &S) -> Result<Option<Applied>, SnapshotError> {
+    let infos = list(storage)?;
+    let mut good = infos.iter().rev().filter(|info| check(storage, info).is_ok());
+    Ok(good.find_map(|info| Some(info.header.as_ref().ok()?.applied)))
 }
 
 /// Reads the whole file and compares its hash: whether it is what was written.

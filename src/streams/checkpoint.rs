@@ -1,5 +1,6 @@
 //! How far the streams were counted, kept aside so that a start counts only what came since. It
-//! is derived, as the event log is: one that is lost or damaged is made again.
+//! is derived, as the event log is: one that is lost or damaged is made again, from the beginning
+//! of the log, or from the day that a pruned log begins with.
 
 use std::sync::Arc;
 
@@ -14,8 +15,11 @@ use crate::event_log;
 use crate::stage::Fault;
 
 const FILE: &str = "streams";
+/// The same as a day began: what there is to count from where the log was pruned up to there.
+const DAY: &str = "day";
 const LOCK: &str = "lock";
-/// Raised with every change of what is in it: an older one is made again, not read.
+/// Raised with every change of what is in it: an older one is made again, not read. Where the log
+/// was pruned it cannot be made again: whoever raises this reads the older one, too.
 const MAGIC: &[u8; 8] = b"RINGSTR1";
 const HASH_BYTES: usize = 32;
 
@@ -48,9 +52,9 @@ pub fn open<S: Storage>(
     last: u64,
     told: &mut dyn FnMut(u64),
 ) -> Result<Opened, Fault> {
-    let (mut checkpoint, refused) = match read(store, log, last) {
-        Ok(found) => (found.unwrap_or_default(), None),
-        Err(why) => (Checkpoint::default(), Some(why)),
+    let (mut checkpoint, refused) = match read(store, FILE, log, last) {
+        Ok(Some(found)) => (found, None),
+        other => (known_day(store, log, last), other.err()),
     };
     let before = checkpoint.tally.event();
     let mut counted = 0;
@@ -68,16 +72,57 @@ pub fn open<S: Storage>(
     Ok(Opened { checkpoint, refused, counted })
 }
 
+/// The counts as the day of event `upto` began: nobody asks for what was told before.
+pub fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, Fault> {
+    let mut day = known_day(store, log, upto);
+    let mut tally = day.tally.clone();
+    if tally.event() == upto {
+        return Ok(day);
+    }
+    let from = tally.event() + 1;
+    let mut reader = Reader::open(log.clone(), from).map_err(|error| begins_late(&error))?;
+    while tally.event() < upto
+        && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
+    {
+        // Of a day that begins with this event it has all.
+        let mut index = Index::default();
+        tally.on_event(&event.frame(), &mut index)?;
+        if tally.day().event == tally.event() {
+            day = Checkpoint { tally: tally.clone(), index, ..Checkpoint::default() };
+        }
+    }
+    Ok(day)
+}
+
+/// Keeps the counts as the day of event `upto` began, durably when this returns, and says with
+/// which event that was: a start can do without what the log has from before.
+pub fn keep_day<S: Storage>(store: &S, log: &S, upto: u64) -> Result<u64, Fault> {
+    let mut day = day_of(store, log, upto)?;
+    day.write_as(DAY, store, log).map_err(Fault::EventLog)?;
+    Ok(day.tally.event())
+}
+
+/// What was kept of a day's beginning; nothing counted where there is nothing of use.
+fn known_day<S: Storage>(store: &S, log: &S, last: u64) -> Checkpoint {
+    read(store, DAY, log, last).ok().flatten().unwrap_or_default()
+}
+
 fn begins_late(error: &Error) -> Fault {
     Fault::Node(format!(
         "the sessions' messages cannot be numbered: {error}; bring the older segments of events/ \
-         back from the archive, or the file sessions/{FILE} that was written with them"
+         back from the archive (`ringframe journal archive --events --restore`), or the files of \
+         sessions/ that were written with them"
     ))
 }
 
-fn read<S: Storage>(store: &S, log: &S, last: u64) -> Result<Option<Checkpoint>, String> {
-    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", store.path(FILE).display());
-    let Some(bytes) = read_whole(store, FILE).map_err(|error| named(&error))? else {
+fn read<S: Storage>(
+    store: &S,
+    name: &str,
+    log: &S,
+    last: u64,
+) -> Result<Option<Checkpoint>, String> {
+    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", store.path(name).display());
+    let Some(bytes) = read_whole(store, name).map_err(|error| named(&error))? else {
         return Ok(None);
     };
     let checkpoint = unpack(&bytes).ok_or_else(|| named(&"damaged, or of another version"))?;
@@ -101,6 +146,10 @@ fn unpack(bytes: &[u8]) -> Option<Checkpoint> {
 impl Checkpoint {
     /// Replaces the one in the store. It counts from the moment that it is there under its name.
     pub fn write<S: Storage>(&mut self, store: &S, log: &S) -> Result<(), Error> {
+        self.write_as(FILE, store, log)
+    }
+
+    fn write_as<S: Storage>(&mut self, name: &str, store: &S, log: &S) -> Result<(), Error> {
         let event = self.tally.event();
         let Some(frame) = event_log::newest(log, event)? else { return Ok(()) };
         self.last = hash(&frame);
@@ -109,9 +158,9 @@ impl Checkpoint {
         let put = || {
             // Makes the directory, too.
             let _lock = store.lock(LOCK)?;
-            replace_whole(store, FILE, &bytes)
+            replace_whole(store, name, &bytes)
         };
-        let path = store.path(FILE);
+        let path = store.path(name);
         put().map_err(|source| Error::Io { operation: "write", path, source: Arc::new(source) })
     }
 }

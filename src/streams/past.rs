@@ -35,6 +35,8 @@ pub struct Piece {
 /// Reads a log again, for whoever asks.
 pub struct Past<S: Storage> {
     reader: Reader<S>,
+    /// The day that is read: what is from before it may be gone from the log.
+    day: u64,
     bookmarks: BTreeMap<u64, Bookmark>,
     /// The newest last.
     readings: Vec<Reading>,
@@ -43,7 +45,6 @@ pub struct Past<S: Storage> {
 /// A stream that is being read again.
 struct Reading {
     stream: Stream,
-    day: u64,
     /// The next event to look at …
     event: u64,
     /// … and the number of the first message that it gives.
@@ -57,7 +58,7 @@ impl<S: Storage> Past<S> {
     /// Reads this log.
     pub fn open(log: S) -> Result<Self, Fault> {
         let reader = Reader::open_first(log).map_err(Fault::EventLog)?;
-        Ok(Self { reader, bookmarks: BTreeMap::new(), readings: Vec::new() })
+        Ok(Self { reader, day: 0, bookmarks: BTreeMap::new(), readings: Vec::new() })
     }
 
     /// The next messages of a stream of the index's day, from `number` on.
@@ -68,6 +69,11 @@ impl<S: Storage> Past<S> {
         stream: Stream,
         number: u64,
     ) -> Result<Piece, Fault> {
+        if self.day != index.day().event {
+            self.day = index.day().event;
+            self.bookmarks.clear();
+            self.readings.clear();
+        }
         let mut reading = self.reading(index, names, stream, number);
         let mut packets = Vec::new();
         // Something must come of it, or the same events would be looked at again and again.
@@ -105,18 +111,14 @@ impl<S: Storage> Past<S> {
         number: u64,
     ) -> Reading {
         let mark = index.before(stream, number);
-        let day = index.day().event;
         let goes_on = |reading: &Reading| {
-            reading.stream == stream
-                && reading.day == day
-                && reading.number <= number
-                && reading.number >= mark.number
+            reading.stream == stream && reading.number <= number && reading.number >= mark.number
         };
         if let Some(at) = self.readings.iter().position(goes_on) {
             return self.readings.remove(at);
         }
         let teller = Teller { names: Names::clone(names), market: index.market(mark.event) };
-        Reading { stream, day, event: mark.event, number: mark.number, teller, ended: false }
+        Reading { stream, event: mark.event, number: mark.number, teller, ended: false }
     }
 
     /// Looks at one event; false where the log has no more.

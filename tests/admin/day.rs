@@ -1,12 +1,15 @@
 //! A day ends while clients are connected, and the next one begins, without a restart.
 
 use ringframe::exchange::command::State;
+use std::process::Command;
+
 use ringframe::wire::ouch::{Day, Outbound, Side};
 use ringframe::wire::soup::LoginReject;
+use serde_json::Value;
 
-use crate::http::{admin, change, end_day, operate, status, status_when};
-use crate::peer::{Heard, PRICE, Peer, order};
-use crate::program::{Serving, run};
+use crate::http::{admin, change, end_day, get, operate, post, status, status_when};
+use crate::peer::{Heard, PRICE, Peer, answered, order, token};
+use crate::program::{Done, PROGRAM, Serving, run};
 
 const USER: u16 = 5;
 
@@ -74,4 +77,92 @@ fn a_day_ends_under_clients_and_the_next_begins() {
     run(&["replay", "--digest", "--until", &at], data).expect(0, &[digest]);
     // What was done by hand is in the journal, and agrees with the log.
     run(&["replay", "--verify"], data).expect(0, &[]);
+}
+
+/// The event log is a disk's worth in a week: what was told before today goes to the archive.
+#[test]
+fn what_was_told_before_today_is_pruned_and_today_is_told_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = &directory.path().join("data");
+    let place = directory.path().join("archive");
+    let place = place.to_str().unwrap();
+    let set = ["--set", "event_segment_bytes=72KiB", "--set", "segment_bytes=72KiB"];
+    let settings = [&["--release", "journaled", "--archive", place][..], &set].concat();
+    let serving = Serving::start(&settings, data);
+    let (to, orders) = (admin(&serving), serving.addresses[0]);
+    let trade = |from: u64| {
+        let mut peer = Peer::from(orders, USER, 0);
+        for number in from..from + 1_000 {
+            peer.order(&order(number, Side::BUY, 100, PRICE)).unwrap();
+            assert!(matches!(peer.told(), Outbound::Accepted(_)));
+        }
+    };
+    let first = |to| {
+        let (_, said) = get(to, "/segments");
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let events = said["events"]["newest"].as_array().unwrap();
+        events.last().unwrap()["first"].as_u64().unwrap()
+    };
+    let kept = |to| {
+        assert_eq!(post(to, "/snapshot", "").0, 200);
+        let (code, said) = post(to, "/archive?prune=true", "");
+        assert_eq!(code, 200, "{said}");
+        said["events"].clone()
+    };
+    trade(0);
+    let said = kept(to);
+    let none = said["pruned"] == 0 && said["below"] == 0;
+    assert!(none && said["archived"].as_u64() > Some(0) && first(to) == 1, "{said}");
+    change(to, State::Closed);
+    assert_eq!(end_day(to)["accepted"], true);
+    for state in [State::PreOpen, State::Open] {
+        change(to, state);
+    }
+    trade(0);
+    // As long as there is a snapshot of the day before, a start may need what it tells of.
+    let said = kept(to);
+    assert!(said["below"] == 0 && first(to) == 1, "{said}");
+    for snapshots in 0.. {
+        trade(1_000 * (snapshots + 1));
+        let said = kept(to);
+        assert!(said["kept_back"] == serde_json::json!([]) && snapshots < 10, "{said}");
+        if said["pruned"].as_u64() > Some(0) {
+            assert!(said["below"].as_u64() >= Some(first(to)) && first(to) > 1, "{said}");
+            break;
+        }
+    }
+    let began = first(to);
+    serving.drain();
+    // The counts of the day are enough, also where those of the last moment are lost.
+    std::fs::remove_file(data.join("sessions/streams")).unwrap();
+    let serving = Serving::start(&settings, data);
+    let mut peer = Peer::from(serving.addresses[0], USER, 1);
+    let first = Outbound::decode(&peer.message().1).unwrap();
+    assert!(matches!(first, Outbound::SystemEvent(said) if said.event == Day::START), "{first:?}");
+    for number in 0..1_000 {
+        let told = peer.told();
+        let is_it = answered(&told) == Some(token(number));
+        assert!(is_it && matches!(told, Outbound::Accepted(_)), "{number}: {told:?}");
+    }
+    serving.drain();
+    run(&["replay", "--verify"], data).expect(0, &["events are as in the log"]);
+    let journal = |arguments: &[&str]| {
+        let arguments = [&["journal"][..], arguments].concat();
+        run(&arguments, data)
+    };
+    let info = journal(&["info", "--events"]).expect(0, &["event"]).out;
+    assert!(info.contains(&format!("frames     {began}..=")), "{info}");
+    journal(&["verify", "--events"]).expect(0, &["whole: "]);
+    let prune = ["prune", "--events", "--archive", place];
+    journal(&[&prune[..], &["--dry-run"]].concat()).expect(0, &["0 of "]);
+    let archive = ["journal", "archive", "--to", place, "--events"];
+    let whole = directory.path().join("whole");
+    let into = whole.to_str().unwrap();
+    for (what, said) in
+        [(&["--verify"][..], "whole: "), (&["--restore", "--into", into], "restored")]
+    {
+        let done = Command::new(PROGRAM).args(archive).args(what).output().unwrap();
+        Done::new(&done).expect(0, &[said]);
+    }
+    run(&["journal", "info", "--events"], &whole).expect(0, &["frames     1..="]);
 }

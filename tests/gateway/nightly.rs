@@ -138,9 +138,10 @@ fn is_complete(net: u8, reports: &Path) -> Value {
 }
 
 /// A pair and its supervisor with clients, whose roles a night swaps.
-fn under_load(net: u8, night: impl FnOnce(&Path, &Supervisor<'_>)) {
+fn under_load(net: u8, event_segments: &str, night: impl FnOnce(&Path, &Supervisor<'_>)) {
     let directory = tempfile::tempdir().unwrap();
     let mut nodes = pair(net, directory.path());
+    nodes.iter_mut().for_each(|node| node.set("--event-segment-bytes", event_segments));
     let supervisor = Supervisor::new(&mut nodes);
     let venue = Venue::new(None);
     scope(|scope| {
@@ -158,7 +159,7 @@ fn under_load(net: u8, night: impl FnOnce(&Path, &Supervisor<'_>)) {
 #[test]
 fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
     const NET: u8 = 120;
-    under_load(NET, |directory, supervisor| {
+    under_load(NET, "1MiB", |directory, supervisor| {
         let reports = directory.join("reports");
         let dry = nightly(NET, &reports, &["--dry-run"]);
         let dry = dry.expect(0, &["leads term 257", "lets 127.", "would  hand over"]);
@@ -179,6 +180,10 @@ fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
             let found = &report["steps"][step]["found"];
             let whole = found["segments"].as_u64() > Some(0) && found["kept_back"] == json!([]);
             assert!(whole && found["pruned"].as_u64() > Some(0), "{report:#}");
+            let events = &found["events"];
+            let whole = events["segments"].as_u64() > Some(0) && events["kept_back"] == json!([]);
+            // The day has not ended.
+            assert!(whole && events["below"] == 0 && events["pruned"] == 0, "{report:#}");
         }
         nightly(NET, &reports, &[]).expect(0, &["is done, since", "nothing was changed"]);
         assert_eq!(self::report(&reports).unwrap(), report);
@@ -189,7 +194,8 @@ fn a_night_under_load_loses_nothing_and_swaps_the_roles() {
 #[test]
 fn a_night_that_is_killed_at_every_step_is_gone_on_with() {
     const NET: u8 = 124;
-    under_load(NET, |directory, _| {
+    // Each archive that is killed is begun anew: what is compressed is the journal alone.
+    under_load(NET, "64MiB", |directory, _| {
         let reports = directory.join("reports");
         let mut runs = 0;
         for done in 0..STEPS.len() {

@@ -8,10 +8,12 @@ use loadgen::flow::Mix;
 use ringframe::dialect::itch::Market;
 use ringframe::exchange::command::{ChangeState, Command, EndDay, SetSession, State};
 use ringframe::exchange::ids::Symbol;
-use ringframe::journal::{MappedStorage, Reader};
+use ringframe::journal::{ArchiveHome, Fate, MappedStorage, Reader, Snapshotted, archive, prune};
 use ringframe::node::NodeOptions;
 use ringframe::release::ReleasePolicy;
-use ringframe::streams::{Checkpoint, Day, Index, Listener, Mark, Past, Stream, Tally, open};
+use ringframe::streams::{
+    Checkpoint, Day, Index, Listener, Mark, Past, Stream, Tally, keep_day, open,
+};
 use ringframe::wire::soup::FromServer;
 
 use crate::world::{self, Commands, World};
@@ -183,6 +185,54 @@ fn a_checkpoint_that_is_damaged_or_of_another_log_is_made_again() {
     let again = open(&sessions, &log, last - 5, &mut |_| ()).unwrap();
     assert!(again.refused.unwrap().contains("another event log"));
     assert_eq!(again.checkpoint.tally.event(), last - 5);
+}
+
+#[test]
+fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let log = write(directory.path(), 30_000);
+    let sessions = MappedStorage::new(directory.path().join("sessions"));
+    let (heard, whole, last) = hear(&log);
+    let from_scratch = open(&sessions, &log, last, &mut |_| ()).unwrap().checkpoint;
+    let day = whole.day().event;
+    // Nobody needs anything from before; while that day was not there yet, all of it.
+    assert_eq!(keep_day(&sessions, &log, day - 1).unwrap(), 0);
+    for upto in [last, day, last] {
+        assert_eq!(keep_day(&sessions, &log, upto).unwrap(), day);
+    }
+    let again = open(&sessions, &log, last, &mut |_| ()).unwrap();
+    assert_eq!((again.counted, again.refused), (last - day, None));
+    // Somebody reads the day before, and knows ways back into it.
+    let yesterday = MappedStorage::new(directory.path().join("yesterday"));
+    let Checkpoint { mut tally, index, .. } =
+        open(&yesterday, &log, day - 1, &mut |_| ()).unwrap().checkpoint;
+    let (mut past, mut next) = (Past::open(log.clone()).unwrap(), 1);
+    for _ in 0..4 {
+        next = past.read(&index, &tally.names(), Stream::Feed, next).unwrap().next;
+    }
+    let home = ArchiveHome::in_memory();
+    archive(&log, &home, &mut |_, _| ()).unwrap();
+    let pruned = prune(&log, &home, Snapshotted(day), false, &mut |_, _| ()).unwrap();
+    assert!(pruned.iter().any(|segment| segment.fate == Fate::Deleted), "{pruned:?}");
+    assert!(Reader::open_first(log.clone()).unwrap().next_sequence() <= day);
+    let again = open(&sessions, &log, last, &mut |_| ()).unwrap().checkpoint;
+    assert_same(&again.tally, &whole);
+    assert_same_index(&again.index, &from_scratch.index);
+    // All of the day is there, from its first message.
+    let names = again.tally.clone().names();
+    let piece = past.read(&again.index, &names, Stream::Feed, 1).unwrap();
+    let first = unpack(&piece.packets);
+    assert!(!first.is_empty() && heard.0[1][&Stream::Feed].starts_with(&first));
+    // It is found again without reading what is gone.
+    assert_eq!(keep_day(&sessions, &log, last).unwrap(), day);
+    // Without what was kept nothing can be numbered, and it says what to do.
+    std::fs::remove_file(directory.path().join("sessions/day")).unwrap();
+    for why in [
+        open(&sessions, &log, last, &mut |_| ()).unwrap_err(),
+        keep_day(&sessions, &log, last).unwrap_err(),
+    ] {
+        assert!(why.to_string().contains("journal archive --events --restore"), "{why}");
+    }
 }
 
 fn assert_same(one: &Tally, other: &Tally) {

@@ -2,6 +2,7 @@
 //! scripts, for trying things out, and for tests that kill it.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::DataArgs;
+use super::Log;
 use crate::cli::{Answer, Failure};
 
 /// So much input is read, appended and published in one go.
@@ -37,8 +38,9 @@ Creates the journal if there is none, recovers it if it was not closed, and clos
 the input, at SIGINT and at SIGTERM. With --report it prints `journaled N` (survives this process)
 and `synced N` (survives a power cut) as N grows.")]
 pub(crate) struct AppendArgs {
-    #[command(flatten)]
-    data: DataArgs,
+    /// The data directory; the journal lies in DIR/journal
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
     /// The name of the logic that the journal belongs to
     #[arg(long, value_name = "NAME", default_value = "lines")]
     logic: String,
@@ -67,7 +69,7 @@ pub(crate) fn run(args: &AppendArgs, out: &mut dyn Write) -> Result<Answer, Fail
         sync: args.sync,
         ..Options::new(&args.logic, 1)
     };
-    let journal = Journal::open(args.data.storage(), options)?;
+    let journal = Journal::open(Log::default().storage_in(&args.data), options)?;
     if !args.quiet {
         tell(&journal.recovery);
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use ringframe_journal::{ArchiveHome, archive, restore, verify_archive};
 
+use super::Log;
 use super::keeping::Bar;
-use super::{existing_in, storage_in};
 use crate::cli::{Answer, Failure};
 
 /// Copy sealed segments to an archive; check an archive; restore from it
@@ -26,6 +26,8 @@ pub(crate) struct ArchiveArgs {
     /// The data directory; the journal lies in DIR/journal
     #[arg(long, value_name = "DIR", required_unless_present_any = ["verify", "restore"])]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    log: Log,
     /// The archive: a directory, or a URL such as `s3://bucket/prefix`
     #[arg(long, value_name = "PLACE")]
     to: String,
@@ -42,12 +44,13 @@ pub(crate) struct ArchiveArgs {
 
 pub(crate) fn run(args: &ArchiveArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let mut bar = Bar::new("segments");
+    let place = args.log.place(&args.to);
     if args.verify {
-        return verify(&ArchiveHome::open(&args.to)?, out, &mut bar);
+        return verify(&ArchiveHome::open(&place)?, out, &mut bar);
     }
     if let Some(into) = args.into.as_ref().filter(|_| args.restore) {
-        let storage = storage_in(into);
-        let home = ArchiveHome::open(&args.to)?;
+        let storage = args.log.storage_in(into);
+        let home = ArchiveHome::open(&place)?;
         let restored = restore(&home, None, &storage, &mut bar.on_progress())?;
         let directory = storage.directory().display();
         writeln!(out, "{} segments restored into {directory}", restored.len())?;
@@ -56,8 +59,8 @@ pub(crate) fn run(args: &ArchiveArgs, out: &mut dyn Write) -> Result<Answer, Fai
     let Some(data) = &args.data else {
         return Err(Failure::Usage("--data is missing".into()));
     };
-    let storage = existing_in(data)?;
-    let home = ArchiveHome::create(&args.to)?;
+    let storage = args.log.existing_in(data)?;
+    let home = ArchiveHome::create(&place)?;
     let archived = archive(&storage, &home, &mut bar.on_progress())?;
     for segment in archived.iter().filter(|segment| segment.copied) {
         let manifest = &segment.manifest;

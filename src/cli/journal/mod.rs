@@ -1,9 +1,11 @@
-//! `ringframe journal …`: the tools that work on files and never need a running node.
+//! `ringframe journal …`: the tools that work on files and never need a running node. The event log
+//! is such files, too.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use ringframe::event_log::archived_at;
 use ringframe_journal::MappedStorage;
 
 use super::{Answer, Failure};
@@ -52,38 +54,62 @@ pub(crate) fn run(command: Command, out: &mut dyn Write) -> Result<Answer, Failu
     }
 }
 
-/// Where the journal lies.
+/// Where the segments lie.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     /// The data directory; the journal lies in DIR/journal
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) log: Log,
 }
 
 impl DataArgs {
-    /// The journal of the data directory, whether it is there or not: for whoever creates it.
-    pub(crate) fn storage(&self) -> MappedStorage {
-        storage_in(&self.data)
-    }
-
-    /// The journal that must be there.
+    /// Those that must be there.
     pub(crate) fn existing(&self) -> Result<MappedStorage, Failure> {
-        existing_in(&self.data)
+        self.log.existing_in(&self.data)
     }
 }
 
-fn storage_in(data: &Path) -> MappedStorage {
-    MappedStorage::new(data.join("journal"))
+/// Which of the two logs of a data directory: their files are alike.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Log {
+    /// The event log instead of the journal: DIR/events, and PLACE/events in an archive
+    #[arg(long)]
+    events: bool,
+}
+
+impl Log {
+    fn name(self) -> &'static str {
+        if self.events { "events" } else { "journal" }
+    }
+
+    /// Its segments, whether they are there or not.
+    fn storage_in(self, data: &Path) -> MappedStorage {
+        MappedStorage::new(data.join(self.name()))
+    }
+
+    /// Its segments, which must be there.
+    fn existing_in(self, data: &Path) -> Result<MappedStorage, Failure> {
+        let storage = self.storage_in(data);
+        if storage.directory().is_dir() {
+            return Ok(storage);
+        }
+        Err(Failure::Usage(format!(
+            "{}: no {} there; --data takes the directory that holds `{}/`",
+            storage.directory().display(),
+            if self.events { "event log" } else { "journal" },
+            self.name(),
+        )))
+    }
+
+    /// Its part of an archive.
+    fn place(self, archive: &str) -> String {
+        if self.events { archived_at(archive) } else { archive.to_owned() }
+    }
 }
 
 /// The journal of a data directory that must be there.
 pub(crate) fn existing_in(data: &Path) -> Result<MappedStorage, Failure> {
-    let storage = storage_in(data);
-    if storage.directory().is_dir() {
-        return Ok(storage);
-    }
-    Err(Failure::Usage(format!(
-        "{}: no journal there; --data takes the directory that holds `journal/`",
-        storage.directory().display()
-    )))
+    Log::default().existing_in(data)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use ringframe_journal::{ArchiveHome, MappedStorage, Repair, Source, repair};
 
 use super::keeping::Bar;
-use super::{DataArgs, storage_in};
+use super::{DataArgs, Log, existing_in};
 use crate::cli::{Answer, Failure};
 
 /// Cut a torn tail; replace damaged ranges from an archive or another journal
@@ -34,7 +34,7 @@ pub(crate) struct RepairArgs {
 
 pub(crate) fn run(args: &RepairArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let storage = args.data.existing()?;
-    let source = args.from.as_deref().map(source).transpose()?;
+    let source = args.from.as_deref().map(|place| source(place, args.data.log)).transpose()?;
     let mut bar = Bar::new("segments");
     let done = repair(&storage, source.as_ref(), args.dry_run, &mut bar.on_progress())?;
     drop(bar);
@@ -42,12 +42,12 @@ pub(crate) fn run(args: &RepairArgs, out: &mut dyn Write) -> Result<Answer, Fail
 }
 
 /// A data directory has a `journal` in it, an archive has not.
-fn source(place: &str) -> Result<Source<MappedStorage>, Failure> {
-    let storage = storage_in(Path::new(place));
-    if storage.directory().is_dir() {
-        return Ok(Source::Journal(storage));
+fn source(place: &str, log: Log) -> Result<Source<MappedStorage>, Failure> {
+    let data = Path::new(place);
+    if existing_in(data).is_ok() {
+        return Ok(Source::Journal(log.existing_in(data)?));
     }
-    Ok(Source::Archive(ArchiveHome::open(place)?))
+    Ok(Source::Archive(ArchiveHome::open(&log.place(place))?))
 }
 
 fn report(done: &Repair, dry_run: bool, out: &mut dyn Write) -> Result<Answer, Failure> {

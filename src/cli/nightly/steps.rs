@@ -356,8 +356,15 @@ fn keep(routine: &Routine, who: &Peer) -> Result<Found, Stop> {
         done["below"],
         done["pruned_bytes"]
     );
-    for why in done["kept_back"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        said += &format!("; {why}");
+    let events = &done["events"];
+    said += &format!(
+        "; of the event log {} copied, {} below event {} deleted, {} bytes",
+        events["archived"], events["pruned"], events["below"], events["pruned_bytes"]
+    );
+    for (of, kept) in [("", &done["kept_back"]), ("of the event log ", &events["kept_back"])] {
+        for why in kept.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            said += &format!("; {of}{why}");
+        }
     }
     Ok(Found { said, facts: done })
 }
