@@ -235,10 +235,13 @@ impl<'a, S: Storage> Rebuild<'a, S> {
             .filter(|&bytes| Options::is_segment_size(bytes) && bytes >= ends);
         let same_size =
             |header: &Header| file_bytes.is_none_or(|bytes| header.segment_bytes == bytes);
-        if let Some(header) = known.flatten()
+        if let Some(mut header) = known.flatten()
             && fits(&header)
             && (same_size(&header) || self.before.is_none())
         {
+            // An older build may have written the source's: within a journal none follows a newer.
+            let before = self.before.as_ref().map_or(0, |before| before.header.logic.version);
+            header.logic.version = header.logic.version.max(before);
             return Ok(header);
         }
         match &self.before {

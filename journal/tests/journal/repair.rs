@@ -214,6 +214,23 @@ fn the_synced_part_of_the_active_segment_is_mended() {
     assert_same(&disk, &whole, "the file");
 }
 
+/// As while a pair is upgraded: the frames are the same, the segments are of two builds.
+#[test]
+fn a_header_is_mended_from_what_an_older_build_wrote() {
+    let whole = Disk::new();
+    let segment_bytes = options().segment_bytes;
+    grow_with(&whole, SEGMENTS, 0, Options { segment_bytes, ..Options::new("test", 2) });
+    let older = journal(SEGMENTS);
+    for name in [segment::file_name(2), active(&whole).0] {
+        let disk = copy_of(&whole);
+        disk.flip(&name, 20, 1);
+        let done = mend(&disk, &from_journal(&older), &name);
+        assert!(done.refused.is_none(), "{name}: {:?}", done.refused);
+        assert_same(&disk, &whole, &name);
+        assert!(verify(&disk, 1, |_, _| ()).unwrap().findings().next().is_none(), "{name}");
+    }
+}
+
 fn assert_refused(disk: &Disk, source: &Source<Disk>, what: &str) -> String {
     let before = state(disk);
     let done = repair(disk, Some(source), false, &mut quiet).unwrap();
