@@ -141,7 +141,9 @@ fn is_complete(net: u8, reports: &Path) -> Value {
 fn under_load(net: u8, event_segments: &str, night: impl FnOnce(&Path, &Supervisor<'_>)) {
     let directory = tempfile::tempdir().unwrap();
     let mut nodes = pair(net, directory.path());
-    nodes.iter_mut().for_each(|node| node.set("--event-segment-bytes", event_segments));
+    for node in &mut nodes {
+        node.set("--event-segment-bytes", event_segments);
+    }
     let supervisor = Supervisor::new(&mut nodes);
     let venue = Venue::new(None);
     scope(|scope| {
