@@ -47,6 +47,8 @@ bugs! {
     TellRecovered "tell-recovered" "a leader that starts tells what no standby ever had",
     SnapshotOff "snapshot-off" "a snapshot says that it is of one command later",
     HandOverEarly "hand-over-early" "a standby is to lead before it has all that was ordered",
+    ForgetVersion "forget-version" "a start from a snapshot behaves as the oldest version",
+    AnyVersion "any-version" "a build goes on behind a version that it does not have",
 }
 
 static PLANTED: AtomicU8 = AtomicU8::new(u8::MAX);

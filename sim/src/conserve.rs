@@ -1,9 +1,10 @@
 //! Prices, quantities and positions conserve: what the nodes said to all commands that stand in
-//! their journal is what the naive exchange says, to the byte, and what was bought was sold.
+//! their journal is what the naive exchange says, each in the version that was active there, to the
+//! byte, and what was bought was sold.
 
 use std::collections::BTreeMap;
 
-use ringframe::control;
+use ringframe::control::{self, Control};
 use ringframe::embed::Outcome;
 use ringframe::exchange::Exchange;
 use ringframe::exchange::command::Command;
@@ -14,6 +15,7 @@ use ringframe_journal::{Reader, SimulatedStorage};
 
 use crate::client::Wrong;
 use crate::naive::Naive;
+use crate::newer::as_taken;
 
 /// Both from their beginning; a node that begins with a copy has less, and is equal to the other
 /// one where both have something.
@@ -27,15 +29,20 @@ pub(crate) fn as_the_naive_exchange(
     if (commands.next_sequence(), events.next_sequence()) != (1, 1) {
         return Ok(());
     }
-    let mut naive = Naive::default();
+    let (mut naive, mut version) = (Naive::default(), 0);
     while let Some(frame) = commands.next_frame().map_err(failed)? {
+        let at = Moment { sequence: Sequence(frame.sequence()), time: Nanos(frame.timestamp()) };
+        let unread = |error| format!("command {}: {error}", at.sequence.0);
         if control::is_control(frame.kind()) {
+            let control = Control::decode(frame.kind(), frame.schema(), frame.payload());
+            if let Control::Activate { version: next } = control.map_err(unread)? {
+                version = next;
+            }
             continue;
         }
-        let at = Moment { sequence: Sequence(frame.sequence()), time: Nanos(frame.timestamp()) };
-        let command = Command::decode(frame.kind(), frame.schema(), frame.payload())
-            .map_err(|error| format!("command {}: {error}", at.sequence.0))?;
-        for expected in naive.step(&command, &at) {
+        let command = Command::decode(frame.kind(), frame.schema(), frame.payload());
+        let command = command.map_err(unread)?;
+        for expected in naive.step(&as_taken(version, &command), &at) {
             let said = match events.next_frame().map_err(failed)? {
                 None => None,
                 Some(event) => {

@@ -3,9 +3,9 @@
 //!
 //! The nodes are the project's own: the stages of `ringframe serve`, put together by the same
 //! lines, over a simulated network and simulated disks. Read in this order: `settings` and `faults`
-//! (what a seed draws), `net`, `disks` and `flips` (the simulated world), `node`, `client`,
-//! `operator`, `nightly` and `third` (who lives in it), `world` (who is next), `checker`, `compare` and
-//! `conserve` (what must hold), `shrink`.
+//! (what a seed draws), `net`, `disks` and `flips` (the simulated world), `newer`, `node`, `client`,
+//! `operator`, `nightly`, `upgrade` and `third` (who lives in it), `world` (who is next), `checker`,
+//! `compare` and `conserve` (what must hold), `shrink`.
 
 mod checker;
 mod client;
@@ -18,12 +18,14 @@ mod flips;
 #[expect(dead_code, reason = "the exchange's own tests look into it, too")]
 mod naive;
 mod net;
+mod newer;
 mod nightly;
 mod node;
 mod operator;
 mod settings;
 mod third;
 mod trace;
+mod upgrade;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Whether the other node leads, and counts this one as its standby.
-    fn is_followed_by(&self, node: usize) -> bool {
+    pub(crate) fn is_followed_by(&self, node: usize) -> bool {
         let follows = || {
             let leader = self.nodes[1 - node].running()?;
             Some(leader.facts().followers.iter().any(|follower| follower.stands_by))

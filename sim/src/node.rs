@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use ringframe::control::Control;
 use ringframe::embed::{Assembled, Input, Saving, assemble, close};
-use ringframe::exchange::Exchange;
+use ringframe::exchange::{self, Exchange};
 use ringframe::gateway::{Doors, GatewayOptions};
 use ringframe::log::Note;
 use ringframe::logic::Logic;
@@ -35,6 +36,7 @@ use ringframe_journal::{
 
 use crate::disks::{Disks, Loss};
 use crate::net::{SimListener, SimNet, SimStream, THIRD, address};
+use crate::newer::{Build, Newer};
 use crate::settings::{Saves, Settings};
 
 /// Where clients and other nodes come.
@@ -59,6 +61,10 @@ pub(crate) struct Machine {
     stands_by: bool,
     /// How far its clock is ahead.
     pub(crate) ahead: u64,
+    /// What the next process is.
+    pub(crate) installed: Build,
+    /// What the last one was.
+    pub(crate) build: Build,
 }
 
 /// What runs.
@@ -113,7 +119,8 @@ pub(crate) struct Running {
     pub(crate) start: Start,
     pub(crate) began_as: Beginning,
     questions: Sender<Question>,
-    commands: Option<Sender<Input<Exchange>>>,
+    /// Activates a version; as long as it is there, more may come.
+    activates: Option<Box<dyn Fn(u32)>>,
     ended: Arc<AtomicBool>,
     pub(crate) drain: Option<Drain>,
     pub(crate) notes: Receiver<Note>,
@@ -136,7 +143,9 @@ pub(crate) enum Drained {
 impl Machine {
     pub(crate) fn new(number: usize, net: SimNet, settings: Settings) -> Self {
         let (disks, process) = (Disks::new(), Process::Off);
-        Self { number, disks, process, net, settings, stands_by: number != 0, ahead: 0 }
+        let (stands_by, installed) = (number != 0, Build::Older);
+        let build = installed;
+        Self { number, disks, process, net, settings, stands_by, ahead: 0, installed, build }
     }
 
     /// Where the node is that it follows, or that follows it.
@@ -212,8 +221,15 @@ impl Machine {
         };
         let doors = Doors::bind_in(self.net.clone(), &options)?;
         let mut epochs = self.epochs()?;
+        if after.is_none() {
+            self.build = self.installed;
+        }
         if let Some(Fault::Surplus { agreed }) = after {
-            let cut = cut::<Exchange, _>(&self.disks.stores, &mut epochs, *agreed)?;
+            let stores = &self.disks.stores;
+            let cut = match self.build {
+                Build::Older => cut::<Exchange, _>(stores, &mut epochs, *agreed)?,
+                Build::Newer => cut::<Newer, _>(stores, &mut epochs, *agreed)?,
+            };
             if let Some(commands) = cut.commands {
                 self.are_kept(&commands.kept_in).map_err(Fault::Node)?;
             }
@@ -319,6 +335,18 @@ impl Machine {
     }
 
     fn open(&mut self, prepared: Prepared, beginning: Beginning, now: Nanos) -> Result<(), Fault> {
+        match self.build {
+            Build::Older => self.open_as::<Exchange>(prepared, beginning, now),
+            Build::Newer => self.open_as::<Newer>(prepared, beginning, now),
+        }
+    }
+
+    fn open_as<L: exchange::Build>(
+        &mut self,
+        prepared: Prepared,
+        beginning: Beginning,
+        now: Nanos,
+    ) -> Result<(), Fault> {
         let clock = self.clock(now);
         let Prepared { is_mended, listener, doors, options: gateway, epochs } = prepared;
         let options = PairOptions {
@@ -333,7 +361,7 @@ impl Machine {
         let leads = !pair.follows();
         let options = pair.node_options(&self.node_options());
         let stores = &self.disks.stores;
-        let opened = Node::<Exchange, _>::open(stores, &options, clock, &mut |_, _| ());
+        let opened = Node::<L, _>::open(stores, &options, clock, &mut |_, _| ());
         let mut node = match opened {
             Err(Fault::Journal(journal::Error::Damaged(damaged))) if !is_mended => {
                 let Pair { listener, epochs, beginning, .. } = pair;
@@ -374,7 +402,11 @@ impl Machine {
             start,
             began_as: beginning,
             questions,
-            commands: Some(commands),
+            activates: Some(Box::new(move |version| {
+                let (control, tell) = (Control::Activate { version }, bounded(1).0);
+                // Where the queue is full he sees that nothing came of it.
+                let _ = commands.try_send(Input::Control { control, tell });
+            })),
             ended,
             drain: None,
             notes: notes.expect("it was built"),
@@ -395,10 +427,10 @@ impl Machine {
         }
     }
 
-    fn saving(
+    fn saving<L: Logic>(
         &self,
-        node: &Node<Exchange, SimulatedStorage>,
-    ) -> Result<Saving<Exchange, SimulatedStorage>, Fault> {
+        node: &Node<L, SimulatedStorage>,
+    ) -> Result<Saving<L, SimulatedStorage>, Fault> {
         let every_commands = self.settings.snapshot_every;
         let triggers = Triggers { every_commands, ..Triggers::default() };
         let stores = &self.disks.stores;
@@ -461,7 +493,7 @@ impl Running {
 
     /// Everything that was accepted comes to its end.
     pub(crate) fn begin_drain(&mut self, hands_over: bool, now: Nanos) {
-        self.commands = None;
+        self.activates = None;
         self.drain = Some(Drain { until: now.after(DRAIN), hands_over, asked: None });
     }
 
@@ -506,6 +538,13 @@ impl Running {
 
     pub(crate) fn promote(&self, force: bool) -> Option<Receiver<Result<Promoted, String>>> {
         self.handle.promote(force)
+    }
+
+    /// Lets logic behave as this version, unless the node is about to end.
+    pub(crate) fn activate(&self, version: u32) {
+        if let Some(activates) = &self.activates {
+            activates(version);
+        }
     }
 
     /// Asks where logic stands.

@@ -134,6 +134,7 @@ impl World {
         }
         self.tell_third();
         self.look_at_night()?;
+        self.look_at_upgrade()?;
         if self.hand_over_at.take_if(|at| *at <= self.now).is_some() {
             self.drain(None);
         }

@@ -85,6 +85,10 @@ impl World {
             // It must not get what is damaged.
             Fault::Behind { .. } if self.scrub(0)? => return Ok(()),
             Fault::Surplus { .. } | Fault::Behind { .. } => {}
+            fault if self.wants_newer(THIRD, fault) => {
+                self.install_third();
+                return Ok(());
+            }
             fault => return Err(format!("n{THIRD} stops without a reason: {fault}")),
         }
         let third = self.third.as_mut().expect("it stopped just now");
@@ -92,7 +96,7 @@ impl World {
         begun.map_err(|fault| format!("n{THIRD} does not begin: {fault}"))
     }
 
-    fn end_third(&mut self, power: Option<u64>) {
+    pub(crate) fn end_third(&mut self, power: Option<u64>) {
         let back_at = self.now.after(BACK);
         let Some(third) = &mut self.third else { return };
         third.machine.crash(power.map_or(NO_LOSS, power_loss));

@@ -16,11 +16,13 @@ use crate::disks::{NO_LOSS, power_loss};
 use crate::faults::{self, Mishap};
 use crate::flips::Flip;
 use crate::net::{CLIENTS, SimNet, THIRD};
+use crate::newer::{Build, names_newer};
 use crate::nightly::Nightly;
 use crate::node::{Drained, Machine, Process, Running};
 use crate::settings::Settings;
 use crate::third::Third;
 use crate::trace::Trace;
+use crate::upgrade::Upgrade;
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 /// When a world begins.
@@ -81,6 +83,7 @@ pub(crate) struct World {
     pub(crate) tend_at: Nanos,
     pub(crate) night: Option<Nightly>,
     pub(crate) hand_over_at: Option<Nanos>,
+    pub(crate) upgrade: Option<Upgrade>,
     /// Nobody orders any more.
     pub(crate) is_closing: bool,
     /// The naive exchange takes as long as all the rest, so it is not asked each time.
@@ -100,6 +103,8 @@ impl World {
         let third = Machine::new(THIRD, net.of(THIRD), settings.clone());
         // Every fourth world has one.
         let third = (seed % 4 == 1).then(|| Third::new(third, BEGINNING));
+        let mut upgrade = Upgrade::draw(seed, BEGINNING);
+        let asks_naive = upgrade.as_mut().is_some_and(Upgrade::asks_naive);
         let traders = settings.traders;
         let clients = (1..=traders + 1)
             .map(|user| Client::new(user, user <= traders, net.of(CLIENTS), rng.fork()));
@@ -119,8 +124,9 @@ impl World {
             tend_at: Nanos(0),
             night: None,
             hand_over_at: None,
+            upgrade,
             is_closing: false,
-            asks_naive: seed.is_multiple_of(8),
+            asks_naive: asks_naive || seed.is_multiple_of(8),
             idle: 0,
             polls: 0,
         }
@@ -207,6 +213,7 @@ impl World {
             && one.drain.is_none()
             && other.drain.is_none()
             && self.third_has_all()
+            && self.is_upgraded()
     }
 
     /// For who asks why nothing goes on.
@@ -384,6 +391,11 @@ impl World {
                 self.end(who, Ending { power: None, back_nanos: BACK });
                 Ok(())
             }
+            fault if self.wants_newer(who, fault) => {
+                self.end(who, Ending { power: None, back_nanos: BACK });
+                self.install(who);
+                Ok(())
+            }
             _ if self.fates[who].flip.is_some() => {
                 self.end(who, Ending { power: None, back_nanos: BACK });
                 self.scrub(who).map(drop)
@@ -524,10 +536,17 @@ impl World {
         if let Some(cut) = &running.start.journal.cut {
             self.nodes[who].are_kept(&cut.kept_in).map_err(|why| format!("n{who}: {why}"))?;
         }
-        if let (Some(why), None) = (running.start.from.refused.first(), &self.fates[who].flip) {
+        let is_older = self.nodes[who].build == Build::Older;
+        let refused = running.start.from.refused.iter();
+        let (newer, refused): (Vec<_>, Vec<_>) =
+            refused.partition(|why| is_older && names_newer(why));
+        if let (Some(why), None) = (refused.first(), &self.fates[who].flip) {
             return Err(format!("n{who} does not begin with its newest snapshot: {why}"));
         }
         self.checker.on_open(who, running, &self.nodes[who].disks.stores.journal)?;
+        if let Some(why) = newer.first().map(ToString::to_string) {
+            self.say(|| format!("n{who} begins without a snapshot: {why}"));
+        }
         if leads {
             self.on_lead(who)?;
         }

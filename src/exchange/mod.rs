@@ -56,6 +56,12 @@ use tokens::{Key, Tokens};
 use crate::logic::{Emit, Logic, Moment, Nanos};
 use crate::prefetch::prefetch;
 
+/// Logic that takes the exchange's commands and says what it says: this build of it, an older or a
+/// newer one.
+pub trait Build: Logic<Command = Command, Event = Event, Reject = Reject> {}
+
+impl<L: Logic<Command = Command, Event = Event, Reject = Reject>> Build for L {}
+
 /// All state of the exchange.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Exchange {

@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::doorman;
 use crate::embed::{Front, Intake};
-use crate::exchange::Exchange;
 use crate::exchange::command::{Command, Disconnected};
+use crate::exchange::{Build, Exchange};
 use crate::history::{Answer, Remark};
 use crate::log::Note;
 use crate::net::{Interest, Listener, Net, Source as Watched, Stream as _, Tcp, Watch, is_nothing};
@@ -86,10 +86,10 @@ pub struct Helpers {
     pub notes: Sender<Note>,
 }
 
-/// The stage.
-pub struct Gateway<N: Net = Tcp> {
+/// The stage, before any build of the exchange.
+pub struct Gateway<N: Net = Tcp, L: Build = Exchange> {
     options: GatewayOptions,
-    intake: Intake<Exchange>,
+    intake: Intake<L>,
     /// So many commands may come before it is looked again how many wait.
     room: u64,
     events: SlotReader,
@@ -137,14 +137,14 @@ pub struct Gateway<N: Net = Tcp> {
     is_open: bool,
 }
 
-impl<N: Net> Gateway<N> {
+impl<N: Net, L: Build> Gateway<N, L> {
     /// Opens the doors of a node that leads; nothing is taken before the first poll. One that
     /// follows counts what is said, and opens them when it is to lead. `tally` has counted all
     /// events there are.
     pub fn new(
         options: GatewayOptions,
         doors: Doors<N>,
-        front: Front<Exchange>,
+        front: Front<L>,
         tally: Tally,
         helpers: Helpers,
     ) -> Result<Self, Fault> {
@@ -519,7 +519,7 @@ impl<N: Net> Gateway<N> {
     }
 }
 
-impl<N: Net> Stage for Gateway<N> {
+impl<N: Net, L: Build> Stage for Gateway<N, L> {
     fn name(&self) -> &'static str {
         "gateway"
     }
