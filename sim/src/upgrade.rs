@@ -18,8 +18,8 @@ use crate::newer::{Build, SECOND, is_of_newer};
 use crate::node::{Machine, Process};
 use crate::world::{BACK, Ending, MILLISECOND, World};
 
-/// Which worlds have an upgrade is drawn apart from all else: the others are as they were before
-/// there were any. With this number those are among them that docs/SIMULATOR.md tells of.
+/// Which worlds have an upgrade is drawn apart from all else, so that the others draw what they drew
+/// before. This number leaves the seeds that docs/SIMULATOR.md tells of without one.
 const APART: u64 = 73;
 
 /// What he is about.
@@ -33,6 +33,8 @@ pub(crate) struct Upgrade {
     renews: bool,
     /// A snapshot was asked for before that.
     is_saved: bool,
+    /// One that has the newer build is to get the older one back.
+    takes_back: bool,
     /// When he does the next thing, and how long he waits after it at most.
     next_at: Nanos,
     pause_nanos: u64,
@@ -65,6 +67,7 @@ impl Upgrade {
             is_patient,
             renews,
             is_saved: false,
+            takes_back: !is_orderly && !renews,
             next_at,
             pause_nanos,
             wanted,
@@ -136,6 +139,8 @@ impl World {
         }
         let installs = if upgrade.is_orderly || self.is_closing {
             self.install_in_order()
+        } else if upgrade.takes_back && upgrade.rng.u8(0..3) == 0 {
+            self.take_back(upgrade)
         } else {
             self.install_any(&mut upgrade.rng)
         };
@@ -212,6 +217,20 @@ impl World {
         self.nodes[standby].wipe();
         self.checker.on_wipe(standby);
         Ok(true)
+    }
+
+    /// A node that has written as the newer build comes back as the older one.
+    fn take_back(&mut self, upgrade: &mut Upgrade) -> bool {
+        let newer: Vec<usize> = (0..2).filter(|&node| runs_newer(&self.nodes[node])).collect();
+        if newer.is_empty() {
+            return false;
+        }
+        upgrade.takes_back = false;
+        let node = newer[upgrade.rng.usize(0..newer.len())];
+        self.say(|| format!("op: n{node} gets the older build back"));
+        self.nodes[node].installed = Build::Older;
+        self.end(node, Ending { power: None, back_nanos: BACK });
+        true
     }
 
     /// The next process there is the newer build.

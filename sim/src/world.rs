@@ -27,7 +27,7 @@ use crate::upgrade::Upgrade;
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 /// When a world begins.
 const BEGINNING: Nanos = Nanos(1_767_364_200 * Nanos::SECOND);
-/// Without a fault a world comes to rest in this time.
+/// Without a fault a world comes to rest in this time; a copy over the slowest link takes most.
 const PATIENCE: u64 = 300 * Nanos::SECOND;
 /// Polls without anything to do, after which time goes on faster.
 const IDLE: u32 = 24;
@@ -545,7 +545,7 @@ impl World {
         }
         self.checker.on_open(who, running, &self.nodes[who].disks.stores.journal)?;
         if let Some(why) = newer.first().map(ToString::to_string) {
-            self.say(|| format!("n{who} begins without a snapshot: {why}"));
+            self.say(|| format!("n{who} passes a snapshot over: {why}"));
         }
         if leads {
             self.on_lead(who)?;

@@ -46,3 +46,23 @@ fn what_once_failed_does_not_again() {
         assert_eq!(run(seed, false).wrong, None, "seed {seed}: {fault}");
     }
 }
+
+/// Worlds with an upgrade in which a machine with the older build meets what only the newer one can
+/// read: what it says then.
+#[test]
+fn an_older_build_names_what_it_cannot_read() {
+    let ways = [
+        (251, "stops: command"),
+        (205, "n3 stops: command"),
+        (384, "stops: journal: simulated/"),
+        (4, "stops: journal: simulated/"),
+        (71, "stops: event log: simulated/"),
+        (56, "begins without a snapshot: simulated/"),
+    ];
+    for (seed, way) in ways {
+        let outcome = run(seed, true);
+        assert_eq!(outcome.wrong, None, "seed {seed}");
+        let names = |line: &&String| line.contains(way) && line.contains("version 2 of");
+        assert!(outcome.trace.iter().any(|line| names(&line)), "seed {seed}: {way}");
+    }
+}
