@@ -8,7 +8,7 @@ use ringframe_journal::storage::Storage;
 
 use crate::doorman::{Door, Doorman};
 use crate::embed::Front;
-use crate::exchange::Build;
+use crate::exchange::AnyBuild;
 use crate::gateway::{Doors, Gateway, GatewayOptions, Helpers};
 use crate::history::History;
 use crate::log::Note;
@@ -53,7 +53,7 @@ pub struct Entrance<N: Net> {
 
 /// Counts what there is to resume, opens the doors, and builds the stages. `store` keeps the counts
 /// of `log`, and `told` hears how far they are.
-pub fn serve<L: Build, S: Storage, N: Net>(
+pub fn serve<L: AnyBuild, S: Storage, N: Net>(
     front: Front<L>,
     entrance: Entrance<N>,
     store: S,

@@ -341,7 +341,7 @@ impl Machine {
         }
     }
 
-    fn open_as<L: exchange::Build>(
+    fn open_as<L: exchange::AnyBuild>(
         &mut self,
         prepared: Prepared,
         beginning: Beginning,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Mode;
+use super::NodeState;
 use super::status::{Counted, Status};
 use crate::peers::{FollowerFacts, Role};
 use crate::traffic::Count;
@@ -110,7 +110,7 @@ pub(super) fn text(status: &Status) -> String {
         status.version, status.logic.name, status.release
     );
     to.metric("info", "gauge", "The program, its logic, and what a reply means.", [(facts, 1)]);
-    let states = Mode::ALL.map(Mode::name);
+    let states = NodeState::ALL.map(NodeState::name);
     let states = states.map(|it| (label("state", it), u8::from(it == status.state)));
     to.metric("state", "gauge", "1 for what the node is at.", states);
     to.gauge("uptime_seconds", "Since the start.", Some(seconds(status.uptime_nanos)));

@@ -138,19 +138,22 @@ enum Life {
     Draining,
 }
 
-/// What the node is at, as others see it.
+/// The state of the node, as `/status`, `/metrics` and `/readyz` say it.
 #[derive(Clone, Copy, Debug)]
-enum Mode {
+enum NodeState {
+    /// It replays its journal.
     Recovering,
     /// Another node orders.
     Following,
     /// It leads, and nobody may be told yet what it began with.
     Waiting,
+    /// It leads, and clients are answered.
     Serving,
+    /// What was accepted comes to its end; nothing new is taken.
     Draining,
 }
 
-impl Mode {
+impl NodeState {
     const ALL: [Self; 5] =
         [Self::Recovering, Self::Following, Self::Waiting, Self::Serving, Self::Draining];
 

@@ -19,7 +19,7 @@ use super::access::{Role, Who};
 use super::audit::Asked;
 use super::operations::{Call, observer, received, stopped};
 use super::server::PATIENCE;
-use super::{Mode, Shared, lock, metrics, page, query, segments, status, views};
+use super::{NodeState, Shared, lock, metrics, page, query, segments, status, views};
 use crate::types::Sequence;
 
 /// The longest body of a call: a command is a line.
@@ -106,12 +106,12 @@ async fn unknown(uri: Uri) -> Answer {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    let why = match Mode::of(shared.life(), shared.others().as_ref()) {
-        Mode::Serving => return (StatusCode::OK, "ready\n"),
-        Mode::Following => "standing by\n",
-        Mode::Waiting => "waiting for a standby\n",
-        Mode::Recovering => "recovering\n",
-        Mode::Draining => "draining\n",
+    let why = match NodeState::of(shared.life(), shared.others().as_ref()) {
+        NodeState::Serving => return (StatusCode::OK, "ready\n"),
+        NodeState::Following => "standing by\n",
+        NodeState::Waiting => "waiting for a standby\n",
+        NodeState::Recovering => "recovering\n",
+        NodeState::Draining => "draining\n",
     };
     (StatusCode::SERVICE_UNAVAILABLE, why)
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::operations::received;
-use super::{Life, Mode, Shared, lock};
+use super::{Life, NodeState, Shared, lock};
 use crate::counters::Counters;
 use crate::embed::Observer;
 use crate::machine::Standing;
@@ -225,7 +225,7 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
     let applied = standing.map(|standing| standing.applied);
     let snapshots = snapshots(shared, observer.as_ref())?;
     let life = shared.life();
-    let state = Mode::of(life, others.as_ref()).name();
+    let state = NodeState::of(life, others.as_ref()).name();
     let recovery = match life {
         Life::Recovering { applied, last } => Some(Recovery { applied: applied.0, last: last.0 }),
         Life::Serving | Life::Draining => None,

@@ -56,11 +56,11 @@ use tokens::{Key, Tokens};
 use crate::logic::{Emit, Logic, Moment, Nanos};
 use crate::prefetch::prefetch;
 
-/// Logic that takes the exchange's commands and says what it says: this build of it, an older or a
-/// newer one.
-pub trait Build: Logic<Command = Command, Event = Event, Reject = Reject> {}
+/// Any build of the exchange: logic that takes its commands and says what it says. A program has
+/// one; the simulator has two.
+pub trait AnyBuild: Logic<Command = Command, Event = Event, Reject = Reject> {}
 
-impl<L: Logic<Command = Command, Event = Event, Reject = Reject>> Build for L {}
+impl<L: Logic<Command = Command, Event = Event, Reject = Reject>> AnyBuild for L {}
 
 /// All state of the exchange.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -1,13 +1,13 @@
 //! The market in datagrams, as it comes and again for those who ask.
 
 use super::{EVENTS, Gateway, MOLD, MOLD_ASKS_MAX};
-use crate::exchange::Build;
+use crate::exchange::AnyBuild;
 use crate::history::{Ask, Remark};
 use crate::net::Net;
 use crate::streams::Stream;
 use crate::types::Nanos;
 
-impl<N: Net, L: Build> Gateway<N, L> {
+impl<N: Net, L: AnyBuild> Gateway<N, L> {
     /// Sends datagrams, and says now and then that there is nothing.
     pub(super) fn send_datagrams(&mut self, now: Nanos) -> usize {
         let Some(mold) = &mut self.doors.mold else { return 0 };

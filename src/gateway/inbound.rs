@@ -9,7 +9,7 @@ use super::socket::begins_tls;
 use super::{AHEAD, Gateway, HANDSHAKES, READ_BYTES};
 use crate::dialect::ouch;
 use crate::doorman::{Denied, Request, Verdict};
-use crate::exchange::Build;
+use crate::exchange::AnyBuild;
 use crate::history::{Answer, Ask, Found, Remark};
 use crate::log::Note;
 use crate::net::Net;
@@ -32,7 +32,7 @@ enum Heard {
     Later,
 }
 
-impl<N: Net, L: Build> Gateway<N, L> {
+impl<N: Net, L: AnyBuild> Gateway<N, L> {
     /// Reads from a socket once; says how many packets were taken, at least one for bytes.
     pub(super) fn read(&mut self, token: u64, now: Nanos) -> usize {
         let mut buffer = std::mem::take(&mut self.buffer);

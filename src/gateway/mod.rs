@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::doorman;
 use crate::embed::{Front, Intake};
 use crate::exchange::command::{Command, Disconnected};
-use crate::exchange::{Build, Exchange};
+use crate::exchange::{AnyBuild, Exchange};
 use crate::history::{Answer, Remark};
 use crate::log::Note;
 use crate::net::{Interest, Listener, Net, Source as Watched, Stream as _, Tcp, Watch, is_nothing};
@@ -86,8 +86,8 @@ pub struct Helpers {
     pub notes: Sender<Note>,
 }
 
-/// The stage, before any build of the exchange.
-pub struct Gateway<N: Net = Tcp, L: Build = Exchange> {
+/// The stage, in front of any build of the exchange.
+pub struct Gateway<N: Net = Tcp, L: AnyBuild = Exchange> {
     options: GatewayOptions,
     intake: Intake<L>,
     /// So many commands may come before it is looked again how many wait.
@@ -137,7 +137,7 @@ pub struct Gateway<N: Net = Tcp, L: Build = Exchange> {
     is_open: bool,
 }
 
-impl<N: Net, L: Build> Gateway<N, L> {
+impl<N: Net, L: AnyBuild> Gateway<N, L> {
     /// Opens the doors of a node that leads; nothing is taken before the first poll. One that
     /// follows counts what is said, and opens them when it is to lead. `tally` has counted all
     /// events there are.
@@ -519,7 +519,7 @@ impl<N: Net, L: Build> Gateway<N, L> {
     }
 }
 
-impl<N: Net, L: Build> Stage for Gateway<N, L> {
+impl<N: Net, L: AnyBuild> Stage for Gateway<N, L> {
     fn name(&self) -> &'static str {
         "gateway"
     }

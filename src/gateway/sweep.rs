@@ -2,7 +2,7 @@
 
 use super::connection::{End, Phase, SNAPSHOT_NANOS, Source};
 use super::{Gateway, GatewayOptions};
-use crate::exchange::Build;
+use crate::exchange::AnyBuild;
 use crate::history::Remark;
 use crate::net::{Interest, Net};
 use crate::streams::Stream;
@@ -19,7 +19,7 @@ const TALLY_EVERY: u64 = 60 * Nanos::SECOND;
 /// … or after so many of them.
 const TALLY_EVENTS: u64 = 5_000_000;
 
-impl<N: Net, L: Build> Gateway<N, L> {
+impl<N: Net, L: AnyBuild> Gateway<N, L> {
     fn forgive(&mut self, nanos: u64) {
         for place in 0..self.connections.places() {
             let token = self.connections.at(place);

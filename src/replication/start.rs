@@ -63,8 +63,9 @@ pub fn beginning<S: Storage>(
     decide(epochs, other, (peer.is_some(), stands_by)).map_err(|fault| fault.to_string())
 }
 
-/// The decision alone: `other` is what the other node said it is, if it is there. Who has a network
-/// of its own asks by [`Asking`].
+/// The decision; the term of a node that is to be followed is on the device when this returns.
+/// `other` is what the other node said it is, if it is there. Who has a network of its own asks by
+/// [`Asking`].
 pub fn decide<S: Storage>(
     epochs: &mut Epochs<S>,
     other: Option<Other>,
