@@ -149,8 +149,8 @@ impl fmt::Display for Fault {
             Self::Journal(error) => write!(f, "journal: {error}"),
             Self::EventLog(error @ ringframe_journal::Error::Damaged(_)) => write!(
                 f,
-                "event log: {error}; or, because it is derived, move events/ away and start again \
-                 where the journal has its beginning"
+                "event log: {error}, with --events; or, because it is derived, move events/ away \
+                 and start again where the journal has its beginning"
             ),
             Self::EventLog(error) => write!(f, "event log: {error}"),
             Self::Record { sequence, error } => write!(f, "command {}: {error}", sequence.0),

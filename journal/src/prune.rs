@@ -13,8 +13,9 @@ use crate::segment::{Header, Seal, file_name};
 use crate::storage::Storage;
 use crate::survey::{SegmentInfo, missing, survey};
 
-/// The sequence of a snapshot that was verified: reloaded, its digest compared. Of a log of events,
-/// the first one that anybody may ask for. Making one is the caller's word that this was done.
+/// The sequence of a snapshot that was verified: reloaded, its digest compared. Of an event log,
+/// the first event that is needed still. Making one is the caller's word that nobody needs what is
+/// before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshotted(pub u64);
 
@@ -75,11 +76,13 @@ impl fmt::Display for Refusal {
             Self::LastCovered => {
                 write!(
                     f,
-                    "the last segment before the snapshot always stays: the next chains from it"
+                    "the last segment before what is needed always stays: the next chains from it"
                 )
             }
-            Self::NotSnapshotted => write!(f, "the snapshot is not of a later command"),
-            Self::NotArchived => write!(f, "not archived; run `ringframe journal archive` first"),
+            Self::NotSnapshotted => write!(f, "it holds what is needed still"),
+            Self::NotArchived => {
+                write!(f, "not archived; run `ringframe journal archive`, or with --events, first")
+            }
             Self::BadArchive(why) => f.write_str(why),
             Self::OlderStays(number) => write!(f, "segment {number} before it stays"),
         }

@@ -1,5 +1,5 @@
 //! Copies sealed segments to the archive, and deletes those that nobody needs any more. It takes
-//! minutes where there is much, so it has a thread of its own, of little weight. Whatever stops
+//! minutes where there is much, so it has a thread of its own, at a low priority. Whatever stops
 //! it, the process's end too, leaves journal and archive whole, and the next call goes on.
 #![expect(clippy::disallowed_methods, reason = "what takes minutes has a thread of its own")]
 
@@ -20,7 +20,7 @@ use crate::event_log::archived_at;
 use crate::exchange::Exchange;
 use crate::logic::Logic;
 use crate::snapshot;
-use crate::streams::keep_day;
+use crate::streams::needed_from;
 use crate::types::Applied;
 
 /// So often it looks whether it is done.
@@ -78,11 +78,16 @@ fn keep(data: &Path, logic: &str, place: &str, prunes: bool) -> Outcome {
     if let Some(oldest) = oldest {
         remove(&journal, &home, Snapshotted(oldest.sequence.0), &mut said)?;
     }
-    let (home, mut said_of_events) = copy(&events, &archived_at(place))?;
+    let (home, mut said_of_events) =
+        copy(&events, &archived_at(place)).map_err(|(code, why)| {
+            (code, format!("the journal is archived; of the event log: {why}"))
+        })?;
     if let Some(oldest) = oldest {
         // Clients of the exchange may ask for all that they were told today.
         let wanted = match logic == Exchange::NAME {
-            true => keep_day(&store("sessions"), &events, oldest.events).map_err(broken)?,
+            true => {
+                needed_from(&store("sessions"), &events, oldest.events, false).map_err(broken)?
+            }
             false => oldest.events,
         };
         remove(&events, &home, Snapshotted(wanted), &mut said_of_events)?;

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use super::Shared;
 use super::query::Query;
 use super::routes::Answer;
+use crate::event_log::archived_at;
 use crate::snapshot;
 
 /// Segments of each kind, where nobody says how many, …
@@ -38,10 +39,10 @@ pub(super) async fn told(shared: &Shared, query: Option<&str>) -> Answer {
 
 fn describe(data: &Path, archive: Option<&str>, most: usize) -> Result<Value, String> {
     // Whether one at a URL has a segment would be a question to somebody else's machine.
-    let home = archive.filter(|place| !place.contains("://")).map(Path::new);
+    let home = archive.filter(|place| !place.contains("://"));
+    let of_events = home.map(archived_at);
     let journal = segments(&MappedStorage::new(data.join("journal")), home, most);
-    let at_events = home.map(|home| home.join("events"));
-    let events = segments(&MappedStorage::new(data.join("events")), at_events.as_deref(), most);
+    let events = segments(&MappedStorage::new(data.join("events")), of_events.as_deref(), most);
     Ok(json!({
         "archive": archive,
         "journal": journal.map_err(|error| error.to_string())?,
@@ -50,7 +51,7 @@ fn describe(data: &Path, archive: Option<&str>, most: usize) -> Result<Value, St
     }))
 }
 
-fn segments(storage: &MappedStorage, home: Option<&Path>, most: usize) -> Result<Value, Error> {
+fn segments(storage: &MappedStorage, home: Option<&str>, most: usize) -> Result<Value, Error> {
     let names = match storage.list() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         other => other.map_err(|error| Error::Io {
@@ -77,7 +78,7 @@ fn segments(storage: &MappedStorage, home: Option<&Path>, most: usize) -> Result
 }
 
 /// `after` is where the next segment begins, if it has begun.
-fn segment(info: &SegmentInfo, after: Option<u64>, home: Option<&Path>) -> Value {
+fn segment(info: &SegmentInfo, after: Option<u64>, home: Option<&str>) -> Value {
     let (header, seal) = (info.header.good(), info.seal.good());
     let state = match (&info.header, &info.seal) {
         (Stored::Bad(_), _) | (_, Stored::Bad(_)) => "damaged",
@@ -87,8 +88,8 @@ fn segment(info: &SegmentInfo, after: Option<u64>, home: Option<&Path>) -> Value
     };
     let digest = seal.map(|seal| blake3::Hash::from_bytes(seal.digest).to_hex().to_string());
     // As the archive names it: the manifest is written last.
-    let manifest =
-        home.map(|home| home.join(file_name(info.number)).with_extension("segment.json"));
+    let manifest = home
+        .map(|home| Path::new(home).join(file_name(info.number)).with_extension("segment.json"));
     json!({
         "number": info.number,
         "state": state,

@@ -9,7 +9,7 @@ use clap::Args;
 use ringframe::dialect::itch::Market;
 use ringframe::recovery;
 use ringframe::stage::Fault;
-use ringframe::streams::{Day, Listener, Mark, Stream, Tally};
+use ringframe::streams::{Day, Listener, Mark, Stream, Tally, beginning};
 use ringframe_journal::{MappedStorage, Reader};
 
 use super::progress::Progress;
@@ -32,8 +32,8 @@ pub(crate) struct FeedArgs {
     /// Write it to this file and not to standard output; it has this name when it is whole
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Which day, from 1, or what its session is called; `all` for one after the other [default:
-    /// the last of which there is a message]
+    /// Which day of those that the log still has, from 1, or what its session is called; `all` for
+    /// one after the other [default: the last of which there is a message]
     #[arg(long, value_name = "N|SESSION|all")]
     day: Option<String>,
 }
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &FeedArgs, out: &mut dyn Write) -> Result<Answer, Failur
     }
     let log = Log::open(&args.data)?;
     let (start, which) = match args.day.as_deref() {
-        Some("all") => (Start::default(), Days::All),
+        Some("all") => (log.first.clone(), Days::All),
         wanted => (log.find(wanted)?, Days::One),
     };
     let Some(path) = &args.out else {
@@ -91,6 +91,8 @@ fn check_out(path: &Path) -> Result<(), Failure> {
 struct Log {
     storage: MappedStorage,
     last: u64,
+    /// The first day that it has.
+    first: Start,
 }
 
 /// Where a day begins in it.
@@ -120,21 +122,16 @@ impl Log {
                 "{directory}: no event log there; --data takes the directory that holds `events/`"
             )));
         }
-        let first = Reader::open_first(storage.clone()).map_err(Fault::EventLog)?.next_sequence();
-        if first != 1 {
-            return Err(Failure::Usage(format!(
-                "{directory}: the log begins with event {first}, and the market's messages follow \
-                 from the first event on: bring the older segments back from the archive"
-            )));
-        }
+        let tally = beginning(&MappedStorage::new(data.join("sessions")), &storage)
+            .map_err(|fault| Failure::Usage(format!("{directory}: {fault}")))?;
         let last = recovery::last_sequence(&storage)?.unwrap_or_default().0;
-        Ok(Self { storage, last })
+        Ok(Self { storage, last, first: Start { days: 0, tally } })
     }
 
     /// The day that is asked for: by number, by its session's name, or the last one.
     fn find(&self, wanted: Option<&str>) -> Result<Start, Failure> {
-        let mut walk = self.walk(Tally::default())?;
-        let (mut today, mut found) = (Start::default(), None);
+        let mut today = self.first.clone();
+        let (mut walk, mut found) = (self.walk(today.tally.clone())?, None);
         loop {
             let mut counted = Counted::default();
             let mut name = walk.name();

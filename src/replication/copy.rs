@@ -46,6 +46,8 @@ pub(super) struct Copying<S: Storage> {
     holdings: Holdings<S>,
     /// The newest snapshot: the journal goes from there on.
     snapshot: (String, Sequence),
+    /// The first segment of the event log: the counts of sessions, which go first, are of that log.
+    first_events: Option<u64>,
     /// Which store it is at, and which of its files are left.
     store: usize,
     names: VecDeque<String>,
@@ -65,6 +67,7 @@ impl<S: Storage> Copying<S> {
         Self {
             holdings: holdings.clone(),
             snapshot: (String::new(), Sequence(0)),
+            first_events: None,
             store: STORES - 1,
             names: VecDeque::from([file_name(number)]),
             file: None,
@@ -79,9 +82,11 @@ impl<S: Storage> Copying<S> {
                         `ringframe snapshot`"
                 .into());
         };
+        let first_events = first_of(&holdings.stores.events)?;
         let mut copying = Self {
             holdings: holdings.clone(),
             snapshot,
+            first_events,
             store: 0,
             names: VecDeque::new(),
             file: None,
@@ -110,6 +115,9 @@ impl<S: Storage> Copying<S> {
                 // What is being written, and what nobody copies.
                 names.retain(|name| name != LOCK && !name.contains('.'));
                 names.into()
+            }
+            1 if first_of(events)? != self.first_events => {
+                return Err("the event log was pruned while it was copied: come again".into());
             }
             1 => begun(&segments(events)?),
             2 => VecDeque::from([self.snapshot.0.clone()]),
@@ -183,6 +191,11 @@ impl<F: StorageFile> Sending<F> {
         let is_blank = bytes.iter().all(|&byte| byte == 0);
         Ok((!is_blank).then_some(Says::Piece { at, bytes }))
     }
+}
+
+fn first_of<S: Storage>(segments: &S) -> Result<Option<u64>, String> {
+    let infos = survey(segments).map_err(|error| error.to_string())?;
+    Ok(infos.first().map(|info| info.number))
 }
 
 fn newest<S: Storage>(snapshots: &S) -> Result<Option<(String, Sequence)>, String> {

@@ -137,8 +137,8 @@ fn read_header(file: &impl StorageFile, sequence: Sequence) -> Result<Header, St
 }
 
 /// The snapshots that a start from this journal and this event log can use, newest first. The log
-/// must hold every event before the snapshot, because replay from there does not produce them. One
-/// whose header is damaged is among them: [`load`] says what is wrong with it.
+/// must reach the snapshot's last event, because replay from there produces none before. One whose
+/// header is damaged is among them: [`load`] says what is wrong with it.
 pub fn candidates<S: Storage>(
     storage: &S,
     journal_last: u64,

@@ -2,6 +2,7 @@
 //! is derived, as the event log is: one that is lost or damaged is made again, from the beginning
 //! of the log, or from the day that a pruned log begins with.
 
+use std::io;
 use std::sync::Arc;
 
 use ringframe_journal::storage::{Storage, read_whole, replace_whole};
@@ -17,7 +18,6 @@ use crate::stage::Fault;
 const FILE: &str = "streams";
 /// The same as a day began: what there is to count from where the log was pruned up to there.
 const DAY: &str = "day";
-const LOCK: &str = "lock";
 /// Raised with every change of what is in it: an older one is made again, not read. Where the log
 /// was pruned it cannot be made again: whoever raises this reads the older one, too.
 const MAGIC: &[u8; 8] = b"RINGSTR1";
@@ -72,11 +72,28 @@ pub fn open<S: Storage>(
     Ok(Opened { checkpoint, refused, counted })
 }
 
-/// The counts as the day of event `upto` began: nobody asks for what was told before.
-pub fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, Fault> {
-    let mut day = known_day(store, log, upto);
+/// With which event the day of event `upto` began: nobody asks for what was told before, 0 where
+/// nothing may go. The counts of that moment are kept, durably when this returns, unless it is to
+/// change nothing: a start can do without what the log has from before then.
+pub fn needed_from<S: Storage>(store: &S, log: &S, upto: u64, dry_run: bool) -> Result<u64, Fault> {
+    let mut day = day_of(store, log, upto)?;
+    if !dry_run {
+        day.write_as(DAY, store, log).map_err(Fault::EventLog)?;
+    }
+    // A start may go back to that event, and a cut, too: these counts must not be of a later one.
+    Ok(if day.tally.event() <= upto { day.tally.day().event } else { 0 })
+}
+
+/// The counts as the day of event `upto` began, or of a later moment where no others are left.
+fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, Fault> {
+    let kept = read(store, DAY, log, u64::MAX).ok().flatten();
+    let mut day = match kept {
+        Some(day) => day,
+        None if first_of(log)? == 1 => Checkpoint::default(),
+        None => read(store, FILE, log, u64::MAX).ok().flatten().unwrap_or_default(),
+    };
     let mut tally = day.tally.clone();
-    if tally.event() == upto {
+    if tally.event() >= upto {
         return Ok(day);
     }
     let from = tally.event() + 1;
@@ -84,7 +101,7 @@ pub fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, F
     while tally.event() < upto
         && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
     {
-        // Of a day that begins with this event it has all.
+        // Anew for each event: if this one begins a day, its marks are all that the day has.
         let mut index = Index::default();
         tally.on_event(&event.frame(), &mut index)?;
         if tally.day().event == tally.event() {
@@ -94,12 +111,24 @@ pub fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, F
     Ok(day)
 }
 
-/// Keeps the counts as the day of event `upto` began, durably when this returns, and says with
-/// which event that was: a start can do without what the log has from before.
-pub fn keep_day<S: Storage>(store: &S, log: &S, upto: u64) -> Result<u64, Fault> {
-    let mut day = day_of(store, log, upto)?;
-    day.write_as(DAY, store, log).map_err(Fault::EventLog)?;
-    Ok(day.tally.event())
+/// The counts that the log as it is begins with: none where it has its beginning, or those of its
+/// first day.
+pub fn beginning<S: Storage>(store: &S, log: &S) -> Result<Tally, Fault> {
+    let first = first_of(log)?;
+    if first == 1 {
+        return Ok(Tally::default());
+    }
+    let day = read(store, DAY, log, u64::MAX).ok().flatten();
+    let tally = day.map(|day| day.tally).filter(|tally| tally.event() == tally.day().event);
+    tally.ok_or_else(|| {
+        let why = format!("the log begins with event {first}, and {DAY} is not of its first day");
+        begins_late(&why)
+    })
+}
+
+fn first_of<S: Storage>(log: &S) -> Result<u64, Fault> {
+    let reader = Reader::open_first(log.clone()).map_err(Fault::EventLog)?;
+    Ok(reader.next_sequence())
 }
 
 /// What was kept of a day's beginning; nothing counted where there is nothing of use.
@@ -107,11 +136,12 @@ fn known_day<S: Storage>(store: &S, log: &S, last: u64) -> Checkpoint {
     read(store, DAY, log, last).ok().flatten().unwrap_or_default()
 }
 
-fn begins_late(error: &Error) -> Fault {
+fn begins_late(error: &dyn std::fmt::Display) -> Fault {
     Fault::Node(format!(
         "the sessions' messages cannot be numbered: {error}; bring the older segments of events/ \
-         back from the archive (`ringframe journal archive --events --restore`), or the files of \
-         sessions/ that were written with them"
+         back (`ringframe journal archive --events --to PLACE --restore --into OTHER`), or the \
+         files of sessions/ that were written with them; {DAY} of the other node is as good as \
+         this one's"
     ))
 }
 
@@ -127,10 +157,17 @@ fn read<S: Storage>(
     };
     let checkpoint = unpack(&bytes).ok_or_else(|| named(&"damaged, or of another version"))?;
     let event = checkpoint.tally.event();
-    let is_ours = event <= last
-        && event_log::newest(log, event)
-            .is_ok_and(|found| found.is_some_and(|frame| hash(&frame) == checkpoint.last));
-    if is_ours { Ok(Some(checkpoint)) } else { Err(named(&"it is of another event log")) }
+    let is_ours = match event_log::newest(log, event) {
+        Ok(Some(frame)) => hash(&frame) == checkpoint.last,
+        // The log was begun anew behind it: there is nothing to compare.
+        Ok(None) => first_of(log).is_ok_and(|first| first == event + 1),
+        Err(_) => false,
+    };
+    if is_ours && event <= last {
+        Ok(Some(checkpoint))
+    } else {
+        Err(named(&"it is of another event log"))
+    }
 }
 
 fn hash(bytes: &[u8]) -> [u8; HASH_BYTES] {
@@ -156,8 +193,10 @@ impl Checkpoint {
         let value = codec::encode(self);
         let bytes = [&MAGIC[..], &hash(&value), &value].concat();
         let put = || {
-            // Makes the directory, too.
-            let _lock = store.lock(LOCK)?;
+            // Makes the directory, too. Two who write would rename each other's halves.
+            let Some(_lock) = store.lock(&format!("{name}.lock"))? else {
+                return Err(io::Error::other("somebody else writes there: try again"));
+            };
             replace_whole(store, name, &bytes)
         };
         let path = store.path(name);

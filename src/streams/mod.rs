@@ -28,7 +28,7 @@ mod past;
 mod spin;
 mod window;
 
-pub use checkpoint::{Checkpoint, Opened, day_of, keep_day, open};
+pub use checkpoint::{Checkpoint, Opened, beginning, needed_from, open};
 pub use index::{Index, Mark};
 pub use past::{Past, Piece};
 pub use spin::{Making, Snapshot, Spin};

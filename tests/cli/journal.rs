@@ -339,7 +339,7 @@ fn what_is_archived_is_mended_and_pruned() {
     let dry: Vec<&str> = prune.into_iter().chain(["--dry-run"]).collect();
     assert!(data.code(&dry, 0).contains("would be deleted"));
     assert!(data.segment(1).exists());
-    assert!(data.code(&prune, 0).contains("the last segment before the snapshot always stays"));
+    assert!(data.code(&prune, 0).contains("the last segment before what is needed always stays"));
     assert!(!data.segment(1).exists());
     data.code(&["verify"], 0);
 }

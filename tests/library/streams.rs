@@ -8,11 +8,13 @@ use loadgen::flow::Mix;
 use ringframe::dialect::itch::Market;
 use ringframe::exchange::command::{ChangeState, Command, EndDay, SetSession, State};
 use ringframe::exchange::ids::Symbol;
-use ringframe::journal::{ArchiveHome, Fate, MappedStorage, Reader, Snapshotted, archive, prune};
+use ringframe::journal::{
+    ArchiveHome, Fate, MappedStorage, Reader, Snapshotted, archive, prune, survey,
+};
 use ringframe::node::NodeOptions;
 use ringframe::release::ReleasePolicy;
 use ringframe::streams::{
-    Checkpoint, Day, Index, Listener, Mark, Past, Stream, Tally, keep_day, open,
+    Checkpoint, Day, Index, Listener, Mark, Past, Stream, Tally, beginning, needed_from, open,
 };
 use ringframe::wire::soup::FromServer;
 
@@ -196,10 +198,14 @@ fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     let from_scratch = open(&sessions, &log, last, &mut |_| ()).unwrap().checkpoint;
     let day = whole.day().event;
     // Nobody needs anything from before; while that day was not there yet, all of it.
-    assert_eq!(keep_day(&sessions, &log, day - 1).unwrap(), 0);
+    assert_eq!(needed_from(&sessions, &log, day - 1, false).unwrap(), 0);
+    assert_eq!(needed_from(&sessions, &log, last, true).unwrap(), day);
+    assert!(!directory.path().join("sessions/day").exists());
     for upto in [last, day, last] {
-        assert_eq!(keep_day(&sessions, &log, upto).unwrap(), day);
+        assert_eq!(needed_from(&sessions, &log, upto, false).unwrap(), day);
     }
+    // An older snapshot was put back.
+    assert_eq!(needed_from(&sessions, &log, day - 1, false).unwrap(), 0);
     let again = open(&sessions, &log, last, &mut |_| ()).unwrap();
     assert_eq!((again.counted, again.refused), (last - day, None));
     // Somebody reads the day before, and knows ways back into it.
@@ -212,10 +218,20 @@ fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     }
     let home = ArchiveHome::in_memory();
     archive(&log, &home, &mut |_, _| ()).unwrap();
+    // And somebody has counted up to where it is cut off.
+    let would = prune(&log, &home, Snapshotted(day), true, &mut |_, _| ()).unwrap();
+    let goes = would.iter().filter(|segment| segment.fate == Fate::WouldDelete).count();
+    let cut = survey(&log).unwrap()[goes].header.good().unwrap().first_sequence;
+    let elsewhere = MappedStorage::new(directory.path().join("elsewhere"));
+    let mut before = open(&elsewhere, &log, cut - 1, &mut |_| ()).unwrap().checkpoint;
+    before.write(&elsewhere, &log).unwrap();
     let pruned = prune(&log, &home, Snapshotted(day), false, &mut |_, _| ()).unwrap();
     assert!(pruned.iter().any(|segment| segment.fate == Fate::Deleted), "{pruned:?}");
-    assert!(Reader::open_first(log.clone()).unwrap().next_sequence() <= day);
-    let again = open(&sessions, &log, last, &mut |_| ()).unwrap().checkpoint;
+    assert!(Reader::open_first(log.clone()).unwrap().next_sequence() == cut && cut <= day);
+    let counted = open(&elsewhere, &log, last, &mut |_| ()).unwrap();
+    assert_eq!((counted.counted, counted.refused), (last + 1 - cut, None));
+    assert_same(&counted.checkpoint.tally, &whole);
+    let mut again = open(&sessions, &log, last, &mut |_| ()).unwrap().checkpoint;
     assert_same(&again.tally, &whole);
     assert_same_index(&again.index, &from_scratch.index);
     // All of the day is there, from its first message.
@@ -224,14 +240,24 @@ fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     let first = unpack(&piece.packets);
     assert!(!first.is_empty() && heard.0[1][&Stream::Feed].starts_with(&first));
     // It is found again without reading what is gone.
-    assert_eq!(keep_day(&sessions, &log, last).unwrap(), day);
-    // Without what was kept nothing can be numbered, and it says what to do.
+    assert_eq!(needed_from(&sessions, &log, last, false).unwrap(), day);
+    assert_eq!(beginning(&sessions, &log).unwrap().event(), day);
+    // Without what was kept the newest counts do, once a start cannot go back behind them.
     std::fs::remove_file(directory.path().join("sessions/day")).unwrap();
+    again.write(&sessions, &log).unwrap();
+    assert_eq!(needed_from(&sessions, &log, last - 1, false).unwrap(), 0);
+    assert_eq!(needed_from(&sessions, &log, last, false).unwrap(), day);
+    let why = beginning(&sessions, &log).unwrap_err();
+    assert!(why.to_string().contains("day is not of its first day"), "{why}");
+    // Without either nothing can be numbered, and it says what to do.
+    for name in ["day", "streams"] {
+        std::fs::remove_file(directory.path().join("sessions").join(name)).unwrap();
+    }
     for why in [
         open(&sessions, &log, last, &mut |_| ()).unwrap_err(),
-        keep_day(&sessions, &log, last).unwrap_err(),
+        needed_from(&sessions, &log, last, false).unwrap_err(),
     ] {
-        assert!(why.to_string().contains("journal archive --events --restore"), "{why}");
+        assert!(why.to_string().contains("journal archive --events --to PLACE --restore"), "{why}");
     }
 }
 

@@ -4,12 +4,16 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
+use ringframe::exchange::Exchange;
+use ringframe::logic::Logic;
 use ringframe::snapshot;
-use ringframe::streams::{day_of, keep_day};
-use ringframe_journal::{ArchiveHome, Fate, MappedStorage, Snapshotted, prune};
+use ringframe::streams::needed_from;
+use ringframe_journal::{
+    ArchiveHome, Fate, MappedStorage, Options, Snapshotted, check_logic, prune,
+};
 
-use super::DataArgs;
 use super::keeping::Bar;
+use super::{DataArgs, existing_in};
 use crate::cli::{Answer, Failure};
 
 /// Delete old segments that a snapshot covers and the archive holds
@@ -77,8 +81,8 @@ fn day(data: &Path, events: &MappedStorage, dry_run: bool) -> Result<u64, Failur
         return Err(Failure::Usage(why.into()));
     };
     let sessions = MappedStorage::new(data.join("sessions"));
-    Ok(match dry_run {
-        true => day_of(&sessions, events, oldest.events)?.tally.event(),
-        false => keep_day(&sessions, events, oldest.events)?,
-    })
+    // Only the exchange has days.
+    let Options { logic, .. } = Options::new(Exchange::NAME, Exchange::VERSION);
+    check_logic(&existing_in(data)?, &logic)?;
+    Ok(needed_from(&sessions, events, oldest.events, dry_run)?)
 }

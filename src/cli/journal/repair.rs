@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
-use ringframe_journal::{ArchiveHome, MappedStorage, Repair, Source, repair};
+use ringframe_journal::{ArchiveHome, MappedStorage, Repair, Source, repair, survey};
 
 use super::keeping::Bar;
-use super::{DataArgs, Log, existing_in};
+use super::{DataArgs, Log};
 use crate::cli::{Answer, Failure};
 
 /// Cut a torn tail; replace damaged ranges from an archive or another journal
@@ -41,11 +41,11 @@ pub(crate) fn run(args: &RepairArgs, out: &mut dyn Write) -> Result<Answer, Fail
     report(&done, args.dry_run, out)
 }
 
-/// A data directory has a `journal` in it, an archive has not.
+/// A data directory has segments in it; an archive has manifests, of events too.
 fn source(place: &str, log: Log) -> Result<Source<MappedStorage>, Failure> {
-    let data = Path::new(place);
-    if existing_in(data).is_ok() {
-        return Ok(Source::Journal(log.existing_in(data)?));
+    let storage = log.storage_in(Path::new(place));
+    if !survey(&storage)?.is_empty() {
+        return Ok(Source::Journal(storage));
     }
     Ok(Source::Archive(ArchiveHome::open(&log.place(place))?))
 }

@@ -357,10 +357,13 @@ fn keep(routine: &Routine, who: &Peer) -> Result<Found, Stop> {
         done["pruned_bytes"]
     );
     let events = &done["events"];
-    said += &format!(
-        "; of the event log {} copied, {} below event {} deleted, {} bytes",
-        events["archived"], events["pruned"], events["below"], events["pruned_bytes"]
-    );
+    // A node of an older build keeps all of them.
+    if events.is_object() {
+        said += &format!(
+            "; of the event log {} copied, {} below event {} deleted, {} bytes",
+            events["archived"], events["pruned"], events["below"], events["pruned_bytes"]
+        );
+    }
     for (of, kept) in [("", &done["kept_back"]), ("of the event log ", &events["kept_back"])] {
         for why in kept.as_array().into_iter().flatten().filter_map(Value::as_str) {
             said += &format!("; {of}{why}");
