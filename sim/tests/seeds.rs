@@ -57,7 +57,7 @@ fn an_older_build_names_what_it_cannot_read() {
         (384, "stops: journal: simulated/"),
         (4, "stops: journal: simulated/"),
         (71, "stops: event log: simulated/"),
-        (56, "begins without a snapshot: simulated/"),
+        (56, "passes a snapshot over: simulated/"),
     ];
     for (seed, way) in ways {
         let outcome = run(seed, true);
