@@ -201,8 +201,10 @@ def order_is_found(page):
     page.browser.wait("document.activeElement.name === 'token'")
     page.browser.type(token)
     page.browser.press("Enter")
+    # The address is another one a moment before the page has seen that.
     page.browser.wait(f"location.hash.includes('token={token}') && "
-                      "document.querySelector('.events .why').textContent.startsWith('Looked')")
+                      "document.querySelector('.events .why').textContent.startsWith('Looked') && "
+                      f"document.querySelector('.events tbody tr')?.textContent.includes('{token}')")
     events = page.texts(".events tbody tr")
     if not events or not all(token in event for event in events):
         fail(f"of {token} the page finds {events}")
