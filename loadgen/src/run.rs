@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -283,6 +283,16 @@ struct Played {
     work: Option<Result<ServerWork, String>>,
 }
 
+/// What the tokens of a run begin with: hundredths of a second, which differ for months. A token
+/// that came already has no answer, so no two runs of a process have the same.
+fn name(begun: WallTime) -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = Timestamp::try_from(begun).unwrap_or_default().as_millisecond() as u64 / 10;
+    let next = |last: u64| now.max(last + 1);
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+    next(last.unwrap_or_else(|last| last))
+}
+
 struct Playing {
     engine: Engine,
     orders: Orders,
@@ -294,8 +304,7 @@ impl Playing {
     fn new(options: &Options, script: &Script, begun: WallTime) -> Result<Self, RunError> {
         let live = Arc::clone(&options.live);
         let tally = Tally::new(Arc::clone(&live));
-        // A hundredth of a second apart they differ, for months.
-        let run = Timestamp::try_from(begun).unwrap_or_default().as_millisecond() as u64 / 10;
+        let run = name(begun);
         let orders = Orders::new(&options.login, script, run).map_err(RunError::Usage)?;
         let mut engine = Engine::new(options.login.users.len(), options.is_polite)
             .map_err(|error| RunError::Fault(format!("cannot make an epoll: {error}")))?;
@@ -459,6 +468,13 @@ mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
+
+    #[test]
+    fn two_runs_of_the_same_moment_have_other_tokens() {
+        let begun = WallTime::UNIX_EPOCH + Duration::from_secs(1_767_364_201);
+        let [one, other] = [name(begun), name(begun)];
+        assert!(one < other && other < name(begun + Duration::from_millis(100)));
+    }
 
     #[test]
     fn a_load_that_memory_has_no_room_for_is_refused() {
