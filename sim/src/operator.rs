@@ -235,6 +235,10 @@ impl World {
             let follows = self.nodes[other].running().is_some() && !self.leads(other);
             let is_off = matches!(self.nodes[other].process, Process::Off);
             let is_safe = self.halts() || is_off || follows;
+            // Who has not followed yet has no history, and would begin another one.
+            if self.nodes[node].epochs().is_ok_and(|epochs| epochs.terms().is_empty()) {
+                continue;
+            }
             let Some(running) = self.nodes[node].running() else { continue };
             if self.leads(node) || self.is_behind(node) || !is_safe || running.drain.is_some() {
                 continue;
