@@ -54,7 +54,7 @@ pub fn open<S: Storage>(
 ) -> Result<Opened, Fault> {
     let (mut checkpoint, refused) = match read(store, FILE, log, last) {
         Ok(Some(found)) => (found, None),
-        other => (known_day(store, log, last), other.err()),
+        other => (known_day(store, log, last).unwrap_or_default(), other.err()),
     };
     let before = checkpoint.tally.event();
     let mut counted = 0;
@@ -86,8 +86,7 @@ pub fn needed_from<S: Storage>(store: &S, log: &S, upto: u64, dry_run: bool) -> 
 
 /// The counts as the day of event `upto` began, or of a later moment where no others are left.
 fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, Fault> {
-    let kept = read(store, DAY, log, u64::MAX).ok().flatten();
-    let mut day = match kept {
+    let mut day = match known_day(store, log, u64::MAX) {
         Some(day) => day,
         None if first_of(log)? == 1 => Checkpoint::default(),
         None => read(store, FILE, log, u64::MAX).ok().flatten().unwrap_or_default(),
@@ -118,7 +117,7 @@ pub fn beginning<S: Storage>(store: &S, log: &S) -> Result<Tally, Fault> {
     if first == 1 {
         return Ok(Tally::default());
     }
-    let day = read(store, DAY, log, u64::MAX).ok().flatten();
+    let day = known_day(store, log, u64::MAX);
     let tally = day.map(|day| day.tally).filter(|tally| tally.event() == tally.day().event);
     tally.ok_or_else(|| {
         let why = format!("the log begins with event {first}, and {DAY} is not of its first day");
@@ -131,9 +130,9 @@ fn first_of<S: Storage>(log: &S) -> Result<u64, Fault> {
     Ok(reader.next_sequence())
 }
 
-/// What was kept of a day's beginning; nothing counted where there is nothing of use.
-fn known_day<S: Storage>(store: &S, log: &S, last: u64) -> Checkpoint {
-    read(store, DAY, log, last).ok().flatten().unwrap_or_default()
+/// What was kept of a day's beginning, if it is of use.
+fn known_day<S: Storage>(store: &S, log: &S, last: u64) -> Option<Checkpoint> {
+    read(store, DAY, log, last).ok().flatten()
 }
 
 fn begins_late(error: &dyn std::fmt::Display) -> Fault {
