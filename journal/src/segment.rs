@@ -224,25 +224,39 @@ fn open(bytes: &[u8; HEADER_BYTES], magic: [u8; 8]) -> Stored<()> {
 
 /// The running hash of a segment, fed its frames in order.
 #[derive(Clone)]
-pub struct SegmentHasher(blake3::Hasher);
+pub struct SegmentHasher {
+    hasher: blake3::Hasher,
+    /// Frames that wait until there are enough of them: BLAKE3 hashes many of its chunks of 1 KiB
+    /// side by side, and one after the other if it gets no more at a time.
+    waiting: Vec<u8>,
+}
 
 impl SegmentHasher {
+    /// So much is hashed at a time, or more.
+    const ENOUGH: usize = 64 * 1024;
+
     /// Begins with what comes before the frames.
     pub fn new(previous: &Digest, header: &Header) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(previous);
         hasher.update(&header.encode());
-        Self(hasher)
+        Self { hasher, waiting: Vec::new() }
     }
 
     /// Takes the next bytes of the frames.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        if self.waiting.len() + bytes.len() < Self::ENOUGH {
+            self.waiting.extend_from_slice(bytes);
+            return;
+        }
+        self.hasher.update(&self.waiting);
+        self.waiting.clear();
+        self.hasher.update(bytes);
     }
 
     /// The segment's digest.
     pub fn finish(&self) -> Digest {
-        *self.0.finalize().as_bytes()
+        *self.hasher.clone().update(&self.waiting).finalize().as_bytes()
     }
 }
 
