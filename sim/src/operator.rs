@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crossbeam_channel::TryRecvError;
 use ringframe::log::Note;
 use ringframe::peers::Role;
 use ringframe::snapshot::schedule::Failed;
@@ -129,6 +130,7 @@ impl World {
                 self.begin(node, None)?;
             }
             self.look_at_drain(node);
+            self.look_at_promotion(node);
             self.look_at_snapshots(node)?;
             self.tell_notes(node)?;
         }
@@ -235,18 +237,27 @@ impl World {
             let follows = self.nodes[other].running().is_some() && !self.leads(other);
             let is_off = matches!(self.nodes[other].process, Process::Off);
             let is_safe = self.halts() || is_off || follows;
-            // Who has not followed yet has no history, and would begin another one.
-            if self.nodes[node].epochs().is_ok_and(|epochs| epochs.terms().is_empty()) {
-                continue;
-            }
             let Some(running) = self.nodes[node].running() else { continue };
             if self.leads(node) || self.is_behind(node) || !is_safe || running.drain.is_some() {
                 continue;
             }
-            if running.promote(force && self.halts()).is_some() {
-                self.say(|| format!("op: promotes n{node}"));
+            let Some(told) = running.promote(force && self.halts()) else { continue };
+            self.say(|| format!("op: promotes n{node}"));
+            self.fates[node].promoted = Some(told);
+            // Who has not followed yet has to refuse, and the other one is asked then.
+            if !self.nodes[node].epochs().is_ok_and(|epochs| epochs.terms().is_empty()) {
                 return;
             }
+        }
+    }
+
+    /// What a node says that was to lead, and does not.
+    fn look_at_promotion(&mut self, node: usize) {
+        let Some(told) = self.fates[node].promoted.take() else { return };
+        match told.try_recv() {
+            Ok(Err(why)) => self.say(|| format!("n{node} does not lead: {why}")),
+            Err(TryRecvError::Empty) => self.fates[node].promoted = Some(told),
+            Ok(Ok(_)) | Err(TryRecvError::Disconnected) => {}
         }
     }
 

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
 use fastrand::Rng;
-use ringframe::peers::{OnStandbyLoss, Role};
+use ringframe::peers::{OnStandbyLoss, Promoted, Role};
 use ringframe::replication::Beginning;
 use ringframe::stage::Fault;
 use ringframe::types::Nanos;
@@ -58,6 +59,8 @@ pub(crate) struct Fate {
     /// What becomes of it when its disks stop.
     pub(crate) ending: Option<Ending>,
     pub(crate) leads: bool,
+    /// What it says to who promotes it.
+    pub(crate) promoted: Option<Receiver<Result<Promoted, String>>>,
     /// So far ahead its clock is when the next process begins.
     pub(crate) ahead: u64,
     /// What flips a bit before the next process begins: on which disk.
@@ -336,6 +339,11 @@ impl World {
         let epochs = self.nodes[who].epochs().map_err(|fault| fault.to_string())?;
         let term = epochs.terms().last().copied().ok_or("a leader without a term")?;
         self.say(|| format!("n{who} leads term {:#x} from {}", term.epoch.0, term.first.0));
+        // Who promotes one that has nothing is told no, or its history would be another one.
+        let other = self.nodes[1 - who].epochs();
+        if other.is_ok_and(|other| epochs.history().is_another(other.history())) {
+            return Err(format!("n{who} leads another history than the other node's"));
+        }
         let last = term.first.0 - 1;
         if self.checker.lacks(last) {
             return Err(format!(

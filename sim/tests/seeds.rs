@@ -47,6 +47,15 @@ fn what_once_failed_does_not_again() {
     }
 }
 
+/// Its leader dies before its standby has heard of it, and an operator promotes that one.
+#[test]
+fn one_that_has_never_followed_is_promoted_in_vain() {
+    let outcome = run(38031, true);
+    assert_eq!(outcome.wrong, None);
+    let says = |line: &String| line.contains("n1 does not lead: this node has never followed");
+    assert!(outcome.trace.iter().any(says), "nobody tried");
+}
+
 /// Worlds with an upgrade in which a machine with the older build meets what only the newer one can
 /// read: what it says then.
 #[test]

@@ -9,6 +9,8 @@
 //! one leader, so where the same term is in both journals its commands are the same. That holds
 //! within a history: all journals that follow from one empty one.
 
+use std::path::PathBuf;
+
 use ringframe_journal::frame::{Decoded, decode};
 use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::storage::{Storage, read_whole, replace_whole};
@@ -86,6 +88,13 @@ impl<S: Storage> Epochs<S> {
     /// The journal beside which the file is.
     pub(super) fn journal(&self) -> &S {
         &self.storage
+    }
+
+    /// Where that is, for messages.
+    pub(super) fn place(&self) -> PathBuf {
+        let mut file = self.storage.path(FILE);
+        file.pop();
+        file
     }
 
     /// This node's number.

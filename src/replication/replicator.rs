@@ -489,6 +489,9 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         let Turn::Theirs { upstream, sequencer, leader_had, ending, .. } = &mut self.turn else {
             return Ok(Err("this node leads already".into()));
         };
+        if self.epochs.terms().is_empty() {
+            return Ok(Err(has_never_followed(&self.epochs)));
+        }
         let leader = upstream.as_ref().and_then(|upstream| upstream.follows());
         let leader_has = upstream.as_ref().and_then(|upstream| upstream.leader_has());
         let leader_has = leader_has.or(*leader_had);
@@ -529,6 +532,18 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         self.shared.note(Note::of_term(line, epoch, first));
         Ok(Ok(Promoted { epoch, first, lacks }))
     }
+}
+
+/// What it would lead is nobody's: another history, with none of the commands of the first one.
+fn has_never_followed<S: Storage>(epochs: &Epochs<S>) -> String {
+    format!(
+        "this node has never followed, and {} has nothing of what was ordered or released: it \
+         would begin another history, which no node of the first one can join. Start the other \
+         node, and promote this one once `ringframe status` there names it as the standby. Where \
+         there is nothing to follow, end this node and start it from an empty directory with \
+         --peer in the place of --standby-of: it begins as a first node does",
+        epochs.place().display()
+    )
 }
 
 impl<S: Storage, K: Stream> Follower<S, K> {

@@ -81,6 +81,12 @@ impl Node {
         self.set(flag, address);
     }
 
+    /// It begins as a first node does, whatever its number.
+    pub(crate) fn begins_first(&mut self) {
+        let flag = self.settings.iter().position(|it| it == "--standby-of").expect("it has one");
+        "--peer".clone_into(&mut self.settings[flag]);
+    }
+
     /// One setting more.
     pub(crate) fn add(&mut self, flag: &str, value: &str) {
         self.settings.extend([flag, value].map(str::to_owned));

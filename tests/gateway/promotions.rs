@@ -1,5 +1,5 @@
-//! Nodes that take over from each other: in a chain of three, twice in a row, and one that lacks a
-//! part of what its leader told.
+//! Nodes that take over from each other: in a chain of three, twice in a row, one that lacks a part
+//! of what its leader told, and one that has nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -185,4 +185,33 @@ fn one_promoted_while_it_catches_up_says_what_it_lacks_and_the_other_one_lists_i
         hear(&mut client, ORDERS + 1);
         are_the_same(&mut nodes, 1);
     });
+}
+
+#[test]
+fn one_that_has_never_followed_begins_a_history_on_purpose_alone() {
+    const NET: u8 = 162;
+    let directory = tempfile::tempdir().unwrap();
+    let mut nodes = [1, 2].map(|it| Node::new(NET, it, "replicated", directory.path()));
+    // Told to halt without a standby, a first node tells nobody that it is there.
+    for node in &mut nodes {
+        node.set("--on-standby-loss", "degrade");
+    }
+    nodes[1].start();
+    nodes[1].is_there();
+    for how in [&["promote"][..], &["promote", "--force"]] {
+        let refused = nodes[1].operate(how).expect(1, &["has never followed", "--peer"]);
+        assert!(refused.err.contains("node-2/journal"), "{refused:?}");
+    }
+    nodes[1].wait_for("\"role\":\"follower\"");
+    // The first node is lost before it ever ran: what it says to do instead.
+    nodes[1].kill();
+    nodes[1].begins_first();
+    nodes[1].start();
+    nodes[1].is_there();
+    assert!(nodes[1].leads());
+    // And who comes in that one's place follows, and may be promoted then.
+    nodes[0].start();
+    nodes[1].wait_for("\"stands_by\":true");
+    nodes[1].kill();
+    nodes[0].promote();
 }

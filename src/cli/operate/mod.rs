@@ -127,7 +127,8 @@ was degraded, what the former leader told its clients last may be missing, and i
 journal and listed when it comes back as a follower.
 
 A standby whose leader is alive refuses, with exit code 1; with --force it takes over all the same,
-and the leader, as soon as it hears of it, leads no more.")]
+and the leader, as soon as it hears of it, leads no more. One that has never followed refuses in any
+case: it would begin another history. It says how a first node is begun on purpose.")]
 pub(crate) struct PromoteArgs {
     /// Also while the leader is alive
     #[arg(long)]
