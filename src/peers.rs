@@ -60,6 +60,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// One that follows and would stop where this version of the logic takes over.
+    pub fn lacking(&self, version: u32) -> Option<&FollowerFacts> {
+        self.followers.iter().find(|follower| follower.newest < version)
+    }
+
     /// Whether another node could lead, and loses nothing.
     pub fn has_standby(&self) -> bool {
         self.role == Role::Leader && self.followers.iter().any(|follower| follower.stands_by)
@@ -73,6 +78,8 @@ pub struct FollowerFacts {
     pub address: SocketAddr,
     /// Whether replies may wait for it.
     pub stands_by: bool,
+    /// The newest version of the logic that its build has.
+    pub newest: u32,
     /// In its journal.
     pub journaled: Sequence,
     /// On its device.

@@ -266,7 +266,13 @@ impl World {
     fn activate(&mut self, upgrade: &Upgrade) -> bool {
         let Some(leader) = self.leader() else { return false };
         let version = upgrade.wanted[0];
-        let may = runs_newer(&self.nodes[leader]) && (!upgrade.is_patient || self.all_newer());
+        // Who is not patient says --force.
+        let is_known = || {
+            let running = self.nodes[leader].running();
+            running.is_some_and(|it| it.facts().lacking(version).is_none())
+        };
+        let may = runs_newer(&self.nodes[leader])
+            && (!upgrade.is_patient || self.all_newer() && is_known());
         if !may || upgrade.active == version {
             return false;
         }

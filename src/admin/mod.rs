@@ -18,7 +18,7 @@
 //! | `POST /snapshot` | operate | saves the state, and answers when it counts |
 //! | `POST /drain` | operate | ends the node in good order, with `?snapshot=true` saved |
 //! | `POST /command` | operate | an operator's command; answers with its released events |
-//! | `POST /activate` | operate | a newer version of the logic takes over, `?version=N` |
+//! | `POST /activate` | operate | a version of the logic takes over: `?version=N&force=true` |
 //! | `POST /promote` | operate | a standby takes over, with `?force=true` also from a live leader |
 //! | `POST /release` | operate | what a reply means from now on: `?policy=P&on_standby_loss=L` |
 //! | `POST /mark` | operate | every node is to know its digest after this command; its sequence |

@@ -9,12 +9,13 @@ use ringframe_journal::storage::Storage;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::query::Query;
 use super::routes::Answer;
 use super::{Life, Shared, archive, lock};
 use crate::browse::Filter;
 use crate::embed::{AtEnd, NotTaken, Observer, Outcome, Submitter};
 use crate::logic::Logic;
-use crate::peers::{Handle, OnStandbyLoss, Promoted};
+use crate::peers::{Facts, Handle, OnStandbyLoss, Promoted};
 use crate::release::ReleasePolicy;
 use crate::snapshot::Info;
 use crate::types::{Nanos, Sequence};
@@ -167,7 +168,7 @@ pub(super) enum Call {
     Snapshot,
     Drain(AtEnd),
     Command(String),
-    Activate(Option<u32>),
+    Activate { version: Option<u32>, force: bool },
     Promote { force: bool },
     Release(ReleasePolicy, Option<OnStandbyLoss>),
     Mark,
@@ -185,11 +186,9 @@ impl Call {
             ("/drain", Some("hand_over=true")) => Ok(Self::Drain(AtEnd::HandOver)),
             ("/drain", _) => Err(wrong("snapshot=true, snapshot=false, or hand_over=true")),
             ("/command", None) => Ok(Self::Command(body.trim().to_owned())),
-            ("/activate", None) => Ok(Self::Activate(None)),
-            ("/activate", Some(query)) => {
-                let version = query.strip_prefix("version=").and_then(|it| it.parse().ok());
-                version.map(|it| Self::Activate(Some(it))).ok_or_else(|| wrong("version=NUMBER"))
-            }
+            ("/activate", query) => activate_of(query).ok_or_else(|| {
+                wrong("version=NUMBER, and force=true where a node that follows may stop there")
+            }),
             ("/promote", None | Some("force=false")) => Ok(Self::Promote { force: false }),
             ("/promote", Some("force=true")) => Ok(Self::Promote { force: true }),
             ("/promote", _) => Err(wrong("force=true or force=false")),
@@ -212,7 +211,7 @@ impl Call {
             Self::Snapshot => snapshot(shared).await,
             Self::Drain(at_end) => drain(shared, at_end).await,
             Self::Command(text) => command(shared, &text).await,
-            Self::Activate(version) => activate(shared, version).await,
+            Self::Activate { version, force } => activate(shared, version, force).await,
             Self::Promote { force } => promote(shared, force).await,
             Self::Release(policy, on_standby_loss) => {
                 release(shared, policy, on_standby_loss).await
@@ -221,6 +220,13 @@ impl Call {
             Self::Archive { prune } => archive::carry_out(shared, prune).await,
         }
     }
+}
+
+fn activate_of(query: Option<&str>) -> Option<Call> {
+    let query = Query::read(query, &["version", "force"]).ok()?;
+    let version = query.get("version").map(str::parse).transpose().ok()?;
+    let force = query.get("force").map_or(Ok(false), str::parse).ok()?;
+    Some(Call::Activate { version, force })
 }
 
 fn release_of(query: &str) -> Option<Call> {
@@ -408,9 +414,23 @@ async fn released(shared: &Shared, observer: &Observer, sequence: Sequence) -> O
     }
 }
 
-async fn activate(shared: &Shared, version: Option<u32>) -> Answer {
+async fn activate(shared: &Shared, version: Option<u32>, force: bool) -> Answer {
     if let Err(answer) = orders(shared) {
         return answer;
+    }
+    let newest = shared.options.logic.1;
+    let wanted = version.unwrap_or(newest);
+    let doubt = shared.others().and_then(|others| doubt(&others, wanted));
+    // One that this build does not have itself is refused as that.
+    if let Some(Doubt { why, lacks: true }) = &doubt
+        && !force
+        && wanted <= newest
+    {
+        let why = format!(
+            "{why}. Install the newer build there, start it again, and ask again when \
+             `ringframe status` names it; or with --force (force=true) now"
+        );
+        return Answer::error(StatusCode::CONFLICT, &why);
     }
     let (version, asked) = match with(shared, |operations| operations.activate(version)) {
         Ok(asked) => asked,
@@ -418,10 +438,35 @@ async fn activate(shared: &Shared, version: Option<u32>) -> Answer {
     };
     match received(&asked, LOOK).await {
         Some(sequence) => {
-            Answer::new(StatusCode::OK, &json!({ "sequence": sequence.0, "version": version }))
+            let warning = doubt.map(|doubt| doubt.why);
+            let said = json!({ "sequence": sequence.0, "version": version, "warning": warning });
+            Answer::new(StatusCode::OK, &said)
         }
         None => stopped(),
     }
+}
+
+/// Why another node may not go on where a version takes over.
+struct Doubt {
+    why: String,
+    /// It is there, and says itself that its build lacks the version.
+    lacks: bool,
+}
+
+fn doubt(others: &Facts, version: u32) -> Option<Doubt> {
+    if let Some(one) = others.lacking(version) {
+        let why = format!(
+            "the node at {} follows, and its build has version {} at most: it stops where version \
+             {version} takes over, and replies that are to be replicated wait for it, or mean less",
+            one.address, one.newest
+        );
+        return Some(Doubt { why, lacks: true });
+    }
+    let why = format!(
+        "no standby follows now, so nobody knows whether one has version {version}: where its \
+         build lacks it, it stops there and says so"
+    );
+    (!others.has_standby()).then_some(Doubt { why, lacks: false })
 }
 
 async fn mark(shared: &Shared) -> Answer {

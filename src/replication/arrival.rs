@@ -77,7 +77,7 @@ impl<S: Storage, K: Link> Arrival<S, K> {
                 return Err(Parted::Wrong("a command came in the place of a copy".into()));
             }
             let bytes = frame.bytes().len();
-            let word = Word::read(frame).map_err(Parted::Wrong)?;
+            let word = Word::read(frame)?;
             self.line.take(bytes);
             if self.take(word)? {
                 return Ok(true);

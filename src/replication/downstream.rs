@@ -64,6 +64,7 @@ pub struct Downstream<S: Storage, K: Link> {
     copying: Option<Copying<S>>,
     have: Have,
     stands_by: bool,
+    newest: u32,
 }
 
 impl<S: Storage, K: Link> Downstream<S, K> {
@@ -76,13 +77,18 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         now: Nanos,
     ) -> Self {
         let (line, have) = (Line::new(link, now), Have::default());
-        let (reader, copying, stands_by) = (None, None, false);
-        Self { line, leading, holdings, positions, reader, copying, have, stands_by }
+        let (reader, copying, stands_by, newest) = (None, None, false, 0);
+        Self { line, leading, holdings, positions, reader, copying, have, stands_by, newest }
     }
 
     /// Whether replies may wait for it; not before it was welcomed.
     pub fn stands_by(&self) -> bool {
         self.stands_by && self.reader.is_some()
+    }
+
+    /// The newest version of the logic that its build has, once it has said hello.
+    pub fn newest(&self) -> u32 {
+        self.newest
     }
 
     /// The way to it …
@@ -132,9 +138,14 @@ impl<S: Storage, K: Link> Downstream<S, K> {
                 return Err(Parted::Wrong("a command came from a follower".into()));
             }
             let bytes = frame.bytes().len();
-            let word = Word::read(frame).map_err(Parted::Wrong);
+            let word = Word::read(frame);
             self.line.take(bytes);
-            self.answer(word?, now)?;
+            match word {
+                Ok(word) => self.answer(word, now)?,
+                // Of another version of the link: it is told so, or would take us for absent.
+                Err(Parted::Refused(why)) => return self.refuse(why, now).map(|()| work),
+                Err(parted) => return Err(parted),
+            }
             work += 1;
         }
         Ok(work)
@@ -153,8 +164,8 @@ impl<S: Storage, K: Link> Downstream<S, K> {
             return Err(Parted::Fenced { by: word.epoch });
         }
         match word.says {
-            Says::Hello { stands_by, logic, last, terms } if self.reader.is_none() => {
-                self.stands_by = stands_by;
+            Says::Hello { stands_by, logic, newest, last, terms } if self.reader.is_none() => {
+                (self.stands_by, self.newest) = (stands_by, newest);
                 self.welcome(&logic, last, &terms, now)
             }
             Says::Have { journaled, synced, applied, heard } if self.reader.is_some() => {

@@ -60,7 +60,7 @@ fn answer<K: Link>(
     line.flush(now)?;
     line.fill(now)?;
     let Some(frame) = line.frame()? else { return Ok(None) };
-    let word = Word::read(frame).map_err(Parted::Wrong)?;
+    let word = Word::read(frame)?;
     // Of another pair: what it leads is nothing to us.
     let is_ours = !word.history.is_another(leading.history);
     Ok(Some(if is_ours { word.epoch } else { Epoch(0) }))

@@ -201,6 +201,7 @@ impl Asking {
         let says = Says::Hello {
             stands_by: false,
             logic: logic.into(),
+            newest: 0,
             last: Sequence(0),
             terms: epochs.terms().to_vec(),
         };
@@ -221,7 +222,7 @@ impl Asking {
             _ if self.came.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
-        let word = Word::read(frame).map_err(io::Error::other)?;
+        let word = Word::read(frame).map_err(|parted| io::Error::other(parted.to_string()))?;
         if word.history.is_another(self.history) {
             return Err(io::Error::other("it is of another history"));
         }
@@ -239,7 +240,7 @@ impl Asking {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use ringframe_journal::SimulatedStorage;
+    use ringframe_journal::{Frame, SimulatedStorage};
 
     use super::*;
     use crate::net::{Listener, Net};
@@ -308,6 +309,22 @@ mod tests {
             let found = from_what_is_known(terms, led_last, Epoch(highest), other, how);
             assert_eq!(found, expected, "case {index}");
         }
+    }
+
+    /// Nobody may lead beside it then: what it knows is not known here.
+    #[test]
+    fn an_answer_in_another_version_of_the_link_is_not_taken_for_absence() {
+        let says = Says::Refused { last: Sequence(9), why: "it leads".into() };
+        let word = Word { history: HistoryId(0), epoch: Epoch(0x101), at: Nanos(0), says };
+        let mut bytes = Vec::new();
+        word.put(&mut bytes);
+        let Decoded::Frame(frame) = decode(&bytes) else { panic!("{word:?}") };
+        let newer = Frame { schema: frame.schema() + 1, ..frame.frame() };
+        let mut answer = Vec::new();
+        newer.encode(&mut answer);
+        let error = Asking::new(HistoryId(0)).hear(&answer).unwrap_err();
+        assert!(error.to_string().contains("of the link, this build"), "{error}");
+        assert!(!is_silence(&error) && !is_absence(&error), "{error:?}");
     }
 
     /// Both lost power at once, after one took the other's place, and neither is at home yet.

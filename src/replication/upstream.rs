@@ -46,6 +46,7 @@ impl<K: Link> Upstream<K> {
         let says = Says::Hello {
             stands_by,
             logic: L::NAME.into(),
+            newest: L::VERSION,
             last: sequencer.last(),
             terms: epochs.terms().to_vec(),
         };
@@ -121,7 +122,7 @@ impl<K: Link> Upstream<K> {
         let Some(frame) = self.line.frame()? else { return Ok(false) };
         let bytes = frame.bytes().len();
         if is_word(frame.kind()) {
-            let word = Word::read(frame).map_err(Parted::Wrong)?;
+            let word = Word::read(frame)?;
             self.line.take(bytes);
             return self.hear(word, sequencer, epochs).map(|()| true);
         }

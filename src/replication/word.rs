@@ -4,6 +4,7 @@
 
 use ringframe_journal::{Frame, FrameRef};
 
+use super::Parted;
 use super::epochs::{HistoryId, Term, parse_terms, put_terms};
 use crate::types::{Epoch, Nanos, Sequence};
 
@@ -22,7 +23,7 @@ const PIECE: u16 = FIRST + 9;
 const WHOLE: u16 = FIRST + 10;
 const RECOVERS: u16 = FIRST + 11;
 /// Of all words; another one is refused by its number.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 /// A text is cut here.
 const TEXT_BYTES_MAX: usize = 1024;
 
@@ -39,9 +40,9 @@ pub(super) struct Word {
 /// What is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Says {
-    /// The follower's first word: whose journal it has, and how much of it; and whether replies may
-    /// wait for it.
-    Hello { stands_by: bool, logic: String, last: Sequence, terms: Vec<Term> },
+    /// The follower's first word: whose journal it has, the newest version of that logic which its
+    /// build has, how much of the journal; and whether replies may wait for it.
+    Hello { stands_by: bool, logic: String, newest: u32, last: Sequence, terms: Vec<Term> },
     /// The leader's answer: what both have, how segments are cut, and the checksum of the last
     /// command that both have; 0 where the leader has none.
     Welcome { agreed: Sequence, segment_bytes: u64, checksum: u32, terms: Vec<Term> },
@@ -87,22 +88,22 @@ impl Word {
         frame.encode(into);
     }
 
-    /// Reads a word; an error says what is wrong with it.
-    pub(super) fn read(frame: FrameRef<'_>) -> Result<Self, String> {
+    /// Reads a word; one of another version is refused, what is none makes no sense.
+    pub(super) fn read(frame: FrameRef<'_>) -> Result<Self, Parted> {
         if frame.schema() != VERSION {
-            return Err(format!(
+            return Err(Parted::Refused(format!(
                 "it speaks version {} of the link, this build {VERSION}: run the same build on \
                  both nodes, the standby's first",
                 frame.schema()
-            ));
+            )));
         }
         let read = || {
             let (history, payload) = frame.payload().split_first_chunk()?;
             let says = says(frame.kind(), frame.sequence(), payload)?;
             Some((HistoryId(u64::from_le_bytes(*history)), says))
         };
-        let (history, says) =
-            read().ok_or_else(|| format!("a word of kind {} makes no sense", frame.kind()))?;
+        let nonsense = || Parted::Wrong(format!("a word of kind {}", frame.kind()));
+        let (history, says) = read().ok_or_else(nonsense)?;
         Ok(Self { history, epoch: Epoch(frame.epoch()), at: Nanos(frame.timestamp()), says })
     }
 }
@@ -111,9 +112,10 @@ impl Says {
     /// Appends the payload; the frame's kind and sequence.
     fn put(&self, payload: &mut Vec<u8>) -> (u16, u64) {
         match self {
-            Self::Hello { stands_by, logic, last, terms } => {
+            Self::Hello { stands_by, logic, newest, last, terms } => {
                 payload.extend([u8::from(*stands_by), logic.len() as u8]);
                 payload.extend(logic.as_bytes());
+                payload.extend(newest.to_le_bytes());
                 put_terms(payload, terms);
                 (HELLO, last.0)
             }
@@ -166,9 +168,11 @@ fn says(kind: u16, number: u64, payload: &[u8]) -> Option<Says> {
             let (&[stands_by @ 0..=1, length], rest) = payload.split_first_chunk()? else {
                 return None;
             };
-            let (logic, terms) = rest.split_at_checked(length.into())?;
+            let (logic, rest) = rest.split_at_checked(length.into())?;
+            let (newest, terms) = rest.split_first_chunk()?;
             let (stands_by, logic) = (stands_by == 1, text(logic)?);
-            Says::Hello { stands_by, logic, last: sequence, terms: parse_terms(terms)? }
+            let (newest, terms) = (u32::from_le_bytes(*newest), parse_terms(terms)?);
+            Says::Hello { stands_by, logic, newest, last: sequence, terms }
         }
         WELCOME => {
             let (segment_bytes, rest) = payload.split_first_chunk()?;
@@ -224,6 +228,7 @@ mod tests {
             Says::Hello {
                 stands_by: true,
                 logic: "exchange".into(),
+                newest: 2,
                 last: Sequence(9),
                 terms: terms.clone(),
             },
@@ -256,7 +261,7 @@ mod tests {
             word.put(&mut bytes);
             let Decoded::Frame(frame) = decode(&bytes) else { panic!("{word:?}") };
             assert!(is_word(frame.kind()));
-            assert_eq!(Word::read(frame), Ok(word.clone()));
+            assert_eq!(Word::read(frame).unwrap(), word);
             let payload = &frame.payload()[8..];
             for length in 0..payload.len() {
                 let cut = says_of(frame.kind(), &payload[..length]);

@@ -5,6 +5,7 @@
 
 mod answers;
 mod behind;
+mod builds;
 mod certificates;
 #[path = "../counting/mod.rs"]
 #[allow(dead_code, reason = "faults are counted elsewhere")]

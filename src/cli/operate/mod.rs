@@ -108,10 +108,17 @@ pub(crate) struct CommandArgs {
 
 /// Let a newer version of the logic take over in a running node that has it
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Where a node follows whose program lacks the version it refuses, with exit \
+code 1: that node would stop there. Where none follows it says so: nobody knows then."
+)]
 pub(crate) struct ActivateArgs {
     /// Which one [default: the newest that the node's program has]
     #[arg(value_name = "VERSION")]
     version: Option<u32>,
+    /// Also where a node that follows lacks it
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     node: Node,
 }
@@ -221,10 +228,13 @@ pub(crate) fn command(args: &CommandArgs, out: &mut dyn Write) -> Result<Answer,
 }
 
 pub(crate) fn activate(args: &ActivateArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let version = args.version.map_or_else(String::new, |it| format!("?version={it}"));
-    let said = args.node.ask("POST", &format!("/activate{version}"), "", Some(PATIENCE))?;
-    let said = parsed(&said)?;
+    let version = args.version.map_or_else(String::new, |it| format!("&version={it}"));
+    let path = format!("/activate?force={}{version}", args.force);
+    let said = parsed(&args.node.ask_whether(&path, Some(PATIENCE))?)?;
     writeln!(out, "version {} from command {} on", said["version"], said["sequence"])?;
+    if let Some(warning) = said["warning"].as_str() {
+        writeln!(out, "{warning}")?;
+    }
     Ok(Answer::Yes)
 }
 

@@ -86,9 +86,14 @@ fn others(said: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     for follower in others["followers"].as_array().into_iter().flatten() {
         let kind = if follower["stands_by"] == true { "standby" } else { "follower" };
+        let newest = &follower["newest"];
+        let build = match *newest == said["logic"]["newest"] {
+            true => String::new(),
+            false => format!(", its build has version {newest} of the logic"),
+        };
         writeln!(
             out,
-            "{kind:<12}{}, journaled {}, synced {}, {} commands and {} us behind",
+            "{kind:<12}{}, journaled {}, synced {}, {} commands and {} us behind{build}",
             text(&follower["address"]),
             follower["journaled"],
             follower["synced"],

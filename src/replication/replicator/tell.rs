@@ -36,6 +36,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
                 Some(FollowerFacts {
                     address: follower.from,
                     stands_by: follower.link.stands_by(),
+                    newest: follower.link.newest(),
                     journaled: have.journaled,
                     synced: have.synced,
                     applied: have.applied,
