@@ -196,7 +196,7 @@ impl fmt::Display for Error {
             ),
             Self::Maintained { path } => write!(
                 f,
-                "{}: another archive, prune or repair is at work on this journal; let it finish",
+                "{}: an archive, prune or repair is at work on these segments; let it finish",
                 path.display()
             ),
             Self::Archive { place, why } => write!(f, "archive {place}: {why}"),

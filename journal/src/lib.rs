@@ -45,7 +45,7 @@ mod walk;
 mod watermark;
 mod writer;
 
-pub use archive::{ArchiveHome, Manifest, archive, restore, verify_archive};
+pub use archive::{ArchiveHome, Manifest, archive, maintain, restore, verify_archive};
 pub use bell::Bell;
 pub use diff::{Difference, Located, Side, diff};
 pub use error::{Damage, DamagedRange, Error};

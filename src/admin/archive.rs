@@ -1,21 +1,25 @@
 //! Copies sealed segments to the archive, and deletes those that nobody needs any more. It takes
 //! minutes where there is much, so it has a thread of its own, at a low priority. Whatever stops
-//! it, the process's end too, leaves journal and archive whole, and the next call goes on.
+//! it, the process's end too, leaves journal and archive whole, and the next call goes on. It is
+//! given up when the node ends: one that is to follow another needs its files for itself.
 #![expect(clippy::disallowed_methods, reason = "what takes minutes has a thread of its own")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
 use hyper::StatusCode;
 use ringframe_journal::{
     ArchiveHome, Error, Fate, MappedStorage, Refusal, Snapshotted, archive, prune,
 };
 use serde_json::{Value, json};
 
-use super::Shared;
-use super::operations::{received, stopped};
+use super::operations::{not_serving, received, stopped};
 use super::routes::Answer;
+use super::{Life, Shared, lock};
 use crate::event_log::archived_at;
 use crate::exchange::Exchange;
 use crate::logic::Logic;
@@ -31,63 +35,91 @@ const NICE: i32 = 10;
 type Wrong = (StatusCode, String);
 type Outcome = Result<Value, Wrong>;
 
+/// The threads that are at work, and whether they are to end.
+#[derive(Default)]
+pub(super) struct Archiving {
+    given_up: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Archiving {
+    /// They end soon.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Waits until they have.
+    pub(super) fn wait(&self) {
+        for thread in lock(&self.threads).drain(..) {
+            // A panic has been printed.
+            let _ = thread.join();
+        }
+    }
+
+    fn begin(&self, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        let mut threads = lock(&self.threads);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(std::thread::Builder::new().name("archive".into()).spawn(work)?);
+        Ok(())
+    }
+}
+
 pub(super) async fn carry_out(shared: &Shared, prune: bool) -> Answer {
+    if let Life::Recovering { .. } = shared.life() {
+        return not_serving(shared);
+    }
     let Some(place) = shared.options.archive.clone() else {
         let why = "the setting archive is off: name a directory or a URL, and start the node again";
         return Answer::error(StatusCode::CONFLICT, why);
     };
     let (data, logic) = (shared.options.data.clone(), shared.options.logic.0);
-    let begun = begin(data, logic, place, prune);
-    let asked = match begun {
-        Ok(asked) => asked,
-        Err(error) => {
-            let why = format!("no thread to archive with: {error}");
-            return Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why);
-        }
-    };
-    match received(&asked, LOOK).await {
-        Some(Ok(said)) => Answer::new(StatusCode::OK, &said),
-        Some(Err((status, why))) => Answer::error(status, &why),
-        None => stopped(),
-    }
-}
-
-fn begin(
-    data: PathBuf,
-    logic: &'static str,
-    place: String,
-    prunes: bool,
-) -> std::io::Result<Receiver<Outcome>> {
+    let given_up = Arc::clone(&shared.archiving.given_up);
     let (tell, told) = bounded(1);
-    let work = move || {
+    let begun = shared.archiving.begin(move || {
         // For the kernel a process without a number is the calling thread; where the weight cannot
         // be had the work is the same.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let _ = tell.try_send(keep(&data, logic, &place, prunes));
-    };
-    std::thread::Builder::new().name("archive".into()).spawn(work)?;
-    Ok(told)
+        let _ = tell.try_send(keep(&data, logic, &place, prune, &given_up));
+    });
+    if let Err(error) = begun {
+        let why = format!("no thread to archive with: {error}");
+        return Answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why);
+    }
+    match received(&told, LOOK).await {
+        Some(Ok(said)) => Answer::new(StatusCode::OK, &said),
+        Some(Err((status, why))) if !shared.archiving.is_given_up() => Answer::error(status, &why),
+        _ => stopped(),
+    }
 }
 
 /// What was copied, and what went: of the journal, and then of the event log.
-fn keep(data: &Path, logic: &str, place: &str, prunes: bool) -> Outcome {
+fn keep(
+    data: &Path,
+    logic: &str,
+    place: &str,
+    prunes: bool,
+    given_up: &Arc<AtomicBool>,
+) -> Outcome {
     let store = |name: &str| MappedStorage::new(data.join(name));
     let (journal, events) = (store("journal"), store("events"));
-    let (home, mut said) = copy(&journal, place)?;
+    let (home, mut said) = copy(&journal, place, given_up)?;
     let oldest = if prunes { Some(oldest_good(&store("snapshots"))?) } else { None };
     if let Some(oldest) = oldest {
         remove(&journal, &home, Snapshotted(oldest.sequence.0), &mut said)?;
     }
     let (home, mut said_of_events) =
-        copy(&events, &archived_at(place)).map_err(|(code, why)| {
+        copy(&events, &archived_at(place), given_up).map_err(|(code, why)| {
             (code, format!("the journal is archived; of the event log: {why}"))
         })?;
     if let Some(oldest) = oldest {
         // Clients of the exchange may ask for all that they were told today.
         let wanted = match logic == Exchange::NAME {
-            true => {
-                needed_from(&store("sessions"), &events, oldest.events, false).map_err(broken)?
-            }
+            true => needed_from(&store("sessions"), &events, oldest.events, false, given_up)
+                .map_err(broken)?,
             false => oldest.events,
         };
         remove(&events, &home, Snapshotted(wanted), &mut said_of_events)?;
@@ -96,8 +128,12 @@ fn keep(data: &Path, logic: &str, place: &str, prunes: bool) -> Outcome {
     Ok(said)
 }
 
-fn copy(segments: &MappedStorage, place: &str) -> Result<(ArchiveHome, Value), Wrong> {
-    let home = ArchiveHome::create(place).map_err(failed)?;
+fn copy(
+    segments: &MappedStorage,
+    place: &str,
+    given_up: &Arc<AtomicBool>,
+) -> Result<(ArchiveHome, Value), Wrong> {
+    let home = ArchiveHome::create(place).map_err(failed)?.unless(Arc::clone(given_up));
     let archived = archive(segments, &home, &mut |_, _| ()).map_err(failed)?;
     let copied = archived.iter().filter(|segment| segment.copied);
     let bytes: u64 = copied.clone().map(|segment| segment.manifest.compressed_bytes).sum();

@@ -193,6 +193,7 @@ struct Shared {
     /// When the data directory was looked at first, and what it held then.
     held_at_first: Mutex<Option<(Nanos, u64)>>,
     turn: views::Turn,
+    archiving: archive::Archiving,
 }
 
 impl Shared {
@@ -253,6 +254,7 @@ impl Admin {
             audit: Mutex::new(audit),
             held_at_first: Mutex::default(),
             turn: views::Turn::default(),
+            archiving: archive::Archiving::default(),
             options,
         });
         let thread = Some(server::start(listener, Arc::clone(&shared)).map_err(broken)?);
@@ -305,11 +307,14 @@ impl Admin {
     }
 
     fn stop(&mut self, ended: Ended) {
+        self.shared.archiving.give_up();
         self.shared.ended.send_replace(Some(ended));
         if let Some(thread) = self.thread.take() {
             // It catches the panics of its calls; one of its own has been printed.
             let _ = thread.join();
         }
+        // Nobody asks for more from here on.
+        self.shared.archiving.wait();
     }
 }
 

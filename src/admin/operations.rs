@@ -254,7 +254,7 @@ pub(super) fn observer(shared: &Shared) -> Result<Observer, Answer> {
     observer.filter(|_| shared.life() == Life::Serving).ok_or_else(|| not_serving(shared))
 }
 
-fn not_serving(shared: &Shared) -> Answer {
+pub(super) fn not_serving(shared: &Shared) -> Answer {
     let why = match shared.life() {
         Life::Recovering { .. } => "the node is recovering: ask again when /readyz says 200",
         Life::Serving | Life::Draining => "the node is draining, and takes nothing any more",

@@ -108,13 +108,14 @@ fn recover_or_mend(
     clock: Clock,
     Around { admin, pair, .. }: &Around,
 ) -> Result<Node<Exchange, MappedStorage>, Failure> {
-    let recovered = recover(stores, options, clock, admin.as_ref());
-    let (Err(Fault::Journal(Error::Damaged(range))), Some(pair)) = (&recovered, pair) else {
-        return Ok(recovered?);
+    let recover = || pair::patiently(|| Ok(recover(stores, options, clock, admin.as_ref())?));
+    let recovered = recover();
+    let (Err(Failure::Journal(Error::Damaged(range))), Some(pair)) = (&recovered, pair) else {
+        return recovered;
     };
-    let Some(other) = pair.options.other else { return Ok(recovered?) };
+    let Some(other) = pair.options.other else { return recovered };
     arrive::mend((&pair.net, other), range, &pair.epochs, &config.data, clock)?;
-    Ok(recover(stores, options, clock, admin.as_ref())?)
+    recover()
 }
 
 /// What a node that serves clients has around it.

@@ -22,7 +22,7 @@ use ringframe::replication::{Beginning, Epochs, HistoryId, Porter, beginning, cu
 use ringframe::stage::Fault;
 use ringframe::tls::{Acceptor, Connector, TlsError, Trust};
 use ringframe::types::Sequence;
-use ringframe_journal::{MappedStorage, Reader};
+use ringframe_journal::{Error, MappedStorage, Reader};
 
 use super::Failure;
 
@@ -31,7 +31,7 @@ mod door;
 
 pub(super) use door::Door;
 
-/// So long it waits for a leader that it could not copy.
+/// So long it waits for a leader that it could not copy, or for who is at work on its segments.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// So many nodes may wait to be taken.
@@ -96,6 +96,25 @@ pub(super) fn prepare(
     };
     // Who is at the door gives it to the node.
     Ok((Pair { net, listener: None, epochs, beginning, options }, door))
+}
+
+/// Does what needs segments for itself; whoever archives, prunes or repairs them is waited for.
+pub(super) fn patiently<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut waits = false;
+    loop {
+        let done = work();
+        let Err(Failure::Journal(why) | Failure::Node(Fault::EventLog(why))) = &done else {
+            return done;
+        };
+        if !matches!(why, Error::Maintained { .. }) {
+            return done;
+        }
+        if !std::mem::replace(&mut waits, true) {
+            tracing::warn!("{why}: this node waits for that");
+        }
+        #[expect(clippy::disallowed_methods, reason = "nothing runs yet")]
+        std::thread::sleep(AGAIN);
+    }
 }
 
 /// Whether a program may order in a directory where no other node is known.
@@ -176,7 +195,7 @@ fn take_off(
     let list = data.join(format!("cut-after-{}.jsonl", agreed.0));
     let listed = list_after(stores, agreed, &list)
         .map_err(|error| Failure::Fault(format!("cannot write {}: {error}", list.display())))?;
-    let cut = cut::<Exchange, _>(stores, epochs, agreed)?;
+    let cut = patiently(|| Ok(cut::<Exchange, _>(stores, epochs, agreed)?))?;
     let Some(commands) = cut.commands else { return Ok(()) };
     let kept: Vec<String> =
         commands.kept_in.iter().map(|path| path.display().to_string()).collect();

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe_journal::storage::{Storage, read_whole, replace_whole};
 use ringframe_journal::{Error, Reader};
@@ -75,8 +76,15 @@ pub fn open<S: Storage>(
 /// With which event the day of event `upto` began: nobody asks for what was told before, 0 where
 /// nothing may go. The counts of that moment are kept, durably when this returns, unless it is to
 /// change nothing: a start can do without what the log has from before then.
-pub fn needed_from<S: Storage>(store: &S, log: &S, upto: u64, dry_run: bool) -> Result<u64, Fault> {
-    let mut day = day_of(store, log, upto)?;
+/// Once it is given up it ends with an error.
+pub fn needed_from<S: Storage>(
+    store: &S,
+    log: &S,
+    upto: u64,
+    dry_run: bool,
+    given_up: &AtomicBool,
+) -> Result<u64, Fault> {
+    let mut day = day_of(store, log, upto, given_up)?;
     if !dry_run {
         day.write_as(DAY, store, log).map_err(Fault::EventLog)?;
     }
@@ -85,7 +93,12 @@ pub fn needed_from<S: Storage>(store: &S, log: &S, upto: u64, dry_run: bool) -> 
 }
 
 /// The counts as the day of event `upto` began, or of a later moment where no others are left.
-fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, Fault> {
+fn day_of<S: Storage>(
+    store: &S,
+    log: &S,
+    upto: u64,
+    given_up: &AtomicBool,
+) -> Result<Checkpoint, Fault> {
     let mut day = match known_day(store, log, u64::MAX) {
         Some(day) => day,
         None if first_of(log)? == 1 => Checkpoint::default(),
@@ -100,6 +113,9 @@ fn day_of<S: Storage>(store: &S, log: &S, upto: u64) -> Result<Checkpoint, Fault
     while tally.event() < upto
         && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
     {
+        if given_up.load(Ordering::Relaxed) {
+            return Err(Fault::Node("what is needed was not counted to its end".into()));
+        }
         // Anew for each event: if this one begins a day, its marks are all that the day has.
         let mut index = Index::default();
         tally.on_event(&event.frame(), &mut index)?;

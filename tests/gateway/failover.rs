@@ -118,8 +118,13 @@ impl Node {
         self.serving.as_ref().unwrap().signal(signal);
     }
 
+    /// Where operators ask.
+    pub(crate) fn admin(&self) -> String {
+        at(self.net, self.number, 9000)
+    }
+
     pub(crate) fn operate(&self, what: &[&str]) -> Done {
-        let admin = at(self.net, self.number, 9000);
+        let admin = self.admin();
         let output = Command::new(PROGRAM).args(what).args(["--admin", &admin]).output();
         Done::new(&output.unwrap())
     }

@@ -2,14 +2,20 @@
 //! `RINGFRAME_FAILOVERS=300 cargo test --release --test gateway partition` is the long form.
 
 use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::thread::scope;
+use std::time::Duration;
 
+use ringframe::journal::MappedStorage;
+use ringframe::journal::storage::Storage;
 use ringframe::wire::ouch::{Outbound, Side};
 use ringframe::wire::soup::Session;
 
 use crate::failover::{Node, are_the_same};
-use crate::peer::{Heard, PRICE, Peer, answered, order, token, wait_until};
+use crate::peer::{Heard, PRICE, Peer, answered, order, packed_order, token, wait_until};
 use crate::relay::{CUTS, Cut, Wire};
 use crate::traders::{Crowd, Venue};
 
@@ -17,6 +23,8 @@ use crate::traders::{Crowd, Venue};
 const MESSAGES: u64 = 300;
 /// A user that is not of the crowd.
 const USER: u16 = 50;
+/// So many orders fill a segment.
+const MANY: u64 = 6_000;
 
 /// Not started.
 fn pair(net: u8, on_standby_loss: &str, directory: &Path) -> [Node; 2] {
@@ -148,13 +156,19 @@ fn a_node_promoted_behind_a_cut_leads_and_the_other_one_told_nothing_since() {
     });
 }
 
-#[test]
-fn a_pair_told_to_degrade_lists_what_only_the_former_leader_told() {
-    const NET: u8 = 149;
+/// A node goes on alone, is replaced, and comes back: what only it told is on its list. `alone` is
+/// called while it leads alone, and `back` once the other one, which leads, is there again.
+fn lists_what_only_it_told<T>(
+    net: u8,
+    settle: impl Fn(&mut Node),
+    alone: impl FnOnce(&Node) -> T,
+    back: impl FnOnce(&mut Node, T),
+) {
     let directory = tempfile::tempdir().unwrap();
-    let wire = Wire::new(NET);
+    let wire = Wire::new(net);
     scope(|scope| {
-        let mut nodes = pair(NET, "degrade", directory.path());
+        let mut nodes = pair(net, "degrade", directory.path());
+        nodes.iter_mut().for_each(settle);
         let _wire = wire.start(scope, &mut nodes);
         start(&mut nodes);
         let log_in = |node: &Node| Peer::log_in(node.addresses()[0], USER, Session::BLANK, 1);
@@ -171,11 +185,13 @@ fn a_pair_told_to_degrade_lists_what_only_the_former_leader_told() {
         nodes[0].says("no standby has what is acknowledged from now on");
         // Told by one that is alone, and then no more the leader.
         ask(&mut client, 2);
+        let meanwhile = alone(&nodes[0]);
         nodes[1].promote();
         let mut other = log_in(&nodes[1]).unwrap();
         hear(&mut other, 1);
         ask(&mut other, 3);
         wire.mend();
+        back(&mut nodes[0], meanwhile);
         let said = nodes[0].says("were ordered here and no other node has them");
         nodes[0].is_there();
         let list = said.split_whitespace().find(|it| it.contains("cut-after-"));
@@ -186,5 +202,47 @@ fn a_pair_told_to_degrade_lists_what_only_the_former_leader_told() {
         }
         ask(&mut other, 4);
         are_the_same(&mut nodes, 1);
+    });
+}
+
+#[test]
+fn a_pair_told_to_degrade_lists_what_only_the_former_leader_told() {
+    lists_what_only_it_told(149, |_| (), |_| (), |_, ()| ());
+}
+
+/// Asks it to archive; whether it is at that for longer than the little it has takes.
+fn is_archiving(node: &Node) -> bool {
+    let mut operator = TcpStream::connect(node.admin()).unwrap();
+    operator.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    write!(operator, "POST /archive HTTP/1.1\r\nHost: {}\r\n\r\n", node.admin()).unwrap();
+    let heard = operator.read(&mut [0]);
+    heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+#[test]
+fn a_former_leader_gives_up_its_archiving_and_waits_for_who_archives_beside_it() {
+    let archive = tempfile::tempdir().unwrap();
+    // Whoever looks what the archive has waits for ever, as at a server that is gone.
+    let stuck = archive.path().join("0000000001.segment.json");
+    assert!(Command::new("mkfifo").arg(&stuck).status().unwrap().success());
+    let archive = archive.path().to_str().unwrap();
+    let settle = |node: &mut Node| {
+        node.set("--segment-bytes", "256KiB");
+        node.add("--archive", archive);
+    };
+    let alone = |node: &Node| {
+        let mut client = Peer::from(node.addresses()[0], USER + 1, 1);
+        for number in (1..=MANY).map(|it| 1_000 + it) {
+            client.write(&packed_order(&order(number, Side::BUY, 1, PRICE))).unwrap();
+            // A client that never reads is not read.
+            while number % 1_000 == 0 && answered(&client.told()) != Some(token(number)) {}
+        }
+        wait_until("its first segment is sealed, and archived", || is_archiving(node));
+        let events = MappedStorage::new(node.data.join("events"));
+        events.lock("maintenance.lock").unwrap().expect("nobody is at the events yet")
+    };
+    lists_what_only_it_told(172, settle, alone, |node, lock| {
+        node.says("events/maintenance.lock: an archive, prune or repair is at work");
+        drop(lock);
     });
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use loadgen::flow::Mix;
 use ringframe::dialect::itch::Market;
@@ -13,6 +14,7 @@ use ringframe::journal::{
 };
 use ringframe::node::NodeOptions;
 use ringframe::release::ReleasePolicy;
+use ringframe::stage::Fault;
 use ringframe::streams::{
     Checkpoint, Day, Index, Listener, Mark, Past, Stream, Tally, beginning, needed_from, open,
 };
@@ -189,6 +191,15 @@ fn a_checkpoint_that_is_damaged_or_of_another_log_is_made_again() {
     assert_eq!(again.checkpoint.tally.event(), last - 5);
 }
 
+fn needed(
+    sessions: &MappedStorage,
+    log: &MappedStorage,
+    upto: u64,
+    dry_run: bool,
+) -> Result<u64, Fault> {
+    needed_from(sessions, log, upto, dry_run, &AtomicBool::new(false))
+}
+
 #[test]
 fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -198,14 +209,14 @@ fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     let from_scratch = open(&sessions, &log, last, &mut |_| ()).unwrap().checkpoint;
     let day = whole.day().event;
     // Nobody needs anything from before; while that day was not there yet, all of it.
-    assert_eq!(needed_from(&sessions, &log, day - 1, false).unwrap(), 0);
-    assert_eq!(needed_from(&sessions, &log, last, true).unwrap(), day);
+    assert_eq!(needed(&sessions, &log, day - 1, false).unwrap(), 0);
+    assert_eq!(needed(&sessions, &log, last, true).unwrap(), day);
     assert!(!directory.path().join("sessions/day").exists());
     for upto in [last, day, last] {
-        assert_eq!(needed_from(&sessions, &log, upto, false).unwrap(), day);
+        assert_eq!(needed(&sessions, &log, upto, false).unwrap(), day);
     }
     // An older snapshot was put back.
-    assert_eq!(needed_from(&sessions, &log, day - 1, false).unwrap(), 0);
+    assert_eq!(needed(&sessions, &log, day - 1, false).unwrap(), 0);
     let again = open(&sessions, &log, last, &mut |_| ()).unwrap();
     assert_eq!((again.counted, again.refused), (last - day, None));
     // Somebody reads the day before, and knows ways back into it.
@@ -240,13 +251,13 @@ fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     let first = unpack(&piece.packets);
     assert!(!first.is_empty() && heard.0[1][&Stream::Feed].starts_with(&first));
     // It is found again without reading what is gone.
-    assert_eq!(needed_from(&sessions, &log, last, false).unwrap(), day);
+    assert_eq!(needed(&sessions, &log, last, false).unwrap(), day);
     assert_eq!(beginning(&sessions, &log).unwrap().event(), day);
     // Without what was kept the newest counts do, once a start cannot go back behind them.
     std::fs::remove_file(directory.path().join("sessions/day")).unwrap();
     again.write(&sessions, &log).unwrap();
-    assert_eq!(needed_from(&sessions, &log, last - 1, false).unwrap(), 0);
-    assert_eq!(needed_from(&sessions, &log, last, false).unwrap(), day);
+    assert_eq!(needed(&sessions, &log, last - 1, false).unwrap(), 0);
+    assert_eq!(needed(&sessions, &log, last, false).unwrap(), day);
     let why = beginning(&sessions, &log).unwrap_err();
     assert!(why.to_string().contains("day is not of its first day"), "{why}");
     // Without either nothing can be numbered, and it says what to do.
@@ -255,7 +266,7 @@ fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     }
     for why in [
         open(&sessions, &log, last, &mut |_| ()).unwrap_err(),
-        needed_from(&sessions, &log, last, false).unwrap_err(),
+        needed(&sessions, &log, last, false).unwrap_err(),
     ] {
         assert!(why.to_string().contains("journal archive --events --to PLACE --restore"), "{why}");
     }

@@ -5,12 +5,17 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path as FilePath, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::error::Error;
@@ -18,6 +23,10 @@ use crate::error::Error;
 /// Objects go up and come down in pieces of this size: some stores want all parts but the last to
 /// be equal, and none smaller than 5 MiB.
 const PART_BYTES: usize = 8 << 20;
+/// So often it looks whether it is given up.
+const LOOK: Duration = Duration::from_millis(50);
+/// What is given up may take this long to take back what it has sent.
+const ABORT: Duration = Duration::from_secs(1);
 
 /// An archive: named objects, each of which appears whole or not at all.
 #[derive(Debug)]
@@ -25,7 +34,9 @@ pub struct ArchiveHome {
     place: String,
     store: Box<dyn ObjectStore>,
     prefix: Path,
-    runtime: Runtime,
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+    given_up: Option<Arc<AtomicBool>>,
 }
 
 impl ArchiveHome {
@@ -52,12 +63,14 @@ impl ArchiveHome {
 
     /// An archive that goes with the process: for who tries things out.
     pub fn in_memory() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("a runtime without sockets takes nothing of the system");
         Self {
             place: "memory".into(),
             store: Box::new(InMemory::new()),
             prefix: Path::default(),
-            runtime: runtime.expect("a runtime without reactors takes nothing of the system"),
+            runtime: Some(runtime),
+            given_up: None,
         }
     }
 
@@ -74,7 +87,40 @@ impl ArchiveHome {
             .enable_all()
             .build()
             .map_err(|e| wrong(&e))?;
-        Ok(Self { place: place.to_owned(), store, prefix, runtime })
+        let (place, runtime) = (place.to_owned(), Some(runtime));
+        Ok(Self { place, store, prefix, runtime, given_up: None })
+    }
+
+    /// Whoever works with it ends with an error soon after this is set, whatever the store is at.
+    #[must_use]
+    pub fn unless(mut self, given_up: Arc<AtomicBool>) -> Self {
+        self.given_up = Some(given_up);
+        self
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.given_up.as_ref().is_some_and(|given_up| given_up.load(Ordering::Relaxed))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is not dropped yet")
+    }
+
+    /// Waits for the store.
+    fn wait<T>(
+        &self,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<T> {
+        self.runtime().block_on(async {
+            let mut work = pin!(work);
+            while !self.is_given_up() {
+                if let Ok(done) = timeout(LOOK, work.as_mut()).await {
+                    return done;
+                }
+            }
+            let source = "it was given up; do it again, and it goes on".into();
+            Err(object_store::Error::Generic { store: "archive", source })
+        })
     }
 
     /// Where the archive is, as it was given.
@@ -85,7 +131,7 @@ impl ArchiveHome {
     /// The names of all objects, sorted.
     pub fn list(&self) -> Result<Vec<String>, Error> {
         let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
-        let listed = self.runtime.block_on(self.store.list_with_delimiter(prefix));
+        let listed = self.wait(self.store.list_with_delimiter(prefix));
         let listed = listed.map_err(|source| failed(&self.place, &source))?;
         let names = listed.objects.iter().filter_map(|object| object.location.filename());
         let mut names: Vec<String> = names.map(str::to_owned).collect();
@@ -95,7 +141,7 @@ impl ArchiveHome {
 
     /// The size of an object, if it is there.
     pub fn head(&self, name: &str) -> Result<Option<u64>, Error> {
-        match self.runtime.block_on(self.store.head(&self.path(name))) {
+        match self.wait(self.store.head(&self.path(name))) {
             Ok(object) => Ok(Some(object.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(source) => Err(self.failed(name, &source)),
@@ -106,14 +152,14 @@ impl ArchiveHome {
     pub fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
         let path = self.path(name);
         let put = self.store.put(&path, PutPayload::from(bytes));
-        self.runtime.block_on(put).map_err(|source| self.failed(name, &source))?;
+        self.wait(put).map_err(|source| self.failed(name, &source))?;
         Ok(())
     }
 
     /// Gets a small object, if it is there.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path(name);
-        let got = self.runtime.block_on(async { self.store.get(&path).await?.bytes().await });
+        let got = self.wait(async { self.store.get(&path).await?.bytes().await });
         match got {
             Ok(bytes) => Ok(Some(bytes.to_vec())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -123,7 +169,7 @@ impl ArchiveHome {
 
     /// Begins to put an object of any size.
     pub(crate) fn upload(&self, name: &str) -> Result<Upload<'_>, Error> {
-        let upload = self.runtime.block_on(self.store.put_multipart(&self.path(name)));
+        let upload = self.wait(self.store.put_multipart(&self.path(name)));
         let parts = Some(upload.map_err(|source| self.failed(name, &source))?);
         let hasher = blake3::Hasher::new();
         Ok(Upload { home: self, parts, part: Vec::with_capacity(PART_BYTES), bytes: 0, hasher })
@@ -149,6 +195,13 @@ impl ArchiveHome {
 
     pub(crate) fn failed(&self, name: &str, source: &dyn std::fmt::Display) -> Error {
         failed(&format!("{}/{name}", self.place.trim_end_matches('/')), source)
+    }
+}
+
+impl Drop for ArchiveHome {
+    fn drop(&mut self) {
+        // What the store is still at, where that was given up, may never end.
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
@@ -200,7 +253,7 @@ impl Upload<'_> {
         let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART_BYTES));
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let sent = parts.put_part(PutPayload::from(part));
-        self.home.runtime.block_on(sent).map_err(io::Error::other)
+        self.home.wait(sent).map_err(io::Error::other)
     }
 
     /// Completes the object; returns its size and its BLAKE3 hash.
@@ -209,7 +262,7 @@ impl Upload<'_> {
             self.send()?;
         }
         if let Some(mut parts) = self.parts.take() {
-            self.home.runtime.block_on(parts.complete()).map_err(io::Error::other)?;
+            self.home.wait(parts.complete()).map_err(io::Error::other)?;
         }
         Ok((self.bytes, *self.hasher.finalize().as_bytes()))
     }
@@ -236,7 +289,8 @@ impl Drop for Upload<'_> {
     fn drop(&mut self) {
         if let Some(mut parts) = self.parts.take() {
             // Best effort: a store may keep, and charge for, the parts of what never was complete.
-            let _ = self.home.runtime.block_on(parts.abort());
+            let runtime = self.home.runtime();
+            let _ = runtime.block_on(async { timeout(ABORT, parts.abort()).await });
         }
     }
 }
@@ -264,7 +318,7 @@ impl Read for Download<'_> {
         if self.used == self.part.len() && self.at < self.bytes {
             let to = (self.at + PART_BYTES as u64).min(self.bytes);
             let got = self.home.store.get_range(&self.path, self.at..to);
-            let got = self.home.runtime.block_on(got).map_err(io::Error::other)?;
+            let got = self.home.wait(got).map_err(io::Error::other)?;
             if got.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

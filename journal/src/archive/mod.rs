@@ -357,8 +357,8 @@ fn restore_one<S: Storage>(home: &ArchiveHome, manifest: &Manifest, into: &S) ->
     name(into, &file, number)
 }
 
-/// Takes the lock that keeps two maintenance runs apart.
-pub(crate) fn maintain<S: Storage>(storage: &S) -> Result<S::Lock, Error> {
+/// Takes the lock of those who move segments about, for as long as what it gives lives.
+pub fn maintain<S: Storage>(storage: &S) -> Result<S::Lock, Error> {
     let path = storage.path(MAINTENANCE);
     let taken = storage.lock(MAINTENANCE).context("lock", &path)?;
     taken.ok_or(Error::Maintained { path })

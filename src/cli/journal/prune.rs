@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use ringframe::exchange::Exchange;
@@ -84,5 +85,5 @@ fn day(data: &Path, events: &MappedStorage, dry_run: bool) -> Result<u64, Failur
     // Only the exchange has days.
     let Options { logic, .. } = Options::new(Exchange::NAME, Exchange::VERSION);
     check_logic(&existing_in(data)?, &logic)?;
-    Ok(needed_from(&sessions, events, oldest.events, dry_run)?)
+    Ok(needed_from(&sessions, events, oldest.events, dry_run, &AtomicBool::new(false))?)
 }

@@ -23,8 +23,9 @@ use ringframe::replication::{Arrival, Epochs, Holdings};
 use ringframe::types::Sequence;
 use ringframe_journal::segment::file_number;
 use ringframe_journal::storage::replace_whole;
-use ringframe_journal::{DamagedRange, Error, MappedStorage, Source, repair};
+use ringframe_journal::{DamagedRange, Error, MappedStorage, Source, maintain, repair};
 
+use super::patiently;
 use crate::cli::Failure;
 
 /// The directories of a node that are copied.
@@ -127,7 +128,7 @@ pub(in crate::cli) fn mend(
         remove(&aside)?;
         copy((net, from), Some(number), epochs, &aside, clock)?;
         let donor = Source::Journal(MappedStorage::new(aside.join("journal")));
-        let done = repair(&journal, Some(&donor), false, &mut |_, _| ())?;
+        let done = patiently(|| Ok(repair(&journal, Some(&donor), false, &mut |_, _| ())?))?;
         for mended in &done.mended {
             let kept: Vec<String> =
                 mended.kept_in.iter().map(|path| path.display().to_string()).collect();
@@ -156,6 +157,9 @@ pub(in crate::cli) fn settle(data: &Path) -> Result<(), Failure> {
         Err(error) => return Err(Failure::Fault(format!("{}: {error}", aside.display()))),
     };
     let kept = (place != NOTHING).then(|| data.join(place));
+    // Who goes through the old segments by their names would meet new ones under them.
+    let Stores { journal, events, .. } = Stores::mapped(data);
+    let _locks = patiently(|| Ok((maintain(&journal)?, maintain(&events)?)))?;
     exchange(data, &aside, kept.as_deref()).map_err(|error| {
         Failure::Fault(format!(
             "cannot put the copy in {} in the place of what is there: {error}; it goes on with \
