@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringframe::clock::Clock;
@@ -18,7 +18,10 @@ use ringframe::net::{Guarded, Keys, Listener, Net};
 use ringframe::node::Stores;
 use ringframe::pair::PairOptions;
 use ringframe::record::Record;
-use ringframe::replication::{Beginning, Epochs, HistoryId, Porter, beginning, cut};
+use ringframe::recovery::last_sequence;
+use ringframe::replication::{
+    Beginning, Epochs, HistoryId, Porter, beginning, cut, leaves_a_beginning,
+};
 use ringframe::stage::Fault;
 use ringframe::tls::{Acceptor, Connector, TlsError, Trust};
 use ringframe::types::Sequence;
@@ -59,19 +62,12 @@ pub(super) fn prepare(
     let door = listener.map(|listener| Door::new(Porter::new(listener, &epochs), clock));
     let other = config.other();
     match (after, other) {
-        (Some(Fault::Surplus { agreed }), _) => {
+        (Some(Fault::Surplus { agreed }), _) if leaves_a_beginning(stores, *agreed)? => {
             take_off(stores, &mut epochs, *agreed, &config.data)?;
         }
-        (Some(Fault::Behind { .. }), Some(leader)) => {
-            match arrive::take((&net, leader), &epochs, &config.data, clock) {
-                Ok(()) => epochs = open_epochs(stores, config)?,
-                // With what is here it looks for a leader again.
-                Err(failure) => {
-                    say!("replication: {failure}");
-                    #[expect(clippy::disallowed_methods, reason = "nothing runs yet")]
-                    std::thread::sleep(AGAIN);
-                }
-            }
+        (Some(why @ (Fault::Surplus { .. } | Fault::Behind { .. })), Some(leader)) => {
+            take_copy((&net, leader), &epochs, why, config, clock)?;
+            epochs = open_epochs(stores, config)?;
         }
         _ => {}
     }
@@ -192,35 +188,86 @@ fn take_off(
     agreed: Sequence,
     data: &Path,
 ) -> Result<(), Failure> {
-    let list = data.join(format!("cut-after-{}.jsonl", agreed.0));
-    let listed = list_after(stores, agreed, &list)
-        .map_err(|error| Failure::Fault(format!("cannot write {}: {error}", list.display())))?;
+    let listed = list_after(&stores.journal, agreed, data)?;
     let cut = patiently(|| Ok(cut::<Exchange, _>(stores, epochs, agreed)?))?;
-    let Some(commands) = cut.commands else { return Ok(()) };
-    let kept: Vec<String> =
-        commands.kept_in.iter().map(|path| path.display().to_string()).collect();
+    if let Some(commands) = cut.commands {
+        tell_cut((agreed, Sequence(commands.last)), listed, &commands.kept_in, data);
+    }
+    Ok(())
+}
+
+/// Begins with a copy of what the leader has; where that cannot be had, with what is here, and
+/// looks for a leader again.
+fn take_copy(
+    from: (&Guarded, SocketAddr),
+    epochs: &Epochs<MappedStorage>,
+    why: &Fault,
+    config: &Config,
+    clock: Clock,
+) -> Result<(), Failure> {
+    let agreed = match why {
+        Fault::Surplus { agreed } => Some(*agreed),
+        _ => None,
+    };
+    if let Some(agreed) = agreed {
+        tracing::warn!(
+            "a cut after command {} leaves nothing to start from, as all snapshots are of later \
+             ones and what was before them was pruned: a copy takes its place",
+            agreed.0
+        );
+    }
+    match arrive::take(from, epochs, &config.data, clock) {
+        Ok(kept) => {
+            let listed = agreed.zip(kept);
+            listed.map_or(Ok(()), |(agreed, kept)| list_replaced(kept, agreed, &config.data))
+        }
+        Err(failure) => {
+            say!("replication: {failure}");
+            #[expect(clippy::disallowed_methods, reason = "nothing runs yet")]
+            std::thread::sleep(AGAIN);
+            Ok(())
+        }
+    }
+}
+
+/// Lists what the leader does not have of a directory whose place a copy has taken.
+fn list_replaced(kept: PathBuf, agreed: Sequence, data: &Path) -> Result<(), Failure> {
+    let journal = MappedStorage::new(kept.join("journal"));
+    let listed = list_after(&journal, agreed, data)?;
+    let last = last_sequence(&journal)?.unwrap_or(agreed);
+    tell_cut((agreed, last), listed, &[kept], data);
+    Ok(())
+}
+
+fn tell_cut((agreed, last): (Sequence, Sequence), listed: u64, kept_in: &[PathBuf], data: &Path) {
+    let kept: Vec<String> = kept_in.iter().map(|path| path.display().to_string()).collect();
     tracing::warn!(
         sequence = agreed.0,
         "WARNING: the commands {} to {} were ordered here and no other node has them: they were \
          cut. {listed} of them are clients' and stand in {} with their sessions and tokens; the \
          bytes are kept in {}",
         agreed.0 + 1,
-        commands.last,
-        list.display(),
+        last.0,
+        list_of(agreed, data).display(),
         kept.join(", ")
     );
-    Ok(())
 }
 
-/// Each command behind `agreed` as a line: its sequence and what it says. How many there are.
-fn list_after(
-    stores: &Stores<MappedStorage>,
-    agreed: Sequence,
-    list: &Path,
-) -> std::io::Result<u64> {
+fn list_of(agreed: Sequence, data: &Path) -> PathBuf {
+    data.join(format!("cut-after-{}.jsonl", agreed.0))
+}
+
+/// Lists each command behind `agreed` as a line: its sequence and what it says. How many there are.
+fn list_after(journal: &MappedStorage, agreed: Sequence, data: &Path) -> Result<u64, Failure> {
+    let list = list_of(agreed, data);
+    append_after(journal, agreed, &list)
+        .map_err(|error| Failure::Fault(format!("cannot write {}: {error}", list.display())))
+}
+
+fn append_after(journal: &MappedStorage, agreed: Sequence, list: &Path) -> std::io::Result<u64> {
     let mut listed = 0;
     let mut out = BufWriter::new(File::options().append(true).create(true).open(list)?);
-    let Ok(mut reader) = Reader::open(stores.journal.clone(), agreed.0 + 1) else { return Ok(0) };
+    let Ok(mut reader) = Reader::open(journal.clone(), agreed.0 + 1) else { return Ok(0) };
     // What cannot be read is kept as bytes all the same.
     while let Ok(Some(frame)) = reader.next_frame() {
         if control::is_control(frame.kind()) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::segment::LogicId;
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{Truncation, truncate};
+use ringframe_journal::{Error, Truncation, survey, truncate};
 
 use super::epochs::Epochs;
 use crate::event_log;
@@ -50,6 +50,22 @@ pub fn cut<L: Logic, S: Storage>(
     cut.commands = commands.map_err(Fault::Journal)?;
     epochs.cut(agreed)?;
     Ok(cut)
+}
+
+/// Whether a start finds anything to begin with in what such a cut leaves: a snapshot, or all that
+/// there ever was. Where nothing does, a copy of the leader's is to be taken in its place.
+pub fn leaves_a_beginning<S: Storage>(stores: &Stores<S>, agreed: Sequence) -> Result<bool, Fault> {
+    let infos = snapshot::list(&stores.snapshots);
+    let infos = infos.map_err(|error| Fault::Snapshot(error.to_string()))?;
+    let is_whole = |segments: &S| -> Result<bool, Error> {
+        let infos = survey(segments)?;
+        let first = infos.first().and_then(|info| info.header.good());
+        Ok(first.is_none_or(|header| header.first_sequence == 1))
+    };
+    let stays = |info: &snapshot::Info| info.sequence().is_some_and(|taken| taken <= agreed);
+    Ok(infos.iter().any(stays)
+        || is_whole(&stores.journal).map_err(Fault::Journal)?
+            && is_whole(&stores.events).map_err(Fault::EventLog)?)
 }
 
 fn set_aside<S: Storage>(storage: &S, agreed: Sequence) -> Result<Vec<PathBuf>, Fault> {

@@ -24,7 +24,7 @@ use std::io;
 
 pub use arrival::Arrival;
 pub use copy::Holdings;
-pub use cut::{Cut, cut};
+pub use cut::{Cut, cut, leaves_a_beginning};
 pub use downstream::{Downstream, Have, Leading};
 pub use epochs::{Epochs, HistoryId, Term};
 pub use link::Link;

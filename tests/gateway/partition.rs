@@ -2,13 +2,14 @@
 //! `RINGFRAME_FAILOVERS=300 cargo test --release --test gateway partition` is the long form.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::thread::scope;
 use std::time::Duration;
 
+use ringframe::exchange_json::write_command;
 use ringframe::journal::MappedStorage;
 use ringframe::journal::storage::Storage;
 use ringframe::wire::ouch::{Outbound, Side};
@@ -16,7 +17,9 @@ use ringframe::wire::soup::Session;
 
 use crate::failover::{Node, are_the_same};
 use crate::peer::{Heard, PRICE, Peer, answered, order, packed_order, token, wait_until};
+use crate::program::{Done, PROGRAM, run};
 use crate::relay::{CUTS, Cut, Wire};
+use crate::sessions::next_day;
 use crate::traders::{Crowd, Venue};
 
 /// Clients hear so much before something happens.
@@ -168,7 +171,11 @@ fn lists_what_only_it_told<T>(
     let wire = Wire::new(net);
     scope(|scope| {
         let mut nodes = pair(net, "degrade", directory.path());
-        nodes.iter_mut().for_each(settle);
+        for node in &mut nodes {
+            settle(node);
+            // A client waits for longer than clients may be silent, on a busy machine.
+            node.add("--silence-seconds", "120");
+        }
         let _wire = wire.start(scope, &mut nodes);
         start(&mut nodes);
         let log_in = |node: &Node| Peer::log_in(node.addresses()[0], USER, Session::BLANK, 1);
@@ -190,6 +197,8 @@ fn lists_what_only_it_told<T>(
         let mut other = log_in(&nodes[1]).unwrap();
         hear(&mut other, 1);
         ask(&mut other, 3);
+        // For one that takes a copy.
+        nodes[1].operate(&["snapshot"]).expect(0, &[]);
         wire.mend();
         back(&mut nodes[0], meanwhile);
         let said = nodes[0].says("were ordered here and no other node has them");
@@ -208,6 +217,16 @@ fn lists_what_only_it_told<T>(
 #[test]
 fn a_pair_told_to_degrade_lists_what_only_the_former_leader_told() {
     lists_what_only_it_told(149, |_| (), |_| (), |_, ()| ());
+}
+
+/// Enough for segments to fill.
+fn order_many(node: &Node, user: u16) {
+    let mut client = Peer::from(node.addresses()[0], user, 1);
+    for number in (1..=MANY).map(|it| 1_000 + it) {
+        client.write(&packed_order(&order(number, Side::BUY, 1, PRICE))).unwrap();
+        // A client that never reads is not read.
+        while number % 1_000 == 0 && answered(&client.told()) != Some(token(number)) {}
+    }
 }
 
 /// Asks it to archive; whether it is at that for longer than the little it has takes.
@@ -231,12 +250,7 @@ fn a_former_leader_gives_up_its_archiving_and_waits_for_who_archives_beside_it()
         node.add("--archive", archive);
     };
     let alone = |node: &Node| {
-        let mut client = Peer::from(node.addresses()[0], USER + 1, 1);
-        for number in (1..=MANY).map(|it| 1_000 + it) {
-            client.write(&packed_order(&order(number, Side::BUY, 1, PRICE))).unwrap();
-            // A client that never reads is not read.
-            while number % 1_000 == 0 && answered(&client.told()) != Some(token(number)) {}
-        }
+        order_many(node, USER + 1);
         wait_until("its first segment is sealed, and archived", || is_archiving(node));
         let events = MappedStorage::new(node.data.join("events"));
         events.lock("maintenance.lock").unwrap().expect("nobody is at the events yet")
@@ -244,5 +258,42 @@ fn a_former_leader_gives_up_its_archiving_and_waits_for_who_archives_beside_it()
     lists_what_only_it_told(172, settle, alone, |node, lock| {
         node.says("events/maintenance.lock: an archive, prune or repair is at work");
         drop(lock);
+    });
+}
+
+#[test]
+fn a_former_leader_whose_cut_leaves_nothing_to_start_from_takes_a_copy() {
+    let archive = tempfile::tempdir().unwrap();
+    let settle = |node: &mut Node| {
+        node.set("--event-segment-bytes", "256KiB");
+        node.add("--keep", "1");
+    };
+    let alone = |node: &Node| {
+        order_many(node, USER + 1);
+        let mut lines = tempfile::tempfile().unwrap();
+        let mut text = String::new();
+        for command in next_day() {
+            write_command(&mut text, &command);
+            text.push('\n');
+        }
+        lines.write_all(text.as_bytes()).unwrap();
+        lines.rewind().unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["command", "-", "--admin", &node.admin()]).stdin(lines);
+        Done::new(&command.output().unwrap()).expect(0, &["day_ended"]);
+        order_many(node, USER + 2);
+        let keep = |what: &str, place: &str| {
+            let place = [place, archive.path().to_str().unwrap()];
+            run(&[&["journal", what, "--events"], &place[..]].concat(), &node.data).out
+        };
+        wait_until("what the market was told of is pruned from its events", || {
+            node.operate(&["snapshot"]).expect(0, &[]);
+            keep("archive", "--to");
+            keep("prune", "--archive").contains("  deleted")
+        });
+    };
+    lists_what_only_it_told(175, settle, alone, |node, ()| {
+        node.says("leaves nothing to start from");
+        node.says("the copy is whole");
     });
 }

@@ -48,13 +48,14 @@ pub(in crate::cli) fn holdings(data: &Path) -> Holdings<MappedStorage> {
     Holdings { stores: Stores::mapped(data), sessions }
 }
 
-/// Takes a copy of what the leader has, in the place of what is here.
+/// Takes a copy of what the leader has, in the place of what is here; says where that is kept now,
+/// if it was anything.
 pub(in crate::cli) fn take(
     (net, from): (&Guarded, SocketAddr),
     epochs: &Epochs<MappedStorage>,
     data: &Path,
     clock: Clock,
-) -> Result<(), Failure> {
+) -> Result<Option<PathBuf>, Failure> {
     let aside = data.join(ARRIVING);
     remove(&aside)?;
     say!("replication: takes a copy of what {from} has, into {}", aside.display());
@@ -67,13 +68,14 @@ pub(in crate::cli) fn take(
     written.map_err(|error| Failure::Fault(format!("{}: {error}", aside.display())))?;
     settle(data)?;
     say!("replication: the copy is whole, {bytes} bytes");
-    if place != NOTHING {
+    let kept = (place != NOTHING).then(|| data.join(place));
+    if let Some(kept) = &kept {
         say!(
             "replication: what was here before is kept in {}: remove it once it is of no use",
-            data.join(place).display()
+            kept.display()
         );
     }
-    Ok(())
+    Ok(kept)
 }
 
 fn copy(
