@@ -88,6 +88,7 @@ pub mod record;
 pub mod recovery;
 pub mod release;
 pub mod replication;
+pub mod retention;
 pub mod runner;
 pub mod sequencer;
 pub mod served;

@@ -55,7 +55,7 @@ pub use keeper::Keeper;
 pub use open::{Journal, Recovery};
 pub use options::{Options, SyncPolicy};
 pub use position::{Head, Positions};
-pub use prune::{Fate, Pruned, Refusal, Snapshotted, prune};
+pub use prune::{Fate, NeededFrom, Pruned, Refusal, prune};
 pub use reader::{Bookmark, Reader};
 pub use recover::{Cut, check_logic};
 pub use repair::{Mended, Repair, Source, repair};

@@ -13,11 +13,11 @@ use crate::segment::{Header, Seal, file_name};
 use crate::storage::Storage;
 use crate::survey::{SegmentInfo, missing, survey};
 
-/// The sequence of a snapshot that was verified: reloaded, its digest compared. Of an event log,
-/// the first event that is needed still. Making one is the caller's word that nobody needs what is
-/// before it.
+/// The first sequence that is needed still: of commands, that of a snapshot that was verified
+/// (reloaded, its digest compared); of events, the first that anybody asks for. Making one is
+/// the caller's word that nobody needs what is before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshotted(pub u64);
+pub struct NeededFrom(pub u64);
 
 /// What became of one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ pub enum Refusal {
     /// It is the last one that the snapshot covers: the next one chains from it, also when that is
     /// cut back and loses its seal.
     LastCovered,
-    /// The snapshot is not of a later command than its last one: a cut back to there writes on in
-    /// it.
-    NotSnapshotted,
+    /// Its last one is not before what is needed: a cut back to the snapshot, if that is of its
+    /// last command, writes on in it.
+    StillNeeded,
     /// The archive holds no such segment.
     NotArchived,
     /// The archive holds something else, or something broken.
@@ -79,7 +79,7 @@ impl fmt::Display for Refusal {
                     "the last segment before what is needed always stays: the next chains from it"
                 )
             }
-            Self::NotSnapshotted => write!(f, "it holds what is needed still"),
+            Self::StillNeeded => write!(f, "it holds what is needed still"),
             Self::NotArchived => {
                 write!(f, "not archived; run `ringframe journal archive`, or with --events, first")
             }
@@ -94,7 +94,7 @@ impl fmt::Display for Refusal {
 pub fn prune<S: Storage>(
     storage: &S,
     home: &ArchiveHome,
-    below: Snapshotted,
+    below: NeededFrom,
     dry_run: bool,
     progress: OnProgress<'_>,
 ) -> Result<Vec<Pruned>, Error> {
@@ -134,7 +134,7 @@ pub fn prune<S: Storage>(
 fn refusal(
     info: &SegmentInfo,
     is_last_covered: bool,
-    below: Snapshotted,
+    below: NeededFrom,
     home: &ArchiveHome,
     stays: Option<u64>,
 ) -> Result<Option<Refusal>, Error> {
@@ -147,7 +147,7 @@ fn refusal(
     let reaches =
         if is_planted(Bug::PruneTooMuch) { header.first_sequence } else { seal.last_sequence };
     if reaches >= below.0 {
-        return Ok(Some(Refusal::NotSnapshotted));
+        return Ok(Some(Refusal::StillNeeded));
     }
     if let Some(number) = stays {
         return Ok(Some(Refusal::OlderStays(number)));

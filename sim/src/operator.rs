@@ -9,7 +9,7 @@ use ringframe::log::Note;
 use ringframe::peers::Role;
 use ringframe::snapshot::schedule::Failed;
 use ringframe::snapshot::{self, SnapshotError};
-use ringframe_journal::{ArchiveHome, Fate, Snapshotted, archive, prune};
+use ringframe_journal::{ArchiveHome, Fate, NeededFrom, archive, prune};
 
 use crate::client::Wrong;
 use crate::faults::What;
@@ -286,7 +286,7 @@ impl World {
         let Some(newest) = newest else { return Ok(()) };
         let below = newest.0.min(self.checker.synced(1 - node));
         let kept = archive(&stores.journal, &home, &mut |_, _| ())
-            .and_then(|_| prune(&stores.journal, &home, Snapshotted(below), false, &mut |_, _| ()));
+            .and_then(|_| prune(&stores.journal, &home, NeededFrom(below), false, &mut |_, _| ()));
         match kept {
             Ok(pruned) => {
                 let gone = pruned.iter().filter(|it| it.fate == Fate::Deleted).count();

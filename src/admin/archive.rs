@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use hyper::StatusCode;
 use ringframe_journal::{
-    ArchiveHome, Error, Fate, MappedStorage, Refusal, Snapshotted, archive, prune,
+    ArchiveHome, Error, Fate, MappedStorage, NeededFrom, Refusal, archive, prune,
 };
 use serde_json::{Value, json};
 
@@ -21,10 +21,9 @@ use super::operations::{not_serving, received, stopped};
 use super::routes::Answer;
 use super::{Life, Shared, lock};
 use crate::event_log::archived_at;
-use crate::exchange::Exchange;
-use crate::logic::Logic;
+use crate::node::Stores;
+use crate::retention::{self, NO_SNAPSHOT};
 use crate::snapshot;
-use crate::streams::needed_from;
 use crate::types::Applied;
 
 /// So often it looks whether it is done.
@@ -76,14 +75,14 @@ pub(super) async fn carry_out(shared: &Shared, prune: bool) -> Answer {
         let why = "the setting archive is off: name a directory or a URL, and start the node again";
         return Answer::error(StatusCode::CONFLICT, why);
     };
-    let (data, logic) = (shared.options.data.clone(), shared.options.logic.0);
+    let data = shared.options.data.clone();
     let given_up = Arc::clone(&shared.archiving.given_up);
     let (tell, told) = bounded(1);
     let begun = shared.archiving.begin(move || {
         // For the kernel a process without a number is the calling thread; where the weight cannot
         // be had the work is the same.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let _ = tell.try_send(keep(&data, logic, &place, prune, &given_up));
+        let _ = tell.try_send(keep(&data, &place, prune, &given_up));
     });
     if let Err(error) = begun {
         let why = format!("no thread to archive with: {error}");
@@ -97,32 +96,21 @@ pub(super) async fn carry_out(shared: &Shared, prune: bool) -> Answer {
 }
 
 /// What was copied, and what went: of the journal, and then of the event log.
-fn keep(
-    data: &Path,
-    logic: &str,
-    place: &str,
-    prunes: bool,
-    given_up: &Arc<AtomicBool>,
-) -> Outcome {
-    let store = |name: &str| MappedStorage::new(data.join(name));
-    let (journal, events) = (store("journal"), store("events"));
-    let (home, mut said) = copy(&journal, place, given_up)?;
-    let oldest = if prunes { Some(oldest_good(&store("snapshots"))?) } else { None };
+fn keep(data: &Path, place: &str, prunes: bool, given_up: &Arc<AtomicBool>) -> Outcome {
+    let stores = Stores::mapped(data);
+    let (home, mut said) = copy(&stores.journal, place, given_up)?;
+    let oldest = if prunes { Some(oldest_good(&stores.snapshots)?) } else { None };
     if let Some(oldest) = oldest {
-        remove(&journal, &home, Snapshotted(oldest.sequence.0), &mut said)?;
+        remove(&stores.journal, &home, NeededFrom(oldest.sequence.0), &mut said)?;
     }
     let (home, mut said_of_events) =
-        copy(&events, &archived_at(place), given_up).map_err(|(code, why)| {
+        copy(&stores.events, &archived_at(place), given_up).map_err(|(code, why)| {
             (code, format!("the journal is archived; of the event log: {why}"))
         })?;
     if let Some(oldest) = oldest {
-        // Clients of the exchange may ask for all that they were told today.
-        let wanted = match logic == Exchange::NAME {
-            true => needed_from(&store("sessions"), &events, oldest.events, false, given_up)
-                .map_err(broken)?,
-            false => oldest.events,
-        };
-        remove(&events, &home, Snapshotted(wanted), &mut said_of_events)?;
+        let sessions = MappedStorage::new(data.join("sessions"));
+        let needed = retention::events(&stores, &sessions, &oldest, false, given_up);
+        remove(&stores.events, &home, needed.map_err(broken)?, &mut said_of_events)?;
     }
     said["events"] = said_of_events;
     Ok(said)
@@ -149,7 +137,7 @@ fn copy(
 fn remove(
     segments: &MappedStorage,
     home: &ArchiveHome,
-    below: Snapshotted,
+    below: NeededFrom,
     said: &mut Value,
 ) -> Result<(), Wrong> {
     let pruned = prune(segments, home, below, false, &mut |_, _| ()).map_err(failed)?;
@@ -180,10 +168,7 @@ fn broken(why: impl std::fmt::Display) -> Wrong {
     (StatusCode::INTERNAL_SERVER_ERROR, why.to_string())
 }
 
-/// What the oldest snapshot that is whole tells of: a start that cannot use the newest one finds
-/// all that it needs for an older one.
-fn oldest_good(store: &MappedStorage) -> Result<Applied, Wrong> {
-    let oldest = snapshot::oldest_good(store).map_err(broken)?;
-    let why = "archived, but nothing is pruned without a snapshot: `ringframe snapshot` takes one";
-    oldest.ok_or_else(|| (StatusCode::CONFLICT, why.into()))
+fn oldest_good(snapshots: &MappedStorage) -> Result<Applied, Wrong> {
+    let oldest = snapshot::oldest_good(snapshots).map_err(broken)?;
+    oldest.ok_or_else(|| (StatusCode::CONFLICT, format!("archived, but {NO_SNAPSHOT}")))
 }

@@ -156,6 +156,8 @@ fn what_was_told_before_today_is_pruned_and_today_is_told_again() {
     journal(&["verify", "--events"]).expect(0, &["whole: "]);
     let prune = ["prune", "--events", "--archive", place];
     journal(&[&prune[..], &["--dry-run"]].concat()).expect(0, &["0 of "]);
+    let nowhere = ["prune", "--events", "--archive", "nowhere"];
+    journal(&nowhere).expect(3, &["nowhere/events: no such directory", "with --events"]);
     let archive = ["journal", "archive", "--to", place, "--events"];
     let whole = directory.path().join("whole");
     let into = whole.to_str().unwrap();

@@ -9,7 +9,7 @@ use ringframe::codec::state_digest;
 use ringframe::digest::Digest;
 use ringframe::inline::Inline;
 use ringframe::journal::{
-    ArchiveHome, Fate, Options, Snapshotted, Survival, SyncPolicy, archive, prune,
+    ArchiveHome, Fate, NeededFrom, Options, Survival, SyncPolicy, archive, prune,
 };
 use ringframe::journaler::Journaler;
 use ringframe::machine::Machine;
@@ -207,7 +207,7 @@ impl Life {
     fn prune(&mut self) -> Result<(), ringframe::journal::Error> {
         let snapshots = snapshot::list(&self.disks.snapshots).expect("a directory");
         let [_, .., oldest] = &snapshots[..] else { return Ok(()) };
-        let below = Snapshotted(oldest.sequence().expect("a good one").0);
+        let below = NeededFrom(oldest.sequence().expect("a good one").0);
         let (journal, home) = (&self.disks.journal, &self.plan.home.0);
         archive(journal, home, &mut |_, _| ())?;
         let segments = prune(journal, home, below, false, &mut |_, _| ())?;

@@ -10,7 +10,7 @@ use ringframe::dialect::itch::Market;
 use ringframe::exchange::command::{ChangeState, Command, EndDay, SetSession, State};
 use ringframe::exchange::ids::Symbol;
 use ringframe::journal::{
-    ArchiveHome, Fate, MappedStorage, Reader, Snapshotted, archive, prune, survey,
+    ArchiveHome, Fate, MappedStorage, NeededFrom, Reader, archive, prune, survey,
 };
 use ringframe::node::NodeOptions;
 use ringframe::release::ReleasePolicy;
@@ -230,13 +230,13 @@ fn a_log_that_was_pruned_is_counted_from_the_day_that_it_begins_with() {
     let home = ArchiveHome::in_memory();
     archive(&log, &home, &mut |_, _| ()).unwrap();
     // And somebody has counted up to where it is cut off.
-    let would = prune(&log, &home, Snapshotted(day), true, &mut |_, _| ()).unwrap();
+    let would = prune(&log, &home, NeededFrom(day), true, &mut |_, _| ()).unwrap();
     let goes = would.iter().filter(|segment| segment.fate == Fate::WouldDelete).count();
     let cut = survey(&log).unwrap()[goes].header.good().unwrap().first_sequence;
     let elsewhere = MappedStorage::new(directory.path().join("elsewhere"));
     let mut before = open(&elsewhere, &log, cut - 1, &mut |_| ()).unwrap().checkpoint;
     before.write(&elsewhere, &log).unwrap();
-    let pruned = prune(&log, &home, Snapshotted(day), false, &mut |_, _| ()).unwrap();
+    let pruned = prune(&log, &home, NeededFrom(day), false, &mut |_, _| ()).unwrap();
     assert!(pruned.iter().any(|segment| segment.fate == Fate::Deleted), "{pruned:?}");
     assert!(Reader::open_first(log.clone()).unwrap().next_sequence() == cut && cut <= day);
     let counted = open(&elsewhere, &log, last, &mut |_| ()).unwrap();

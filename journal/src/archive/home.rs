@@ -46,7 +46,9 @@ impl ArchiveHome {
         match local_directory(place)? {
             Some(directory) if !directory.is_dir() => Err(Error::Archive {
                 place: place.to_owned(),
-                why: "no such directory; `ringframe journal archive` creates it".into(),
+                why: "no such directory; `ringframe journal archive` creates it, and that of the \
+                      event log with --events"
+                    .into(),
             }),
             directory => Self::at(place, directory),
         }

@@ -4,7 +4,7 @@ use crate::common::logic;
 use crate::disks::{Home, SEGMENTS, copy_of, frames, grow, journal, names, quiet};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
-    Error, Fate, MappedStorage, Refusal, SimulatedStorage, Snapshotted, Survival, archive, prune,
+    Error, Fate, MappedStorage, NeededFrom, Refusal, SimulatedStorage, Survival, archive, prune,
     restore, segment, survey, truncate, verify_archive,
 };
 
@@ -46,7 +46,7 @@ fn real_directories_do_the_same() {
         let read = |storage: &MappedStorage| std::fs::read(storage.path(&name)).unwrap();
         assert!(read(&storage) == read(&other), "{name}");
     }
-    let pruned = prune(&storage, &home.open(), Snapshotted(u64::MAX), false, &mut quiet).unwrap();
+    let pruned = prune(&storage, &home.open(), NeededFrom(u64::MAX), false, &mut quiet).unwrap();
     assert_eq!(pruned[0].fate, Fate::Deleted);
     assert!(!storage.path(&segment::file_name(1)).exists());
     grow(&storage, SEGMENTS + 100);
@@ -134,7 +134,7 @@ fn every_flipped_byte_of_an_object_is_seen() {
 }
 
 fn fates(storage: &SimulatedStorage, home: &Home, below: u64, dry_run: bool) -> Vec<Fate> {
-    let pruned = prune(storage, &home.open(), Snapshotted(below), dry_run, &mut quiet).unwrap();
+    let pruned = prune(storage, &home.open(), NeededFrom(below), dry_run, &mut quiet).unwrap();
     pruned.into_iter().map(|one| one.fate).collect()
 }
 
@@ -154,7 +154,7 @@ fn prune_refuses_for_each_reason() {
     assert_eq!(dry[sealed - 1], chained);
     assert!(dry[sealed..].iter().all(|fate| *fate == Fate::Refused(Refusal::NotSealed)));
     let just_short = fates(&storage, &home, second, true);
-    assert_eq!(just_short[..2], [chained.clone(), Fate::Refused(Refusal::NotSnapshotted)]);
+    assert_eq!(just_short[..2], [chained.clone(), Fate::Refused(Refusal::StillNeeded)]);
     assert_eq!(fates(&storage, &home, second + 1, true)[..2], [Fate::WouldDelete, chained]);
 
     let manifest = home.remove("0000000002.segment.json");
@@ -215,7 +215,7 @@ fn a_crash_at_any_step_of_a_prune_leaves_no_gap() {
     for step in 0..steps {
         let storage = copy_of(&whole);
         storage.crash_at(storage.steps() + step);
-        let pruned = prune(&storage, &home.open(), Snapshotted(u64::MAX), false, &mut quiet);
+        let pruned = prune(&storage, &home.open(), NeededFrom(u64::MAX), false, &mut quiet);
         assert!(pruned.is_err(), "step {step}");
         let classes = [Survival::Everything, Survival::Nothing, Survival::Random(step)];
         for survival in classes {
@@ -234,14 +234,14 @@ fn maintenance_is_for_one_at_a_time() {
     let held = storage.lock("maintenance.lock").unwrap().unwrap();
     let refused = archive(&storage, &home.create(), &mut quiet);
     assert!(matches!(refused, Err(Error::Maintained { .. })), "{refused:?}");
-    let below = Snapshotted(1);
+    let below = NeededFrom(1);
     let refused = prune(&storage, &home.open(), below, false, &mut quiet);
     assert!(matches!(refused, Err(Error::Maintained { .. })), "{refused:?}");
     drop(held);
     // The writer's lock does not matter: both work beside a running node.
     let _writer = storage.lock("lock").unwrap().unwrap();
     archive(&storage, &home.open(), &mut quiet).unwrap();
-    prune(&storage, &home.open(), Snapshotted(u64::MAX), false, &mut quiet).unwrap();
+    prune(&storage, &home.open(), NeededFrom(u64::MAX), false, &mut quiet).unwrap();
     let left = survey(&storage).unwrap();
     assert_eq!(left.iter().filter(|info| info.seal.good().is_some()).count(), 1);
 }

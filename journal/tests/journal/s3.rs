@@ -4,7 +4,7 @@ use crate::common::Random;
 use crate::disks::{grow_with, options, quiet};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
-    Append, ArchiveHome, Fate, Frame, Journal, MappedStorage, Options, Snapshotted, archive, prune,
+    Append, ArchiveHome, Fate, Frame, Journal, MappedStorage, NeededFrom, Options, archive, prune,
     restore, segment, verify_archive,
 };
 
@@ -35,7 +35,7 @@ fn there_and_back(storage: &MappedStorage, url: &str) -> Vec<u64> {
         let read = |storage: &MappedStorage| std::fs::read(storage.path(&name)).unwrap();
         assert!(read(storage) == read(&other), "{name}");
     }
-    let pruned = prune(storage, &home, Snapshotted(u64::MAX), false, &mut quiet).unwrap();
+    let pruned = prune(storage, &home, NeededFrom(u64::MAX), false, &mut quiet).unwrap();
     assert_eq!(pruned[0].fate, Fate::Deleted);
     archived.iter().map(|one| one.manifest.compressed_bytes).collect()
 }

@@ -5,13 +5,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use ringframe::exchange::Exchange;
-use ringframe::logic::Logic;
+use ringframe::node::Stores;
+use ringframe::retention::{self, NO_SNAPSHOT};
 use ringframe::snapshot;
-use ringframe::streams::needed_from;
-use ringframe_journal::{
-    ArchiveHome, Fate, MappedStorage, Options, Snapshotted, check_logic, prune,
-};
+use ringframe_journal::{ArchiveHome, Fate, MappedStorage, NeededFrom, prune};
 
 use super::keeping::Bar;
 use super::{DataArgs, existing_in};
@@ -45,10 +42,10 @@ pub(crate) fn run(args: &PruneArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let storage = args.data.existing()?;
     let home = ArchiveHome::open(&args.data.log.place(&args.archive))?;
     let mut bar = Bar::new("segments");
-    let below = Snapshotted(match args.below {
-        Some(below) => below,
-        None => day(&args.data.data, &storage, args.dry_run)?,
-    });
+    let below = match args.below {
+        Some(below) => NeededFrom(below),
+        None => needed_events(&args.data.data, args.dry_run)?,
+    };
     let pruned = prune(&storage, &home, below, args.dry_run, &mut bar.on_progress())?;
     drop(bar);
     let (mut gone, mut bytes, mut kept_back) = (0, 0, false);
@@ -73,17 +70,14 @@ pub(crate) fn run(args: &PruneArgs, out: &mut dyn Write) -> Result<Answer, Failu
     Ok(if kept_back { Answer::No } else { Answer::Yes })
 }
 
-/// The first event of the day of the oldest snapshot that is whole.
-fn day(data: &Path, events: &MappedStorage, dry_run: bool) -> Result<u64, Failure> {
-    let oldest = snapshot::oldest_good(&MappedStorage::new(data.join("snapshots")))
+/// What of the event log is needed where this is the oldest snapshot that is whole.
+fn needed_events(data: &Path, dry_run: bool) -> Result<NeededFrom, Failure> {
+    existing_in(data)?;
+    let stores = Stores::mapped(data);
+    let oldest = snapshot::oldest_good(&stores.snapshots)
         .map_err(|error| Failure::Fault(error.to_string()))?;
-    let Some(oldest) = oldest else {
-        let why = "nothing is pruned without a snapshot: `ringframe snapshot` takes one";
-        return Err(Failure::Usage(why.into()));
-    };
+    let Some(oldest) = oldest else { return Err(Failure::Usage(NO_SNAPSHOT.into())) };
     let sessions = MappedStorage::new(data.join("sessions"));
-    // Only the exchange has days.
-    let Options { logic, .. } = Options::new(Exchange::NAME, Exchange::VERSION);
-    check_logic(&existing_in(data)?, &logic)?;
-    Ok(needed_from(&sessions, events, oldest.events, dry_run, &AtomicBool::new(false))?)
+    let never = AtomicBool::new(false);
+    Ok(retention::events(&stores, &sessions, &oldest, dry_run, &never)?)
 }

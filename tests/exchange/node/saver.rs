@@ -6,7 +6,7 @@ use fastrand::Rng;
 use ringframe::exchange::Exchange;
 use ringframe::journal::storage::Storage;
 use ringframe::journal::{
-    ArchiveHome, Error, Fate, SimulatedStorage, Snapshotted, archive, prune, segment,
+    ArchiveHome, Error, Fate, NeededFrom, SimulatedStorage, archive, prune, segment,
 };
 use ringframe::node::{Node, Stores};
 use ringframe::shadow::Shadow;
@@ -106,7 +106,7 @@ impl Saver {
         archive(journal, &self.kept.home, &mut |_, _| ())?;
         let contents = |name: String| Some((name.clone(), journal.contents(&name)?));
         let before: Vec<_> = journal.list().unwrap().into_iter().filter_map(contents).collect();
-        for segment in prune(journal, &self.kept.home, Snapshotted(below.0), false, &mut |_, _| ())?
+        for segment in prune(journal, &self.kept.home, NeededFrom(below.0), false, &mut |_, _| ())?
         {
             if segment.fate == Fate::Deleted {
                 let name = segment::file_name(segment.number);
