@@ -16,12 +16,13 @@ use crate::small_file::SmallFile;
 use crate::users::UserList;
 
 pub use parts::{
-    Activate, NodeNumber, PerAddress, SecondLogin, Sessions, SnapshotMode, Snapshots, Spans, Tls,
+    Activate, NodeNumber, PerAddress, Room, SecondLogin, Sessions, SnapshotMode, Snapshots, Spans,
+    Tls,
 };
 use values::{
     address, connections, destination, drain_seconds, keep, optional, optional_address,
     optional_parsed, optional_path, optional_place, parsed, path, per_second, rate, ring_slots,
-    seconds, segment_bytes, show_bytes, show_optional, show_optional_path, show_path, shown,
+    room, seconds, segment_bytes, show_bytes, show_optional, show_optional_path, show_path, shown,
     time_of_day, truth, window_bytes,
 };
 
@@ -77,6 +78,8 @@ pub struct Config {
     pub log: Format,
     /// Which orders' spans go where.
     pub spans: Spans,
+    /// What memory is taken at the start.
+    pub room: Room,
     /// The slots of each ring.
     pub ring_slots: usize,
     /// The size of the journal's new segments.
@@ -248,6 +251,11 @@ pub const SETTINGS: &[Setting] = &[
          as http://127.0.0.1:4318/v1/traces, or off"),
     setting!("spans.per_second", "spans-per-second", "1", per_second, shown, spans.per_second,
         "so many orders are sampled at most: 1 to 20"),
+    setting!("room.orders", "room-orders", "0", room, shown, room.orders,
+        "memory for so many live orders is taken at the start, 32 bytes each, and none of them \
+         waits for it: 0 to 1000000000"),
+    setting!("room.tokens", "room-tokens", "0", room, shown, room.tokens,
+        "likewise for so many tokens of a day, 28 bytes each"),
     setting!("ring_slots", "ring-slots", "16384", ring_slots, shown, ring_slots,
         "slots of each ring, of 320 bytes: a power of two from 64 to 4194304"),
     setting!("segment_bytes", "segment-bytes", "64 MiB", segment_bytes, show_bytes, segment_bytes,
@@ -307,6 +315,7 @@ impl Default for Config {
             idle: Idle::default(),
             log: Format::default(),
             spans: Spans::default(),
+            room: Room::default(),
             ring_slots: 0,
             segment_bytes: 0,
             event_segment_bytes: 0,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringframe::admin::Admin;
 use ringframe::clock::Clock;
-use ringframe::config::{Activate, Config, SnapshotMode};
+use ringframe::config::{Activate, Config, Room, SnapshotMode};
 use ringframe::control;
 use ringframe::embed::{AtEnd, Embedded, Finished, Outcome, STAGES, Saving};
 use ringframe::exchange::command::Command as ExchangeCommand;
@@ -118,6 +118,12 @@ fn recover_or_mend(
     recover()
 }
 
+/// Takes the memory that is to be there before the first order comes.
+fn take_room(node: &mut Node<Exchange, MappedStorage>, config: &Config) {
+    let Room { orders, tokens } = config.room;
+    node.processor.machine_mut().logic_mut().reserve(orders as usize, tokens as usize);
+}
+
 /// What a node that serves clients has around it.
 #[derive(Default)]
 struct Around {
@@ -173,6 +179,7 @@ impl Local {
         }
         let mut node = recover_or_mend(&stores, &options, &config, clock, &around)?;
         let Around { prepared, admin, pair, door } = around;
+        take_room(&mut node, &config);
         say(&config, &node.start);
         let leads = !pair.as_ref().is_some_and(Pair::follows);
         let opening =

@@ -97,6 +97,15 @@ pub struct Snapshots {
     pub at_drain: bool,
 }
 
+/// What memory a node of the exchange takes at its start, so that no order waits for it later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// For so many live orders.
+    pub orders: u64,
+    /// For so many tokens of a day.
+    pub tokens: u64,
+}
+
 /// Who takes snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SnapshotMode {

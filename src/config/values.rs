@@ -150,6 +150,10 @@ impl fmt::Display for PerAddress {
     }
 }
 
+pub(super) fn room(text: &str) -> Result<u64, String> {
+    within(text, 0, 1_000_000_000)
+}
+
 pub(super) fn rate(text: &str) -> Result<Option<u64>, String> {
     if text == "off" {
         return Ok(None);

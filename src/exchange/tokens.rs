@@ -108,10 +108,14 @@ struct Table {
 const PAGE_BUCKETS: usize = 4096 / size_of::<Bucket>();
 
 impl Table {
+    /// How many buckets these fill as far as is good.
+    fn buckets_for(tokens: usize) -> usize {
+        (tokens * 5 / 4 / BUCKET + 1).max(64)
+    }
+
     fn with_room_for(tokens: usize) -> Self {
-        let buckets = (tokens * 5 / 4 / BUCKET + 1).max(64);
         // Zeroed by the system, page by page, when each is first used.
-        let buckets = <[Bucket]>::new_box_zeroed_with_elems(buckets);
+        let buckets = <[Bucket]>::new_box_zeroed_with_elems(Self::buckets_for(tokens));
         Self { buckets: buckets.expect("memory for a larger index"), used: 0, touched: 0 }
     }
 
@@ -202,6 +206,9 @@ impl Tokens {
     /// Takes the room for this many tokens now rather than later.
     pub(super) fn reserve(&mut self, tokens: usize) {
         self.log.reserve(tokens + 1);
+        if Table::buckets_for(tokens) <= self.table.buckets.len() {
+            return;
+        }
         self.table = Table::with_room_for(tokens.max(self.log.len()));
         // A write brings each page in now; as it came, it is only promised.
         self.table

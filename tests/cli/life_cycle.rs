@@ -116,6 +116,32 @@ fn a_snapshot_is_taken_on_request_and_the_next_start_uses_it() {
     }
 }
 
+/// The memory that it has from the system, in bytes.
+fn resident(serving: &Serving) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", serving.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn room_is_taken_at_each_start_and_changes_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let room = ["--room-orders", "1_000_000", "--room-tokens", "4_000_000"];
+    let saved = [&room[..], &["--snapshot-at-drain", "--drain-seconds", "60"]].concat();
+    let taken = 1_000_000 * 32 + 4_000_000 * 28;
+    for first in [1, 2_000] {
+        let serving = Serving::start(&room, data);
+        let has = resident(&serving);
+        assert!(has > taken, "{has} bytes, of which {taken} are taken");
+        serving.drain();
+        // Replay takes none, and its events are the same.
+        apply(&saved, data, &orders(first..first + 1_999)).expect(0, &[]);
+        is_whole(data);
+    }
+    assert!(resident(&Serving::start(&[], data)) < taken, "what nobody asked for is not taken");
+}
+
 #[test]
 fn every_setting_is_a_flag_of_serve_and_apply() {
     let directory = tempfile::tempdir().unwrap();
