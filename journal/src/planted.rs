@@ -36,6 +36,8 @@ bugs! {
     ForgetDirectory "forget-directory" "a new segment's name is not made durable",
     DropCutTail "drop-cut-tail" "what is cut off a journal is not kept",
     PruneTooMuch "prune-too-much" "the segment that a snapshot lies in is deleted, too",
+    PruneToday "prune-today" "what clients may ask for is deleted, up to the last snapshot",
+    ForgetDay "forget-day" "the event log is pruned and the counts of its first day are not kept",
     ApplyEarly "apply-early" "commands are applied before they are journaled",
     AckEarly "ack-early" "a standby says that it has what is only in its ring",
     AckUnsynced "ack-unsynced" "a standby says that it synced what it only journaled",

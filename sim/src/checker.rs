@@ -16,6 +16,7 @@ use ringframe_journal::{Reader, SimulatedStorage};
 
 use crate::client::Wrong;
 use crate::node::Running;
+use crate::told::Told;
 
 type Hash = [u8; 16];
 
@@ -24,6 +25,8 @@ type Hash = [u8; 16];
 pub(crate) struct Checker {
     /// The frames of all released commands.
     released: Vec<Hash>,
+    /// What clients are told of them, where days end and logs are pruned.
+    told: Option<Told>,
     /// No command behind this one was released: it may be one without events.
     most: u64,
     nodes: [Has; 2],
@@ -61,6 +64,16 @@ fn hash(bytes: &[u8]) -> Hash {
 }
 
 impl Checker {
+    /// With nothing in them; where days end, what clients are told is written down, too.
+    pub(crate) fn new(ends_days: bool) -> Self {
+        Self { told: ends_days.then(Told::default), ..Self::default() }
+    }
+
+    /// What clients are told, as far as it was written down.
+    pub(crate) fn take_told(&mut self) -> Told {
+        self.told.take().unwrap_or_default()
+    }
+
     /// How many commands were released.
     pub(crate) fn released(&self) -> u64 {
         self.released.len() as u64
@@ -223,7 +236,7 @@ impl Checker {
     ) -> Result<(), Wrong> {
         let failed = |error| format!("n{node}: its events cannot be read: {error}");
         let (stores, elsewhere) = (stores[node], &stores[1 - node].journal);
-        let has = &mut self.nodes[node];
+        let (has, told) = (&mut self.nodes[node], &mut self.told);
         let events = match &mut has.events {
             Some(events) => events,
             none => none.insert(Reader::open_first(stores.events.clone()).map_err(failed)?),
@@ -244,6 +257,9 @@ impl Checker {
                      durable as it promises",
                     event.sequence()
                 ));
+            }
+            if let Some(told) = told.as_mut().filter(|told| told.next() == event.sequence()) {
+                told.on_event(&event.frame()).map_err(|fault| fault.to_string())?;
             }
             last = Some(of);
         }

@@ -19,6 +19,7 @@ use ringframe::wire::soup::{FromClient, FromServer, LoginReject, LoginRequest, S
 use crate::net::{SimNet, SimStream, address};
 use crate::node::{MARKET, ORDERS};
 use crate::settings::{PRICE, SYMBOLS, Settings};
+use crate::told::ToldDay;
 
 /// Who hears nothing for so long goes elsewhere.
 const SILENCE: u64 = 4 * Nanos::SECOND;
@@ -34,6 +35,8 @@ pub(crate) struct Client {
     user: u16,
     /// Whether it trades, or reads the market.
     trades: bool,
+    /// Whether days end.
+    knows_days: bool,
     net: SimNet,
     rng: Rng,
     stream: Option<SimStream>,
@@ -51,15 +54,31 @@ pub(crate) struct Client {
     heard_at: Nanos,
     spoke_at: Nanos,
     order_at: Nanos,
-    /// Everything that it was ever told.
+    /// Everything that it was told this day.
     pub(crate) log: Vec<Vec<u8>>,
+    /// The days before, as far as it knows of them.
+    days: Vec<PastDay>,
+    /// It was told that there is no such session: another day may have begun.
+    doubts: bool,
     orders: usize,
+    /// So many tokens it gave this day, …
+    tokens: usize,
+    /// … and some orders went twice: of those one may arrive on the day after.
+    resent: bool,
     unanswered: VecDeque<Enter>,
     known: BTreeMap<Token, Known>,
     asks_all: bool,
     /// Where it was let in, and from which message on, since that was told.
     pub(crate) login: Option<String>,
     pub(crate) repeats: u64,
+}
+
+/// What it was told on a day that is over.
+struct PastDay {
+    session: Session,
+    log: Vec<Vec<u8>>,
+    /// It was there when the day ended.
+    is_whole: bool,
 }
 
 /// What it knows of a token.
@@ -71,10 +90,12 @@ struct Known {
 }
 
 impl Client {
-    pub(crate) fn new(user: u16, trades: bool, net: SimNet, rng: Rng) -> Self {
+    /// Trades, or reads the market where there are enough who trade.
+    pub(crate) fn new(user: u16, settings: &Settings, net: SimNet, rng: Rng) -> Self {
         Self {
             user,
-            trades,
+            trades: user <= settings.traders,
+            knows_days: settings.ends_days,
             net,
             rng,
             stream: None,
@@ -90,7 +111,11 @@ impl Client {
             spoke_at: Nanos(0),
             order_at: Nanos(0),
             log: Vec::new(),
+            days: Vec::new(),
+            doubts: false,
             orders: 0,
+            tokens: 0,
+            resent: false,
             unanswered: VecDeque::new(),
             known: BTreeMap::new(),
             asks_all: false,
@@ -183,8 +208,9 @@ impl Client {
         let port = if self.trades { ORDERS } else { MARKET };
         self.stream = self.net.connect(address(self.node, port)).ok();
         let next = self.log.len() as u64 + 1;
+        let is_blank = self.doubts && self.rng.bool();
         let sequence = match self.rng.u8(0..4) {
-            _ if self.asks_all => 1,
+            _ if self.asks_all || is_blank => 1,
             0 => 1,
             1 => self.rng.u64(1..=next),
             _ => next,
@@ -193,7 +219,7 @@ impl Client {
         let login = LoginRequest {
             username: Alpha::new(&format!("TRDR{:02}", self.user)).expect("six letters"),
             password: Alpha::new("secret").expect("six letters"),
-            session: self.session,
+            session: if is_blank { Session::BLANK } else { self.session },
             sequence,
             timeout: None,
         };
@@ -265,14 +291,12 @@ impl Client {
                     let (asked, got) = (self.next, accepted.sequence);
                     return Err(format!("c{}: asked for {asked}, gets {got}", self.user));
                 }
-                if !self.session.is_blank() && self.session != accepted.session {
-                    return Err(format!("c{}: another day's session", self.user));
-                }
-                self.session = accepted.session;
-                self.is_in = true;
+                self.begin_day(accepted.session)?;
+                (self.is_in, self.doubts) = (true, false);
                 let (user, node, has) = (self.user, self.node, self.log.len());
                 let from = self.next;
                 self.login = Some(format!("c{user} is in on n{node}, from {from} on, has {has}"));
+                self.resent |= !self.unanswered.is_empty();
                 for order in self.unanswered.clone() {
                     self.say_message(&Inbound::from(order), now);
                 }
@@ -282,11 +306,17 @@ impl Client {
                 // Who has just begun to lead may not have counted all that it has. Where it really
                 // lacks something, nobody gets in any more, and that is seen in the end.
                 self.part(now);
+                self.doubts = self.knows_days;
                 Ok(())
             }
             FromServer::Rejected(why) => Err(format!("c{}: not let in: {why:?}", self.user)),
             FromServer::Data(message) => self.message(message),
             FromServer::Heartbeat | FromServer::Debug(_) => Ok(()),
+            FromServer::End if self.knows_days => {
+                self.end_day(true);
+                self.part(now);
+                Ok(())
+            }
             FromServer::End => Err(format!("c{}: the day ended", self.user)),
         }
     }
@@ -389,12 +419,13 @@ impl Client {
 
     fn token(&mut self) -> Token {
         self.orders += 1;
-        Alpha::new(&format!("T{}", self.orders)).expect("few letters")
+        self.tokens += 1;
+        Alpha::new(&format!("T{}", self.tokens)).expect("few letters")
     }
 
     /// One of its own that was answered.
     fn any(&mut self) -> Option<Token> {
-        let number = self.rng.usize(1..=self.orders.max(1));
+        let number = self.rng.usize(1..=self.tokens.max(1));
         let token = Alpha::new(&format!("T{number}")).expect("few letters");
         self.known.get(&token).filter(|known| known.shares > known.executed).map(|_| token)
     }
@@ -421,9 +452,80 @@ impl Client {
         self.say_message(&Inbound::from(replace), now);
     }
 
+    /// It is let in to this session: where that is not the one that it knows, that one is over.
+    fn begin_day(&mut self, session: Session) -> Result<(), Wrong> {
+        if !self.session.is_blank() && self.session != session {
+            if !self.knows_days || self.next != 1 {
+                return Err(format!("c{}: another day's session", self.user));
+            }
+            self.end_day(false);
+        }
+        // Who has just begun to lead may not have counted up to its end.
+        if let Some(before) = self.days.pop_if(|day| day.session == session) {
+            self.log = before.log;
+        }
+        if self.days.iter().any(|day| day.session == session) {
+            return Err(format!("c{}: a day that was over, {session}", self.user));
+        }
+        self.session = session;
+        Ok(())
+    }
+
+    /// Its day is over. What has no answer yet goes once more on the next day, and all tokens may
+    /// be used again; but where some went twice, one of them may arrive late.
+    fn end_day(&mut self, is_whole: bool) {
+        let session = std::mem::replace(&mut self.session, Session::BLANK);
+        self.days.push(PastDay { session, log: std::mem::take(&mut self.log), is_whole });
+        self.known.clear();
+        if self.unanswered.is_empty() && !std::mem::take(&mut self.resent) {
+            self.tokens = 0;
+        }
+    }
+
+    /// How many messages it was told, of all days.
+    pub(crate) fn told(&self) -> usize {
+        self.days.iter().map(|day| day.log.len()).sum::<usize>() + self.log.len()
+    }
+
+    /// Whether it was there at the end of each day.
+    pub(crate) fn knows_all(&self) -> bool {
+        self.days.iter().all(|day| day.is_whole)
+    }
+
+    /// Compares what it was told with what there was to tell, from the first day on.
+    pub(crate) fn compare(&self, told: &[ToldDay]) -> Result<(), Wrong> {
+        let mut told = told.iter();
+        let today = PastDay { session: self.session, log: self.log.clone(), is_whole: true };
+        for day in self.days.iter().chain([&today]) {
+            let is_it = |it: &&ToldDay| it.session == day.session;
+            let messages = told.find(is_it).map_or(&[][..], |it| it.messages(self.stream()));
+            let is_told =
+                if day.is_whole { messages == day.log } else { messages.starts_with(&day.log) };
+            if !is_told {
+                let at =
+                    messages.iter().zip(&day.log).take_while(|(one, other)| one == other).count();
+                return Err(format!(
+                    "{}: it was told otherwise than the log: on the day {} {} messages, as in the \
+                     log up to {at} of {}",
+                    self.state(),
+                    day.session,
+                    day.log.len(),
+                    messages.len()
+                ));
+            }
+        }
+        match told.next() {
+            Some(day) => {
+                Err(format!("{}: it does not know of the day {}", self.state(), day.session))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// How often each trade was told here, added up.
     pub(crate) fn trades(&self, into: &mut BTreeMap<u64, u32>) {
-        for bytes in self.log.iter().filter(|_| self.trades) {
+        let before = self.days.iter().flat_map(|day| &day.log);
+        for bytes in before.chain(&self.log).filter(|_| self.trades) {
             if let Ok(Outbound::Executed(executed)) = Outbound::decode(bytes) {
                 *into.entry(executed.match_number.get()).or_default() += 1;
             }

@@ -3,6 +3,7 @@
 use fastrand::Rng;
 use ringframe::node::Stores;
 use ringframe::replication::Holdings;
+use ringframe_journal::storage::Storage;
 use ringframe_journal::{SimulatedStorage, Survival};
 
 /// What survives a loss of power on each of the four.
@@ -44,6 +45,11 @@ impl Disks {
             disk.fail_syncs_at(u64::MAX);
             disk.fail_changes_at(u64::MAX);
         }
+    }
+
+    /// How far sessions were counted is not there any more.
+    pub(crate) fn lose_counts(&self) {
+        let _ = self.sessions.remove("streams").and_then(|()| self.sessions.sync_directory());
     }
 
     /// Whether one of them has stopped by itself.

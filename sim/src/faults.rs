@@ -59,6 +59,15 @@ pub(crate) enum What {
     Prune { node: usize },
     /// The operator begins the nightly routine.
     Nightly,
+    /// The operator closes all instruments, ends the day and opens them, with pauses in between.
+    EndDay { pauses: [u64; 2] },
+    /// The operator archives journal and event log and deletes what nobody needs; the process dies
+    /// so many disk steps into that, perhaps with the machine's power.
+    Keep { node: usize, steps: u64, power: Option<u64> },
+    /// A process dies, and how far its sessions were counted is lost.
+    Forget { node: usize },
+    /// A machine with nothing on it comes in the place of a standby.
+    Renew { node: usize },
 }
 
 /// A list, in the order of time, after `from`.

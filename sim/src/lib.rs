@@ -11,6 +11,7 @@ mod checker;
 mod client;
 mod compare;
 mod conserve;
+mod days;
 mod disks;
 mod faults;
 mod flips;
@@ -24,6 +25,7 @@ mod node;
 mod operator;
 mod settings;
 mod third;
+mod told;
 mod trace;
 mod upgrade;
 mod world;
@@ -72,7 +74,7 @@ fn live(seed: u64, list: Option<Vec<Mishap>>, traces: bool) -> Outcome {
             Some(format!("panic: {}", text.unwrap_or_default()))
         }
     };
-    let told = world.clients.iter().map(|client| client.log.len() as u64).sum();
+    let told = world.told() as u64;
     let again = world.clients.iter().map(|client| client.repeats).sum();
     let (released, nanos) = (world.checker.released(), world.now.0 - began.0);
     let (polls, trace) = (world.polls, std::mem::take(&mut world.trace));

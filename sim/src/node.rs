@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ringframe::control::Control;
 use ringframe::embed::{Assembled, Input, Saving, assemble, close};
+use ringframe::exchange::command::Command;
 use ringframe::exchange::{self, Exchange};
 use ringframe::gateway::{Doors, GatewayOptions};
 use ringframe::log::Note;
@@ -119,11 +120,17 @@ pub(crate) struct Running {
     pub(crate) start: Start,
     pub(crate) began_as: Beginning,
     questions: Sender<Question>,
-    /// Activates a version; as long as it is there, more may come.
-    activates: Option<Box<dyn Fn(u32)>>,
+    /// Takes what operators order; as long as it is there, more may come.
+    orders: Option<Box<dyn Fn(Order)>>,
     ended: Arc<AtomicBool>,
     pub(crate) drain: Option<Drain>,
     pub(crate) notes: Receiver<Note>,
+}
+
+/// What an operator orders.
+pub(crate) enum Order {
+    Activate(u32),
+    Command(Command),
 }
 
 /// An orderly end.
@@ -402,10 +409,16 @@ impl Machine {
             start,
             began_as: beginning,
             questions,
-            activates: Some(Box::new(move |version| {
-                let (control, tell) = (Control::Activate { version }, bounded(1).0);
+            orders: Some(Box::new(move |order| {
+                let input = match order {
+                    Order::Activate(version) => {
+                        let control = Control::Activate { version };
+                        Input::Control { control, tell: bounded(1).0 }
+                    }
+                    Order::Command(command) => Input::Command { command, tell: None },
+                };
                 // Where the queue is full he sees that nothing came of it.
-                let _ = commands.try_send(Input::Control { control, tell });
+                let _ = commands.try_send(input);
             })),
             ended,
             drain: None,
@@ -493,7 +506,7 @@ impl Running {
 
     /// Everything that was accepted comes to its end.
     pub(crate) fn begin_drain(&mut self, hands_over: bool, now: Nanos) {
-        self.activates = None;
+        self.orders = None;
         self.drain = Some(Drain { until: now.after(DRAIN), hands_over, asked: None });
     }
 
@@ -540,10 +553,10 @@ impl Running {
         self.handle.promote(force)
     }
 
-    /// Lets logic behave as this version, unless the node is about to end.
-    pub(crate) fn activate(&self, version: u32) {
-        if let Some(activates) = &self.activates {
-            activates(version);
+    /// Takes an operator's order, unless the node is about to end.
+    pub(crate) fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            orders(order);
         }
     }
 

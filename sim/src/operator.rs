@@ -14,7 +14,7 @@ use ringframe_journal::{ArchiveHome, Fate, NeededFrom, archive, prune};
 use crate::client::Wrong;
 use crate::faults::What;
 use crate::node::Process;
-use crate::world::{Ending, MILLISECOND, World};
+use crate::world::{BACK, Ending, MILLISECOND, World};
 
 impl World {
     /// Lets something happen.
@@ -74,6 +74,10 @@ impl World {
             }
             What::Prune { node } => self.prune(node)?,
             What::Nightly => self.begin_night(),
+            What::EndDay { pauses } => self.begin_evening(pauses),
+            What::Keep { node, steps, power } => self.keep(node, steps, power),
+            What::Forget { node } => self.forget(node),
+            What::Renew { node } => self.renew_standby(node),
         }
         Ok(())
     }
@@ -89,7 +93,7 @@ impl World {
     }
 
     /// The process stops so many disk steps later.
-    fn stop_after(&mut self, node: usize, steps: u64, ending: Ending) {
+    pub(crate) fn stop_after(&mut self, node: usize, steps: u64, ending: Ending) {
         if matches!(self.nodes[node].process, Process::Off) {
             return;
         }
@@ -136,6 +140,7 @@ impl World {
         }
         self.tell_third();
         self.look_at_night()?;
+        self.look_at_evening();
         self.look_at_upgrade()?;
         if self.hand_over_at.take_if(|at| *at <= self.now).is_some() {
             self.drain(None);
@@ -271,6 +276,14 @@ impl World {
         {
             running.begin_drain(hands_over, now);
         }
+    }
+
+    /// Another machine comes in a node's place, with nothing on it.
+    pub(crate) fn replace_machine(&mut self, node: usize) {
+        self.say(|| format!("op: n{node} is another machine now, with nothing on it"));
+        self.end(node, Ending { power: None, back_nanos: BACK });
+        self.nodes[node].wipe();
+        self.checker.on_wipe(node);
     }
 
     /// Archives, and deletes what a snapshot covers and the other node has.

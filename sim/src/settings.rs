@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) faults_nanos: u64,
     /// How many.
     pub(crate) faults: usize,
+    /// Whether days end.
+    pub(crate) ends_days: bool,
     /// How often each kind comes, from never on.
     pub(crate) weights: [u8; crate::faults::KINDS],
 }
@@ -96,6 +98,7 @@ impl Settings {
             step_nanos: rng.u64(5_000..200_000),
             faults_nanos: long as u64 * rng.u64(2..12) * Nanos::SECOND,
             faults: long * rng.usize(0..16),
+            ends_days: false,
             weights,
         }
     }

@@ -15,7 +15,7 @@ use ringframe::types::{Applied, Nanos};
 use crate::client::Wrong;
 use crate::net::THIRD;
 use crate::newer::{Build, SECOND, is_of_newer};
-use crate::node::{Machine, Process};
+use crate::node::{Machine, Order, Process};
 use crate::world::{BACK, Ending, MILLISECOND, World};
 
 /// Which worlds have an upgrade is drawn apart from all else, so that the others draw what they drew
@@ -212,10 +212,7 @@ impl World {
         }
         upgrade.renews = false;
         self.prune(leader)?;
-        self.say(|| format!("op: n{standby} is another machine now, with nothing on it"));
-        self.end(standby, Ending { power: None, back_nanos: BACK });
-        self.nodes[standby].wipe();
-        self.checker.on_wipe(standby);
+        self.replace_machine(standby);
         Ok(true)
     }
 
@@ -278,7 +275,7 @@ impl World {
         }
         self.say(|| format!("op: n{leader} is to activate version {version}"));
         if let Some(running) = self.nodes[leader].running() {
-            running.activate(version);
+            running.order(Order::Activate(version));
         }
         true
     }

@@ -13,6 +13,7 @@ use ringframe_journal::ArchiveHome;
 
 use crate::checker::Checker;
 use crate::client::{Client, Wrong};
+use crate::days::{self, Evening, Homes};
 use crate::disks::{NO_LOSS, power_loss};
 use crate::faults::{self, Mishap};
 use crate::flips::Flip;
@@ -82,9 +83,11 @@ pub(crate) struct World {
     pub(crate) checker: Checker,
     pub(crate) list: std::collections::VecDeque<Mishap>,
     pub(crate) archives: [Option<Arc<ArchiveHome>>; 2],
+    pub(crate) homes: [Option<Homes>; 2],
     pub(crate) trace: Trace,
     pub(crate) tend_at: Nanos,
     pub(crate) night: Option<Nightly>,
+    pub(crate) evening: Option<Evening>,
     pub(crate) hand_over_at: Option<Nanos>,
     pub(crate) upgrade: Option<Upgrade>,
     /// Nobody orders any more.
@@ -99,8 +102,11 @@ impl World {
     /// As a seed draws it; `list` is what happens instead of what it draws.
     pub(crate) fn new(seed: u64, list: Option<Vec<Mishap>>, trace: Trace) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let settings = Settings::draw(&mut rng);
-        let drawn = faults::draw(&mut rng.fork(), &settings, BEGINNING.after(Nanos::SECOND));
+        let mut settings = Settings::draw(&mut rng);
+        let from = BEGINNING.after(Nanos::SECOND);
+        let mut drawn = faults::draw(&mut rng.fork(), &settings, from);
+        drawn.extend(days::draw(seed, &mut settings, from));
+        drawn.sort_by_key(|mishap| mishap.at);
         let net = SimNet::new(rng.fork(), settings.weather, 0);
         let nodes = [0, 1].map(|node| Machine::new(node, net.of(node), settings.clone()));
         let third = Machine::new(THIRD, net.of(THIRD), settings.clone());
@@ -109,10 +115,12 @@ impl World {
         let mut upgrade = Upgrade::draw(seed, BEGINNING);
         let asks_naive = upgrade.as_mut().is_some_and(Upgrade::asks_naive);
         let traders = settings.traders;
-        let clients = (1..=traders + 1)
-            .map(|user| Client::new(user, user <= traders, net.of(CLIENTS), rng.fork()));
+        let clients =
+            (1..=traders + 1).map(|user| Client::new(user, &settings, net.of(CLIENTS), rng.fork()));
+        let clients = clients.collect();
         Self {
-            clients: clients.collect(),
+            clients,
+            checker: Checker::new(settings.ends_days),
             settings,
             rng,
             now: BEGINNING,
@@ -120,12 +128,13 @@ impl World {
             nodes,
             third,
             fates: Default::default(),
-            checker: Checker::default(),
             list: list.unwrap_or(drawn).into(),
             archives: Default::default(),
+            homes: Default::default(),
             trace,
             tend_at: Nanos(0),
             night: None,
+            evening: None,
             hand_over_at: None,
             upgrade,
             is_closing: false,
@@ -168,11 +177,21 @@ impl World {
         self.clients.iter_mut().for_each(Client::ask_again);
         self.settle()?;
         // What is still on its way to a client arrives.
-        let end = self.now.after(3 * Nanos::SECOND);
+        let mut told = self.told();
+        let mut end = self.now.after(3 * Nanos::SECOND);
         while self.now < end {
             self.step()?;
+            // Who found another day did not know how much he is to be told.
+            if self.settings.ends_days && told != self.told() {
+                (told, end) = (self.told(), self.now.after(3 * Nanos::SECOND));
+            }
         }
         self.compare()
+    }
+
+    /// How many messages all clients have.
+    pub(crate) fn told(&self) -> usize {
+        self.clients.iter().map(Client::told).sum()
     }
 
     /// Nothing goes wrong any more.
@@ -180,7 +199,7 @@ impl World {
         self.say(|| "all faults end".into());
         self.is_closing = true;
         self.net.wires().clear_up();
-        (self.night, self.hand_over_at) = (None, None);
+        (self.night, self.evening, self.hand_over_at) = (None, None, None);
         for node in 0..2 {
             self.lift_full(node);
             self.nodes[node].disks.heal();
@@ -361,7 +380,7 @@ impl World {
     }
 
     /// A disk may have stopped in the middle of a poll.
-    fn look_at_disks(&mut self, who: usize) {
+    pub(crate) fn look_at_disks(&mut self, who: usize) {
         if self.nodes[who].disks.are_off() {
             let ending = self.fates[who].ending.take();
             self.end(who, ending.unwrap_or(Ending { power: None, back_nanos: BACK }));

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::storage::{Storage, read_whole, replace_whole};
 use ringframe_journal::{Error, Reader};
 use serde::{Deserialize, Serialize};
@@ -85,8 +86,11 @@ pub fn needed_from<S: Storage>(
     given_up: &AtomicBool,
 ) -> Result<u64, Fault> {
     let mut day = day_of(store, log, upto, given_up)?;
-    if !dry_run {
+    if !dry_run && !is_planted(Bug::ForgetDay) {
         day.write_as(DAY, store, log).map_err(Fault::EventLog)?;
+    }
+    if is_planted(Bug::PruneToday) {
+        return Ok(upto);
     }
     // A start may go back to that event, and a cut, too: these counts must not be of a later one.
     Ok(if day.tally.event() <= upto { day.tally.day().event } else { 0 })
