@@ -174,7 +174,7 @@ impl ArchiveHome {
         let upload = self.wait(self.store.put_multipart(&self.path(name)));
         let parts = Some(upload.map_err(|source| self.failed(name, &source))?);
         let hasher = blake3::Hasher::new();
-        Ok(Upload { home: self, parts, part: Vec::with_capacity(PART_BYTES), bytes: 0, hasher })
+        Ok(Upload { home: self, parts, part: Vec::new(), bytes: 0, hasher })
     }
 
     /// Begins to get an object of this many bytes.
@@ -252,7 +252,7 @@ pub(crate) struct Upload<'a> {
 
 impl Upload<'_> {
     fn send(&mut self) -> io::Result<()> {
-        let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART_BYTES));
+        let part = std::mem::take(&mut self.part);
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let sent = parts.put_part(PutPayload::from(part));
         self.home.wait(sent).map_err(io::Error::other)
