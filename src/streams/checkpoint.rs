@@ -56,13 +56,12 @@ pub fn open<S: Storage>(
 ) -> Result<Opened, Fault> {
     let (mut checkpoint, refused) = match read(store, FILE, log, last) {
         Ok(Some(found)) => (found, None),
-        other => (known_day(store, log, last).unwrap_or_default(), other.err()),
+        other => (known_day(store, log, last)?.unwrap_or_default(), other.err()),
     };
     let before = checkpoint.tally.event();
     let mut counted = 0;
     if before < last {
-        let mut reader =
-            Reader::open(log.clone(), before + 1).map_err(|error| begins_late(&error))?;
+        let mut reader = Reader::open(log.clone(), before + 1).map_err(is_late)?;
         while checkpoint.tally.event() < last
             && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
         {
@@ -103,7 +102,7 @@ fn day_of<S: Storage>(
     upto: u64,
     given_up: &AtomicBool,
 ) -> Result<Checkpoint, Fault> {
-    let mut day = match known_day(store, log, u64::MAX) {
+    let mut day = match known_day(store, log, u64::MAX)? {
         Some(day) => day,
         None if first_of(log)? == 1 => Checkpoint::default(),
         None => read(store, FILE, log, u64::MAX).ok().flatten().unwrap_or_default(),
@@ -113,7 +112,7 @@ fn day_of<S: Storage>(
         return Ok(day);
     }
     let from = tally.event() + 1;
-    let mut reader = Reader::open(log.clone(), from).map_err(|error| begins_late(&error))?;
+    let mut reader = Reader::open(log.clone(), from).map_err(is_late)?;
     while tally.event() < upto
         && let Some(event) = reader.next_frame().map_err(Fault::EventLog)?
     {
@@ -137,7 +136,7 @@ pub fn beginning<S: Storage>(store: &S, log: &S) -> Result<Tally, Fault> {
     if first == 1 {
         return Ok(Tally::default());
     }
-    let day = known_day(store, log, u64::MAX);
+    let day = known_day(store, log, u64::MAX)?;
     let tally = day.map(|day| day.tally).filter(|tally| tally.event() == tally.day().event);
     tally.ok_or_else(|| {
         let why = format!("the log begins with event {first}, and {DAY} is not of its first day");
@@ -150,9 +149,25 @@ fn first_of<S: Storage>(log: &S) -> Result<u64, Fault> {
     Ok(reader.next_sequence())
 }
 
-/// What was kept of a day's beginning, if it is of use.
-fn known_day<S: Storage>(store: &S, log: &S, last: u64) -> Option<Checkpoint> {
-    read(store, DAY, log, last).ok().flatten()
+/// What was kept of a day's beginning, if it is of use. Where it cannot be looked at it may still
+/// be: nothing comes in its place then.
+fn known_day<S: Storage>(store: &S, log: &S, last: u64) -> Result<Option<Checkpoint>, Fault> {
+    let path = store.path(DAY);
+    let read = read_whole(store, DAY).map_err(|source| {
+        let source = Arc::new(source);
+        Fault::EventLog(Error::Io { operation: "read", path, source })
+    });
+    let Some(day) = read?.as_deref().and_then(unpack) else { return Ok(None) };
+    let is_ours = day.is_of(log).map_err(Fault::EventLog)? && day.tally.event() <= last;
+    Ok(is_ours.then_some(day))
+}
+
+/// The log does not have what is to be counted, or cannot be read.
+fn is_late(error: Error) -> Fault {
+    match error {
+        Error::Io { .. } => Fault::EventLog(error),
+        error => begins_late(&error),
+    }
 }
 
 fn begins_late(error: &dyn std::fmt::Display) -> Fault {
@@ -175,14 +190,8 @@ fn read<S: Storage>(
         return Ok(None);
     };
     let checkpoint = unpack(&bytes).ok_or_else(|| named(&"damaged, or of another version"))?;
-    let event = checkpoint.tally.event();
-    let is_ours = match event_log::newest(log, event) {
-        Ok(Some(frame)) => hash(&frame) == checkpoint.last,
-        // The log was begun anew behind it: there is nothing to compare.
-        Ok(None) => first_of(log).is_ok_and(|first| first == event + 1),
-        Err(_) => false,
-    };
-    if is_ours && event <= last {
+    let is_ours = checkpoint.is_of(log).map_err(|error| named(&error))?;
+    if is_ours && checkpoint.tally.event() <= last {
         Ok(Some(checkpoint))
     } else {
         Err(named(&"it is of another event log"))
@@ -200,6 +209,18 @@ fn unpack(bytes: &[u8]) -> Option<Checkpoint> {
 }
 
 impl Checkpoint {
+    /// Whether it counts the events of this log.
+    fn is_of<S: Storage>(&self, log: &S) -> Result<bool, Error> {
+        let event = self.tally.event();
+        match event_log::newest(log, event) {
+            Ok(Some(frame)) => Ok(hash(&frame) == self.last),
+            // The log was begun anew behind it: there is nothing to compare.
+            Ok(None) => Ok(first_of(log).is_ok_and(|first| first == event + 1)),
+            Err(error @ Error::Io { .. }) => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Replaces the one in the store. It counts from the moment that it is there under its name.
     pub fn write<S: Storage>(&mut self, store: &S, log: &S) -> Result<(), Error> {
         self.write_as(FILE, store, log)
