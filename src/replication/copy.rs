@@ -3,6 +3,7 @@
 //! its end is what a crash could have left, and a start deals with that.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 
 use ringframe_journal::segment::file_name;
 use ringframe_journal::storage::{Access, Storage, StorageFile};
@@ -111,7 +112,17 @@ impl<S: Storage> Copying<S> {
         };
         Ok(match self.store {
             0 => {
-                let mut names = self.holdings.sessions.list().unwrap_or_default();
+                let sessions = &self.holdings.sessions;
+                // Who has not served anybody yet has no such directory.
+                let mut names = match sessions.list() {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(format!(
+                            "cannot list {}: {error}",
+                            sessions.path("").display()
+                        ));
+                    }
+                    names => names.unwrap_or_default(),
+                };
                 // What is being written, and what nobody copies.
                 names.retain(|name| name != LOCK && !name.contains('.'));
                 names.into()
