@@ -60,7 +60,7 @@ pub use reader::{Bookmark, Reader};
 pub use recover::{Cut, check_logic};
 pub use repair::{Mended, Repair, Source, repair};
 pub use storage::mapped::MappedStorage;
-pub use storage::simulated::{SimulatedStorage, Survival};
+pub use storage::simulated::{Refusals, Refused, SimulatedStorage, Survival};
 pub use survey::{SegmentInfo, inspect, survey};
 pub use syncer::Syncer;
 pub use truncate::{Truncation, truncate};

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Access, Region, Storage, StorageFile};
@@ -16,6 +16,7 @@ use super::{Access, Region, Storage, StorageFile};
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 
 /// A directory on the simulated disk. Clones share the disk.
 #[derive(Clone, Debug)]
@@ -23,6 +24,57 @@ pub struct SimulatedStorage {
     disk: Arc<Mutex<Disk>>,
     /// As the disk says it: asked for after every step of a simulation.
     is_off: Arc<AtomicBool>,
+    /// What this handle, and the files that it opens, may not read.
+    refusals: Option<Arc<Refusals>>,
+}
+
+/// When whoever has a handle is refused to look at what is on the disk; see
+/// [`SimulatedStorage::refusing`].
+#[derive(Debug)]
+pub struct Refusals {
+    /// So many looks succeed before.
+    left: AtomicU64,
+    /// Files that are open can be read all the same.
+    opens_only: AtomicBool,
+}
+
+/// What is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Whatever opens, maps, lists or reads answers EIO: the disk is bad.
+    Reads,
+    /// Whatever opens, makes or lists answers EMFILE: the process has too many files open.
+    Opens,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { left: AtomicU64::new(u64::MAX), opens_only: AtomicBool::new(false) }
+    }
+}
+
+impl Refusals {
+    /// All looks of this kind, after so many more.
+    pub fn begin(&self, of: Refused, looks: u64) {
+        self.opens_only.store(of == Refused::Opens, Ordering::Relaxed);
+        self.left.store(looks, Ordering::Relaxed);
+    }
+
+    /// None any more.
+    pub fn end(&self) {
+        self.left.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    fn look(&self, opens: bool) -> io::Result<()> {
+        let opens_only = self.opens_only.load(Ordering::Relaxed);
+        if opens_only && !opens {
+            return Ok(());
+        }
+        let count = |left: u64| if left == u64::MAX { Some(left) } else { left.checked_sub(1) };
+        let errno = if opens_only { EMFILE } else { EIO };
+        let counted = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        counted.map(drop).map_err(|_| io::Error::from_raw_os_error(errno))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +158,16 @@ impl SimulatedStorage {
         self.disk().change_fails_at = Some(step);
     }
 
+    /// Another handle to the same disk, which is refused to look at it when `refusals` say so: who
+    /// watches a process looks at what it has by a handle of his own.
+    pub fn refusing(&self, refusals: &Arc<Refusals>) -> Self {
+        Self { refusals: Some(Arc::clone(refusals)), ..self.clone() }
+    }
+
+    fn look(&self, opens: bool) -> io::Result<()> {
+        self.refusals.as_ref().map_or(Ok(()), |refusals| refusals.look(opens))
+    }
+
     /// Limits the room for reservations from now on.
     pub fn limit_free_bytes(&self, bytes: u64) {
         self.disk().free = Some(bytes);
@@ -179,7 +241,8 @@ impl SimulatedStorage {
     }
 
     fn of(disk: Disk) -> Self {
-        Self { is_off: Arc::clone(&disk.is_off), disk: Arc::new(Mutex::new(disk)) }
+        let is_off = Arc::clone(&disk.is_off);
+        Self { is_off, disk: Arc::new(Mutex::new(disk)), refusals: None }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -293,20 +356,24 @@ impl Storage for SimulatedStorage {
     }
 
     fn lock(&self, name: &str) -> io::Result<Option<SimulatedLock>> {
+        self.look(true)?;
         let free = self.disk().locks.insert(name.to_owned());
         Ok(free.then(|| SimulatedLock { storage: self.clone(), name: name.to_owned() }))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
+        self.look(true)?;
         Ok(self.disk().names.keys().cloned().collect())
     }
 
     fn open(&self, name: &str, _access: Access) -> io::Result<SimulatedFile> {
+        self.look(true)?;
         let inode = self.disk().find(name)?;
         Ok(SimulatedFile { storage: self.clone(), inode })
     }
 
     fn create(&self, name: &str) -> io::Result<SimulatedFile> {
+        self.look(true)?;
         let mut disk = self.disk();
         disk.change()?;
         if disk.names.contains_key(name) {
@@ -376,10 +443,12 @@ impl StorageFile for SimulatedFile {
     type Region = SimulatedRegion;
 
     fn bytes(&self) -> io::Result<u64> {
+        self.storage.look(false)?;
         Ok(self.storage.disk().inodes[self.inode].cached.len() as u64)
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.storage.look(false)?;
         let disk = self.storage.disk();
         let cached = &disk.inodes[self.inode].cached;
         let from = (offset as usize).min(cached.len());
@@ -421,6 +490,7 @@ impl StorageFile for SimulatedFile {
     }
 
     fn map(self: &Arc<Self>, _bytes: u64) -> io::Result<SimulatedRegion> {
+        self.storage.look(false)?;
         Ok(SimulatedRegion { file: Arc::clone(self) })
     }
 
