@@ -264,6 +264,8 @@ impl Checker {
             last = Some(of);
         }
         let Some(last) = last else { return Ok(()) };
+        // Its processor may have said so, or was about to when it died.
+        self.most = self.most.max(last);
         let before = self.released();
         self.compare(node, last, &stores.journal)?;
         // What it ordered first may stand where the one before it has something else.
