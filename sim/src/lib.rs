@@ -23,6 +23,7 @@ mod newer;
 mod nightly;
 mod node;
 mod operator;
+mod rest;
 mod settings;
 mod third;
 mod told;
