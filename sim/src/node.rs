@@ -131,6 +131,8 @@ pub(crate) struct Running {
 pub(crate) enum Order {
     Activate(u32),
     Command(Command),
+    /// A digest after the command whose place it tells.
+    Mark(Sender<Sequence>),
 }
 
 /// An orderly end.
@@ -415,6 +417,7 @@ impl Machine {
                         let control = Control::Activate { version };
                         Input::Control { control, tell: bounded(1).0 }
                     }
+                    Order::Mark(tell) => Input::Control { control: Control::Mark, tell },
                     Order::Command(command) => Input::Command { command, tell: None },
                 };
                 // Where the queue is full he sees that nothing came of it.
@@ -558,6 +561,13 @@ impl Running {
         if let Some(orders) = &self.orders {
             orders(order);
         }
+    }
+
+    /// Asks for the digest after a command that was marked.
+    pub(crate) fn ask_digest_at(&self, sequence: Sequence) -> Receiver<Option<u128>> {
+        let (tell, told) = bounded(1);
+        let _ = self.questions.try_send(Question::DigestAt(sequence, tell));
+        told
     }
 
     /// Asks where logic stands.
