@@ -59,6 +59,8 @@ pub(crate) enum What {
     Prune { node: usize },
     /// The operator begins the nightly routine.
     Nightly,
+    /// The operator begins the upgrade that this seed draws.
+    Upgrade { seed: u64 },
     /// The operator closes all instruments, ends the day and opens them, with pauses in between.
     EndDay { pauses: [u64; 2] },
     /// The operator archives journal and event log and deletes what nobody needs; the process dies

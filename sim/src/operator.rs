@@ -14,6 +14,7 @@ use ringframe_journal::{ArchiveHome, Fate, NeededFrom, archive, prune};
 use crate::client::Wrong;
 use crate::faults::What;
 use crate::node::Process;
+use crate::upgrade::Upgrade;
 use crate::world::{BACK, Ending, MILLISECOND, World};
 
 impl World {
@@ -74,6 +75,7 @@ impl World {
             }
             What::Prune { node } => self.prune(node)?,
             What::Nightly => self.begin_night(),
+            What::Upgrade { seed } => self.upgrade = Upgrade::draw(seed, self.now),
             What::EndDay { pauses } => self.begin_evening(pauses),
             What::Keep { node, steps, power } => self.keep(node, steps, power),
             What::Forget { node } => self.forget(node),

@@ -44,6 +44,8 @@ pub(crate) struct Upgrade {
     active: u32,
     /// Which leader was asked, and where it answers.
     asked: Option<(usize, Receiver<Standing>)>,
+    /// Whether the naive exchange is asked in the end.
+    pub(crate) asks_naive: bool,
 }
 
 impl Upgrade {
@@ -60,7 +62,7 @@ impl Upgrade {
         let pause_nanos = rng.u64(1..3_000) * MILLISECOND;
         let wanted =
             if rng.u8(0..4) == 0 { vec![SECOND, SECOND - 1, SECOND] } else { vec![SECOND] };
-        let wanted = wanted.into();
+        let (wanted, asks_naive) = (wanted.into(), rng.bool());
         Some(Self {
             rng,
             is_orderly,
@@ -73,12 +75,8 @@ impl Upgrade {
             wanted,
             active: 0,
             asked: None,
+            asks_naive,
         })
-    }
-
-    /// Whether the naive exchange is asked, too.
-    pub(crate) fn asks_naive(&mut self) -> bool {
-        self.rng.bool()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::checker::Checker;
 use crate::client::{Client, Wrong};
 use crate::days::{self, Evening, Homes};
 use crate::disks::{NO_LOSS, power_loss};
-use crate::faults::{self, Mishap};
+use crate::faults::{self, Mishap, What};
 use crate::flips::Flip;
 use crate::net::{CLIENTS, SimNet, THIRD};
 use crate::newer::{Build, names_newer};
@@ -110,8 +110,10 @@ impl World {
         let third = Machine::new(THIRD, net.of(THIRD), settings.clone());
         // Every fourth world has one.
         let third = (seed % 4 == 1).then(|| Third::new(third, BEGINNING));
-        let mut upgrade = Upgrade::draw(seed, BEGINNING);
-        let asks_naive = upgrade.as_mut().is_some_and(Upgrade::asks_naive);
+        let upgrade = Upgrade::draw(seed, BEGINNING);
+        let asks_naive = upgrade.as_ref().is_some_and(|upgrade| upgrade.asks_naive);
+        drawn.extend(upgrade.map(|_| Mishap { at: BEGINNING, what: What::Upgrade { seed } }));
+        drawn.sort_by_key(|mishap| mishap.at);
         let traders = settings.traders;
         let clients =
             (1..=traders + 1).map(|user| Client::new(user, &settings, net.of(CLIENTS), rng.fork()));
@@ -134,7 +136,7 @@ impl World {
             night: None,
             evening: None,
             hand_over_at: None,
-            upgrade,
+            upgrade: None,
             is_closing: false,
             asks_naive: asks_naive || seed.is_multiple_of(8),
             idle: 0,
