@@ -152,7 +152,7 @@ impl World {
             journal: ArchiveHome::in_memory(),
             events: ArchiveHome::in_memory(),
         });
-        let kept = keep(&self.nodes[node].disks, homes);
+        let kept = keep(&self.nodes[node].seen(), homes);
         if self.nodes[node].disks.are_off() {
             self.say(|| format!("op: n{node} dies while it archives"));
             return self.look_at_disks(node);

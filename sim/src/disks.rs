@@ -1,10 +1,12 @@
 //! The directories of one machine, on simulated disks that lose power together.
 
+use std::sync::Arc;
+
 use fastrand::Rng;
 use ringframe::node::Stores;
 use ringframe::replication::Holdings;
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{SimulatedStorage, Survival};
+use ringframe_journal::{Refusals, SimulatedStorage, Survival};
 
 /// What survives a loss of power on each of the four.
 pub(crate) type Loss = [Survival; 4];
@@ -31,6 +33,18 @@ impl Disks {
     /// As the link between nodes wants them.
     pub(crate) fn holdings(&self) -> Holdings<SimulatedStorage> {
         Holdings { stores: self.stores.clone(), sessions: self.sessions.clone() }
+    }
+
+    /// As a process sees them, which may be refused to look at each.
+    pub(crate) fn refusing(&self, refusals: &[Arc<Refusals>; 4]) -> Self {
+        let [journal, events, snapshots, sessions] = self.each();
+        let [first, second, third, fourth] = refusals;
+        let stores = Stores {
+            journal: journal.refusing(first),
+            events: events.refusing(second),
+            snapshots: snapshots.refusing(third),
+        };
+        Self { stores, sessions: sessions.refusing(fourth) }
     }
 
     /// From here on nothing happens to them any more.

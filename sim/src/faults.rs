@@ -5,6 +5,7 @@ use std::fmt;
 
 use fastrand::Rng;
 use ringframe::types::Nanos;
+use ringframe_journal::Refused;
 
 use crate::net::CLIENTS;
 use crate::settings::Settings;
@@ -45,6 +46,9 @@ pub(crate) enum What {
     SyncFails { node: usize, disk: usize, steps: u64 },
     /// A disk refuses to write, so many disk steps later.
     WritesFail { node: usize, disk: usize, steps: u64 },
+    /// For so long a process is refused to read a disk, or to open files of any, after so many that
+    /// it may; likewise those that start meanwhile, and it is ended for that, or not.
+    Refuses { node: usize, disk: usize, of: Refused, looks: u64, nanos: u64, restarts: bool },
     /// A bit is another one when the next process starts.
     Flip { node: usize, disk: usize, seed: u64 },
     /// The operator lets the follower lead, without asking the leader.

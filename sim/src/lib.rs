@@ -3,9 +3,9 @@
 //!
 //! The nodes are the project's own: the stages of `ringframe serve`, put together by the same
 //! lines, over a simulated network and simulated disks. Read in this order: `settings` and `faults`
-//! (what a seed draws), `net`, `disks` and `flips` (the simulated world), `newer`, `node`, `client`,
-//! `operator`, `nightly`, `upgrade` and `third` (who lives in it), `world` (who is next), `checker`,
-//! `compare` and `conserve` (what must hold), `shrink`.
+//! (what a seed draws), `net`, `disks`, `flips` and `refusals` (the simulated world), `newer`, `node`,
+//! `client`, `operator`, `nightly`, `days`, `upgrade` and `third` (who lives in it), `world` (who is
+//! next), `checker`, `told`, `rest`, `compare` and `conserve` (what must hold), `shrink`.
 
 mod checker;
 mod client;
@@ -23,6 +23,7 @@ mod newer;
 mod nightly;
 mod node;
 mod operator;
+mod refusals;
 mod rest;
 mod settings;
 mod third;

@@ -18,7 +18,7 @@ use ringframe::log::Note;
 use ringframe::logic::Logic;
 use ringframe::machine::{Question, Standing};
 use ringframe::net::{Listener, Net, is_nothing};
-use ringframe::node::{Node, NodeOptions, Start};
+use ringframe::node::{Node, NodeOptions, Start, Stores};
 use ringframe::pair::{Pair, PairOptions};
 use ringframe::peers::{Facts, Handle, Promoted};
 use ringframe::pipeline::Positions;
@@ -32,7 +32,7 @@ use ringframe::types::{Nanos, Sequence};
 use ringframe::users::Users;
 use ringframe_journal::segment::file_number;
 use ringframe_journal::{
-    self as journal, DamagedRange, SimulatedStorage, Source, SyncPolicy, repair,
+    self as journal, DamagedRange, Refusals, SimulatedStorage, Source, SyncPolicy, repair,
 };
 
 use crate::disks::{Disks, Loss};
@@ -56,6 +56,8 @@ pub(crate) struct Machine {
     pub(crate) number: usize,
     pub(crate) disks: Disks,
     pub(crate) process: Process,
+    /// What its processes may not look at.
+    pub(crate) refusals: [Arc<Refusals>; 4],
     net: SimNet,
     settings: Settings,
     /// Who never did anything begins as a standby.
@@ -154,7 +156,9 @@ impl Machine {
         let (disks, process) = (Disks::new(), Process::Off);
         let (stands_by, installed) = (number != 0, Build::Older);
         let build = installed;
-        Self { number, disks, process, net, settings, stands_by, ahead: 0, installed, build }
+        let refusals = Default::default();
+        let ahead = 0;
+        Self { number, disks, process, refusals, net, settings, stands_by, ahead, installed, build }
     }
 
     /// Where the node is that it follows, or that follows it.
@@ -187,6 +191,11 @@ impl Machine {
         self.stands_by = true;
     }
 
+    /// Its disks, as a process sees them.
+    pub(crate) fn seen(&self) -> Disks {
+        self.disks.refusing(&self.refusals)
+    }
+
     /// The process is gone, and this is left of what it wrote.
     pub(crate) fn crash(&mut self, loss: Loss) {
         self.disks.turn_off();
@@ -210,8 +219,12 @@ impl Machine {
 
     /// The terms of its journal, as an operator reads them.
     pub(crate) fn epochs(&self) -> Result<Epochs<SimulatedStorage>, Fault> {
+        self.epochs_on(&self.disks)
+    }
+
+    fn epochs_on(&self, disks: &Disks) -> Result<Epochs<SimulatedStorage>, Fault> {
         // Two nodes have numbers of their own.
-        Epochs::open(self.disks.stores.journal.clone(), self.number as u8 + 1)
+        Epochs::open(disks.stores.journal.clone(), self.number as u8 + 1)
     }
 
     /// Begins a process; after a fault that says so it follows at once.
@@ -229,12 +242,13 @@ impl Machine {
             ..GatewayOptions::default()
         };
         let doors = Doors::bind_in(self.net.clone(), &options)?;
-        let mut epochs = self.epochs()?;
+        let seen = self.seen();
+        let mut epochs = self.epochs_on(&seen)?;
         if after.is_none() {
             self.build = self.installed;
         }
         if let Some(Fault::Surplus { agreed }) = after {
-            let stores = &self.disks.stores;
+            let stores = &seen.stores;
             let cut = match self.build {
                 Build::Older => cut::<Exchange, _>(stores, &mut epochs, *agreed)?,
                 Build::Newer => cut::<Newer, _>(stores, &mut epochs, *agreed)?,
@@ -304,12 +318,12 @@ impl Machine {
         drop(arrival);
         let Some(Mends { damaged, beginning }) = mends else {
             self.disks = fresh;
-            prepared.epochs = self.epochs()?;
+            prepared.epochs = self.epochs_on(&self.seen())?;
             return self.open(prepared, Beginning::Follows, now);
         };
         let donor = Source::Journal(fresh.stores.journal);
-        let journal = &self.disks.stores.journal;
-        let done = repair(journal, Some(&donor), false, &mut |_, _| ()).map_err(Fault::Journal)?;
+        let journal = self.seen().stores.journal;
+        let done = repair(&journal, Some(&donor), false, &mut |_, _| ()).map_err(Fault::Journal)?;
         match done.refused {
             None => self.open(Prepared { is_mended: true, ..prepared }, beginning, now),
             Some(journal::Error::Damaged(next)) if next.path != damaged.path => {
@@ -369,7 +383,8 @@ impl Machine {
             Pair { net: self.net.clone(), listener: Some(listener), epochs, beginning, options };
         let leads = !pair.follows();
         let options = pair.node_options(&self.node_options());
-        let stores = &self.disks.stores;
+        let seen = self.seen();
+        let stores = &seen.stores;
         let opened = Node::<L, _>::open(stores, &options, clock, &mut |_, _| ());
         let mut node = match opened {
             Err(Fault::Journal(journal::Error::Damaged(damaged))) if !is_mended => {
@@ -381,13 +396,13 @@ impl Machine {
             }
             opened => opened?,
         };
-        let joined = pair.join(&mut node, self.disks.holdings(), &options, clock)?;
+        let joined = pair.join(&mut node, seen.holdings(), &options, clock)?;
         let (replicator, handle) = joined.expect("there is another node");
-        let saving = self.saving(&node)?;
+        let saving = self.saving(&node, stores)?;
         let (positions, release) = (Arc::clone(&node.positions), Arc::clone(&node.release));
         let (questions, start) = (node.questions.clone(), node.start.clone());
         let entrance = Entrance { users: Users::demo(), options: gateway, doors };
-        let (sessions, events) = (self.disks.sessions.clone(), stores.events.clone());
+        let (sessions, events) = (seen.sessions.clone(), stores.events.clone());
         let mut notes = None;
         let front = |front| {
             let served = serve(front, entrance, sessions, events, &mut |_| ())?;
@@ -446,10 +461,10 @@ impl Machine {
     fn saving<L: Logic>(
         &self,
         node: &Node<L, SimulatedStorage>,
+        stores: &Stores<SimulatedStorage>,
     ) -> Result<Saving<L, SimulatedStorage>, Fault> {
         let every_commands = self.settings.snapshot_every;
         let triggers = Triggers { every_commands, ..Triggers::default() };
-        let stores = &self.disks.stores;
         let taker = || node.taker(stores, triggers, 2);
         Ok(match self.settings.saves {
             Saves::Never => Saving::Off,

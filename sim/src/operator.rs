@@ -14,6 +14,7 @@ use ringframe_journal::{ArchiveHome, Fate, NeededFrom, archive, prune};
 use crate::client::Wrong;
 use crate::faults::What;
 use crate::node::Process;
+use crate::refusals::Refusal;
 use crate::upgrade::Upgrade;
 use crate::world::{BACK, Ending, MILLISECOND, World};
 
@@ -61,6 +62,12 @@ impl World {
                 let disk = self.nodes[node].disks.each()[disk].clone();
                 disk.fail_changes_at(disk.steps() + steps);
                 self.fates[node].may_fail = true;
+            }
+            What::Refuses { node, disk, of, looks, nanos, restarts } => {
+                self.refuse(node, Refusal { disk, of, looks, until: self.now.after(nanos) });
+                if restarts {
+                    self.end(node, Ending { power: None, back_nanos: MILLISECOND });
+                }
             }
             What::Flip { node, disk, seed } => self.fates[node].flips = Some((disk, seed)),
             What::Promote => self.promote(true),
@@ -134,6 +141,9 @@ impl World {
             {
                 self.say(|| format!("n{node} starts"));
                 self.begin(node, None)?;
+            }
+            if self.fates[node].refusal.is_some_and(|it| it.until <= self.now) {
+                self.lift_refusal(node);
             }
             self.look_at_drain(node);
             self.look_at_promotion(node);

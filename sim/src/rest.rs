@@ -43,6 +43,7 @@ impl World {
         (self.night, self.evening, self.hand_over_at) = (None, None, None);
         for node in 0..2 {
             self.lift_full(node);
+            self.lift_refusal(node);
             self.nodes[node].disks.heal();
             self.scrub(node)?;
             let fate = &mut self.fates[node];

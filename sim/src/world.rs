@@ -21,6 +21,7 @@ use crate::net::{CLIENTS, SimNet, THIRD};
 use crate::newer::{Build, names_newer};
 use crate::nightly::Nightly;
 use crate::node::{Drained, Machine, Process, Running};
+use crate::refusals::{self, Refusal};
 use crate::settings::Settings;
 use crate::third::Third;
 use crate::trace::Trace;
@@ -53,6 +54,8 @@ pub(crate) struct Fate {
     pub(crate) stalled_stage: (usize, Nanos),
     /// Its disk is full: which, and until when.
     pub(crate) full: Option<(usize, Nanos)>,
+    /// What it may not look at.
+    pub(crate) refusal: Option<Refusal>,
     /// A sync of this process fails, so it may stop.
     pub(crate) may_fail: bool,
     /// What becomes of it when its disks stop.
@@ -104,7 +107,7 @@ impl World {
         let from = BEGINNING.after(Nanos::SECOND);
         let mut drawn = faults::draw(&mut rng.fork(), &settings, from);
         drawn.extend(days::draw(seed, &mut settings, from));
-        drawn.sort_by_key(|mishap| mishap.at);
+        drawn.extend(refusals::draw(seed, &settings, from));
         let net = SimNet::new(rng.fork(), settings.weather, 0);
         let nodes = [0, 1].map(|node| Machine::new(node, net.of(node), settings.clone()));
         let third = Machine::new(THIRD, net.of(THIRD), settings.clone());
@@ -345,6 +348,9 @@ impl World {
                 self.end(who, Ending { power: None, back_nanos: BACK });
                 self.scrub(who).map(drop)
             }
+            _ if self.fates[who].refusal.is_some() && !refusals::is_named(fault) => {
+                Err(format!("n{who} does not say what it cannot read: {fault}"))
+            }
             _ if may_stop => {
                 self.end(who, Ending { power: None, back_nanos: BACK });
                 Ok(())
@@ -403,6 +409,7 @@ impl World {
             self.checker.on_cut(who, agreed);
         }
         self.apply_full(who);
+        self.apply_refusal(who);
         if after.is_none() {
             self.flip(who);
         } else if matches!(after, Some((Fault::Behind { .. }, _))) && self.scrub(1 - who)? {
@@ -485,7 +492,9 @@ impl World {
         let refused = running.start.from.refused.iter();
         let (newer, refused): (Vec<_>, Vec<_>) =
             refused.partition(|why| is_older && names_newer(why));
-        if let (Some(why), None) = (refused.first(), &self.fates[who].flip) {
+        if let (Some(why), None, None) =
+            (refused.first(), &self.fates[who].flip, &self.fates[who].refusal)
+        {
             return Err(format!("n{who} does not begin with its newest snapshot: {why}"));
         }
         self.checker.on_open(who, running, &self.nodes[who].disks.stores.journal)?;
