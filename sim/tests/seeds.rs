@@ -75,3 +75,29 @@ fn an_older_build_names_what_it_cannot_read() {
         assert!(outcome.trace.iter().any(|line| names(&line)), "seed {seed}: {way}");
     }
 }
+
+/// A world in which days end: the log of the days before is deleted on both nodes, one of them
+/// loses the counts of this day, and a machine with nothing on it gets a copy of what is left.
+#[test]
+fn what_was_told_before_today_is_missed_by_nobody() {
+    let outcome = run(3, true);
+    assert_eq!(outcome.wrong, None);
+    let mut lines = outcome.trace.iter();
+    for way in ["3 segments are pruned", "has no sessions/streams", "is another machine now"] {
+        assert!(lines.any(|line| line.contains(way)), "{way}");
+    }
+}
+
+/// A world in which processes may not look at their files for a while: what they say then. Once one
+/// asked for older segments, and all was there.
+#[test]
+fn a_node_says_what_it_could_not_read() {
+    let outcome = run(54, true);
+    assert_eq!(outcome.wrong, None);
+    for way in [
+        "stops: event log: cannot open simulated/synced: Too many open files",
+        "stops: event log: cannot read the length of simulated/0000000001.segment",
+    ] {
+        assert!(outcome.trace.iter().any(|line| line.contains(way)), "{way}");
+    }
+}
