@@ -52,8 +52,8 @@ pub(crate) fn draw(seed: u64, settings: &Settings, from: Nanos) -> Vec<Mishap> {
 /// Whether an error says which file it is about, and what the system said, or that a disk is full.
 pub(crate) fn is_named(fault: &Fault) -> bool {
     let said = fault.to_string();
-    // Nothing has to be brought back: it is there.
-    let is_refused = said.contains("os error") && !said.contains("bring ");
+    // Nothing that is numbered has to be brought back: it is there.
+    let is_refused = said.contains("os error") && !said.contains("cannot be numbered");
     said.contains("simulated") && (is_refused || said.contains("free some space"))
 }
 

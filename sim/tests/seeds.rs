@@ -96,7 +96,7 @@ fn a_node_says_what_it_could_not_read() {
     assert_eq!(outcome.wrong, None);
     for way in [
         "stops: event log: cannot open simulated/synced: Too many open files",
-        "stops: event log: cannot read the length of simulated/0000000001.segment",
+        "stops: event log: cannot read simulated/day: Input/output error",
     ] {
         assert!(outcome.trace.iter().any(|line| line.contains(way)), "{way}");
     }
