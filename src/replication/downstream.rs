@@ -33,8 +33,8 @@ pub struct Leading {
     pub segment_bytes: u64,
     /// Whether clients were told of what a standby has, whatever is here.
     pub is_promised: bool,
-    /// Whether another node orders.
-    pub follows: bool,
+    /// Where another node orders: all terms of its journal. Of some nothing may have come here yet.
+    pub leaders: Option<Vec<Term>>,
     /// Why nobody can follow this node now, where that is so.
     pub refuses: Option<&'static str>,
 }
@@ -189,21 +189,25 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         &mut self,
         logic: &str,
         last: Sequence,
-        terms: &[Term],
+        theirs: &[Term],
         now: Nanos,
     ) -> Result<(), Parted> {
-        let Leading { terms: own, logic: ours, segment_bytes, .. } = &*Arc::clone(&self.leading);
+        let leading = Arc::clone(&self.leading);
+        let Leading { terms, leaders, logic: ours, segment_bytes, .. } = &*leading;
         if let Some(why) = self.leading.refuses {
             return self.refuse(why.into(), now);
         }
         if logic != *ours {
             return self.refuse(of_another_logic(ours, logic), now);
         }
-        let agreed = agreed((own, self.positions.journaled()), (terms, last));
-        if self.leading.follows && last > agreed && own.last() == terms.last() {
+        let journaled = self.positions.journaled();
+        // Of its last term the leader may have more than has come here.
+        let (own, has) = leaders.as_ref().map_or((terms, journaled), |it| (it, Sequence(u64::MAX)));
+        let agreed = agreed((own, has), (theirs, last));
+        if agreed > journaled {
             return self.refuse("this node follows itself, and is not so far yet".into(), now);
         }
-        if let Some(why) = lost_here(own, terms, agreed, last).filter(|_| self.leading.is_promised)
+        if let Some(why) = lost_here(own, theirs, agreed, last).filter(|_| self.leading.is_promised)
         {
             return self.refuse(why, now);
         }
@@ -222,7 +226,6 @@ impl<S: Storage, K: Link> Downstream<S, K> {
         let (segment_bytes, terms) = (*segment_bytes, own.clone());
         self.say(Says::Welcome { agreed, segment_bytes, checksum, terms }, now);
         // Before all that it lacks, so that it knows how much that is.
-        let journaled = self.positions.journaled();
         self.say(Says::Beat { journaled }, now);
         Ok(())
     }

@@ -147,7 +147,7 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
                 logic: L::NAME,
                 segment_bytes: options.segment_bytes,
                 is_promised: options.release.is_replicated(),
-                follows: false,
+                leaders: None,
                 refuses: None,
             }),
             options,
@@ -454,10 +454,12 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         let epoch = epoch.unwrap_or_default().max(self.epochs.highest());
         let known = &self.leading;
         let (history, terms) = (self.epochs.history(), self.epochs.terms());
+        let leaders = upstream.as_ref().map_or(terms, |upstream| upstream.terms());
         let is_known = (known.epoch, known.history, known.refuses) == (epoch, history, refuses);
-        if !is_known || !known.follows || known.terms != terms {
-            let (terms, follows, before) = (terms.to_vec(), true, (**known).clone());
-            self.leading = Arc::new(Leading { epoch, history, terms, follows, refuses, ..before });
+        if !is_known || known.terms != terms || known.leaders.as_deref() != Some(leaders) {
+            let (terms, leaders, before) =
+                (terms.to_vec(), Some(leaders.to_vec()), (**known).clone());
+            self.leading = Arc::new(Leading { epoch, history, terms, leaders, refuses, ..before });
         }
     }
 
@@ -517,8 +519,8 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         }
         orders.lead(epoch, now);
         let (history, terms) = (self.epochs.history(), self.epochs.terms().to_vec());
-        let (refuses, follows, before) = (None, false, (*self.leading).clone());
-        self.leading = Arc::new(Leading { epoch, history, terms, follows, refuses, ..before });
+        let (refuses, leaders, before) = (None, None, (*self.leading).clone());
+        self.leading = Arc::new(Leading { epoch, history, terms, leaders, refuses, ..before });
         self.positions.set_replicated(Sequence(0), Sequence(0));
         self.release.set(match self.options.on_standby_loss {
             OnStandbyLoss::Degrade => self.options.release.alone(),

@@ -23,8 +23,9 @@ pub struct Upstream<K: Link> {
     line: Line<K>,
     positions: Arc<Positions>,
     history: HistoryId,
-    /// The leader's term, once it has said so.
+    /// The leader's term, once it has said so, and all terms of its journal.
     leader: Option<Epoch>,
+    terms: Vec<Term>,
     /// What the leader has.
     journaled: Sequence,
     /// The leader's clock.
@@ -57,6 +58,7 @@ impl<K: Link> Upstream<K> {
             positions,
             history,
             leader: None,
+            terms: Vec::new(),
             journaled: Sequence(0),
             heard: Nanos(0),
             told: Have::default(),
@@ -66,6 +68,11 @@ impl<K: Link> Upstream<K> {
     /// The leader's term, once this node follows it.
     pub fn follows(&self) -> Option<Epoch> {
         self.leader
+    }
+
+    /// All terms of the leader's journal, once this node follows it.
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
     }
 
     /// What is to be waited for at the link.
@@ -166,7 +173,7 @@ impl<K: Link> Upstream<K> {
                 "the leader's number is {}, and so is ours: give one of them another `node`",
                 word.epoch.0 & 0xFF
             ))),
-            Says::Welcome { agreed, checksum, .. } if self.leader.is_none() => {
+            Says::Welcome { agreed, checksum, terms, .. } if self.leader.is_none() => {
                 is_same(epochs, agreed, checksum)?;
                 epochs.joined(word.history, word.epoch)?;
                 self.history = word.history;
@@ -175,7 +182,7 @@ impl<K: Link> Upstream<K> {
                 }
                 // Terms of which nothing is left here.
                 epochs.cut(agreed)?;
-                self.leader = Some(word.epoch);
+                (self.leader, self.terms) = (Some(word.epoch), terms);
                 Ok(())
             }
             Says::Behind { first } if self.leader.is_none() => Err(Parted::Behind { first }),

@@ -72,7 +72,7 @@ impl Peer {
             logic: "sums",
             segment_bytes: Options::SEGMENT_BYTES_MIN,
             is_promised: policy.is_replicated(),
-            follows: false,
+            leaders: None,
             refuses: None,
         });
         if !leads {
