@@ -127,8 +127,9 @@ impl fmt::Display for SnapshotError {
             Self::NotSynced { applied, commands, events } => write!(
                 f,
                 "the snapshot of sequence {}, event {} was dropped: the journal is durable up to \
-                 {commands}, the event log up to {events}, for too long; look for a slow or \
-                 failed disk",
+                 {commands}, the event log up to {events}, for too long: nothing is released \
+                 while a promised standby is away (`ringframe status` says so), or a disk is slow \
+                 or has failed",
                 applied.sequence.0, applied.events
             ),
         }

@@ -203,7 +203,8 @@ fn what_never_becomes_durable_is_dropped_and_tried_again() {
     assert_eq!(
         failed.error.to_string(),
         "the snapshot of sequence 10, event 10 was dropped: the journal is durable up to 0, the \
-         event log up to 0, for too long; look for a slow or failed disk"
+         event log up to 0, for too long: nothing is released while a promised standby is away \
+         (`ringframe status` says so), or a disk is slow or has failed"
     );
     primary.sync();
     settle(&mut shadow, late);
