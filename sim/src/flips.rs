@@ -6,7 +6,7 @@
 use fastrand::Rng;
 use ringframe_journal::segment::file_number;
 use ringframe_journal::storage::{Access, Storage, StorageFile};
-use ringframe_journal::{SimulatedStorage, Source, repair, verify};
+use ringframe_journal::{Repair, SimulatedStorage, Source, repair, verify};
 
 use crate::client::Wrong;
 use crate::disks::Disks;
@@ -113,9 +113,16 @@ impl World {
         self.end(who, Ending { power: None, back_nanos: 50 * MILLISECOND });
         let disks = self.nodes[who].disks.clone();
         let (store, donor) = (disks.each()[flip.disk], self.nodes[1 - who].disks.each()[flip.disk]);
-        if flip.disk < 2 && file_number(&flip.name).is_some() && mends(store, donor) {
+        let mended = (flip.disk < 2 && file_number(&flip.name).is_some())
+            .then(|| mend(store, donor))
+            .flatten();
+        if let Some(repair) = mended {
             self.say(|| format!("op: n{who} is mended with what the other one has"));
-            self.checker.on_mended(who);
+            match repair.cut {
+                None => self.checker.on_mended(who),
+                // It flipped behind what the mark attests: what follows looked like a torn tail.
+                Some(_) => self.checker.on_wipe(who),
+            }
             let verified = verify(store, 1, |_, _| ()).map_err(|error| error.to_string())?;
             return match verified.findings().next() {
                 None => Ok(true),
@@ -137,7 +144,8 @@ impl World {
     }
 }
 
-fn mends(store: &SimulatedStorage, donor: &SimulatedStorage) -> bool {
+fn mend(store: &SimulatedStorage, donor: &SimulatedStorage) -> Option<Repair> {
     let donor = Source::Journal(donor.copy());
-    repair(store, Some(&donor), false, &mut |_, _| ()).is_ok_and(|done| done.refused.is_none())
+    let done = repair(store, Some(&donor), false, &mut |_, _| ()).ok()?;
+    done.refused.is_none().then_some(done)
 }
