@@ -72,6 +72,8 @@ impl<'a> Supervisor<'a> {
         nodes.iter_mut().for_each(Node::start);
         nodes.iter_mut().for_each(Node::is_there);
         nodes[0].wait_for("\"stands_by\":true");
+        // The other one hears of it a moment later.
+        nodes[1].wait_for("\"leader\":\"127.");
         Self {
             nodes: Mutex::new(nodes),
             is_done: AtomicBool::new(false),

@@ -157,6 +157,7 @@ impl<'a> Log<'a> {
         for (number, message) in (1..).zip(&self.messages) {
             let (again, bytes) = soup.receive(PATIENCE).unwrap().expect("all come again");
             assert_eq!((again, bytes), (number, &message[..]), "user {}", self.user);
+            self.seen_again += 1;
         }
         let more = soup.receive(Duration::from_millis(200)).unwrap();
         assert_eq!(more, None, "user {}", self.user);
