@@ -229,8 +229,10 @@ fn load_state<L: Logic, S: Storage>(
     let state = StateReader::new(&file, header, given_up);
     let mut state = BufReader::with_capacity(PIECE_BYTES, state);
     let bytes = usize::try_from(header.state_bytes).unwrap_or(usize::MAX);
-    codec::load_from(&mut state, bytes)
-        .map_err(|error| SnapshotError::State { path: info.path.clone(), error })
+    let loaded = codec::load_from(&mut state, bytes);
+    // What the system said, in the place of what the codec makes of it.
+    state.get_mut().failed.take().map_or(Ok(()), Err).context("read", info.path.clone())?;
+    loaded.map_err(|error| SnapshotError::State { path: info.path.clone(), error })
 }
 
 /// Refuses by name what this build cannot go on from; what the state itself says comes later.
@@ -345,12 +347,15 @@ struct StateReader<'a, F> {
     at: u64,
     end: u64,
     given_up: &'a AtomicBool,
+    /// Why the system did not give them.
+    failed: Option<io::Error>,
 }
 
 impl<'a, F: StorageFile> StateReader<'a, F> {
     fn new(file: &'a F, header: &Header, given_up: &'a AtomicBool) -> Self {
         let at = HEADER_BYTES as u64;
-        Self { file, at, end: at.saturating_add(header.state_bytes), given_up }
+        let end = at.saturating_add(header.state_bytes);
+        Self { file, at, end, given_up, failed: None }
     }
 }
 
@@ -359,7 +364,11 @@ impl<F: StorageFile> Read for StateReader<'_, F> {
         go_on(self.given_up)?;
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let want = into.len().min(left);
-        let read = self.file.read_at(self.at, &mut into[..want])?;
+        let read = self.file.read_at(self.at, &mut into[..want]).inspect_err(|error| {
+            let code = error.raw_os_error();
+            self.failed =
+                Some(code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error));
+        })?;
         self.at += read as u64;
         Ok(read)
     }

@@ -1,12 +1,13 @@
 //! One file: its bytes, its damages, whose it is, and how long it stays.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ringframe::codec::StateError;
 use ringframe::control::Control;
 use ringframe::journal::storage::{Storage, StorageFile};
-use ringframe::journal::{Frame, SimulatedStorage};
+use ringframe::journal::{Frame, Refusals, Refused, SimulatedStorage};
 use ringframe::logic::{Emit, Logic, Moment};
 use ringframe::machine::Machine;
 use ringframe::record::Record;
@@ -241,6 +242,23 @@ fn a_full_or_broken_disk_costs_nothing_but_the_new_one() {
     assert_eq!(disk.list().expect("a directory"), [older.name]);
     disk.fail_syncs_at(u64::MAX);
     assert_eq!(written(&disk, &machine).sequence(), Some(Sequence(1000)));
+}
+
+#[test]
+fn what_cannot_be_read_is_no_wrong_state() {
+    let disk = SimulatedStorage::new();
+    let info = written(&disk, &counted::<1, 1, 1>(3));
+    let refusals = Arc::new(Refusals::default());
+    let bad = disk.refusing(&refusals);
+    let mut looks = 0;
+    loop {
+        refusals.begin(Refused::Reads, looks);
+        let Err(error) = snapshot::load::<Counter1, _>(&bad, &info) else { break };
+        let SnapshotError::Io { source, .. } = &error else { panic!("look {looks}: {error}") };
+        assert_eq!(source.raw_os_error(), Some(5), "look {looks}: {error}");
+        looks += 1;
+    }
+    assert!(looks > 2, "it opens, checks, and reads: {looks} looks");
 }
 
 #[test]
