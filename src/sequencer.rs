@@ -19,6 +19,8 @@ pub struct Sequencer<L: Logic> {
     publisher: CommandPublisher,
     positions: Arc<Positions>,
     last: Sequence,
+    /// The same as this node began to lead.
+    inherited: Sequence,
     time: Nanos,
     epoch: Epoch,
     /// Digests that the processor wants in the journal.
@@ -42,6 +44,7 @@ impl<L: Logic> Sequencer<L> {
             publisher,
             positions,
             last: applied.sequence,
+            inherited: applied.sequence,
             time: applied.time,
             epoch: applied.epoch,
             digests,
@@ -54,6 +57,11 @@ impl<L: Logic> Sequencer<L> {
     /// The command that was published last.
     pub fn last(&self) -> Sequence {
         self.last
+    }
+
+    /// The last command that was here when this node began to lead.
+    pub fn inherited(&self) -> Sequence {
+        self.inherited
     }
 
     /// Gives the command its place and its time; nothing where the ring has no room, and then it is
@@ -77,6 +85,7 @@ impl<L: Logic> Sequencer<L> {
     /// first command of a journal says which version of the logic it is for.
     pub fn lead(&mut self, epoch: Epoch, now: Nanos) {
         self.epoch = self.epoch.max(epoch);
+        self.inherited = self.last;
         if self.last == Sequence(0) {
             let activate = Control::Activate { version: L::VERSION };
             self.control(&activate, now).expect("an empty ring has room");

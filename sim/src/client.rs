@@ -460,10 +460,6 @@ impl Client {
             }
             self.end_day(false);
         }
-        // Who has just begun to lead may not have counted up to its end.
-        if let Some(before) = self.days.pop_if(|day| day.session == session) {
-            self.log = before.log;
-        }
         if self.days.iter().any(|day| day.session == session) {
             return Err(format!("c{}: a day that was over, {session}", self.user));
         }

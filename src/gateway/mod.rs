@@ -135,6 +135,8 @@ pub struct Gateway<N: Net = Tcp, L: AnyBuild = Exchange> {
     grace_ends: Option<Nanos>,
     /// Whether clients are let in: once this node leads.
     is_open: bool,
+    /// The last event of what was here when this node began to lead, once that is known.
+    inherited: Option<u64>,
 }
 
 impl<N: Net, L: AnyBuild> Gateway<N, L> {
@@ -184,6 +186,7 @@ impl<N: Net, L: AnyBuild> Gateway<N, L> {
             doors_are_shut: false,
             grace_ends: None,
             is_open: false,
+            inherited: None,
         };
         if gateway.may_open() {
             gateway.open()?;
@@ -191,8 +194,17 @@ impl<N: Net, L: AnyBuild> Gateway<N, L> {
         Ok(gateway)
     }
 
-    fn may_open(&self) -> bool {
-        self.intake.leads() && self.release.tells_recovered(&self.positions)
+    /// Not before all is counted that was here when this node began to lead: it would let clients
+    /// in to a day that is over, and refuse those who were told more by the leader before it.
+    fn may_open(&mut self) -> bool {
+        if !self.intake.leads() || !self.release.tells_recovered(&self.positions) {
+            return false;
+        }
+        let progress = self.positions.progress();
+        if self.inherited.is_none() && progress.released >= self.intake.sequencer().inherited() {
+            self.inherited = Some(progress.handed_on);
+        }
+        self.inherited.is_some_and(|event| self.tally.event() >= event)
     }
 
     /// From here on clients are let in.
