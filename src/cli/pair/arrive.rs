@@ -22,7 +22,7 @@ use ringframe::recovery::last_sequence;
 use ringframe::replication::{Arrival, Epochs, Holdings};
 use ringframe::types::Sequence;
 use ringframe_journal::segment::file_number;
-use ringframe_journal::storage::replace_whole;
+use ringframe_journal::storage::{Storage, replace_whole};
 use ringframe_journal::{DamagedRange, Error, MappedStorage, Source, maintain, repair};
 
 use super::patiently;
@@ -161,7 +161,10 @@ pub(in crate::cli) fn settle(data: &Path) -> Result<(), Failure> {
     let kept = (place != NOTHING).then(|| data.join(place));
     // Who goes through the old segments by their names would meet new ones under them.
     let Stores { journal, events, .. } = Stores::mapped(data);
-    let _locks = patiently(|| Ok((maintain(&journal)?, maintain(&events)?)))?;
+    // A lock makes its directory, which may have been put aside before a crash.
+    let there: Vec<_> =
+        [journal, events].into_iter().filter(|store| store.path("").is_dir()).collect();
+    let _locks = patiently(|| Ok(there.iter().map(maintain).collect::<Result<Vec<_>, _>>()?))?;
     exchange(data, &aside, kept.as_deref()).map_err(|error| {
         Failure::Fault(format!(
             "cannot put the copy in {} in the place of what is there: {error}; it goes on with \
@@ -205,5 +208,42 @@ fn remove(directory: &PathBuf) -> Result<(), Failure> {
             Err(Failure::Fault(format!("cannot remove {}: {error}", directory.display())))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wherever the machine stops while a copy takes its place, the next start goes on.
+    #[test]
+    fn a_copy_takes_its_place_from_wherever_it_had_come_to() {
+        for done in 0..=PARTS.len() {
+            for half in [false, true] {
+                let directory = tempfile::tempdir().unwrap();
+                let data = directory.path();
+                let (aside, kept) = (data.join(ARRIVING), data.join("replaced"));
+                fs::create_dir_all(&kept).unwrap();
+                for (index, part) in PARTS.iter().enumerate() {
+                    let (came, is_moved) = (aside.join(part), index < done);
+                    let new = if is_moved { data.join(part) } else { came };
+                    let is_put_aside = is_moved || (half && index == done);
+                    let old = if is_put_aside { kept.join(part) } else { data.join(part) };
+                    for (place, text) in [(new, "new"), (old, "old")] {
+                        fs::create_dir_all(&place).unwrap();
+                        fs::write(place.join("file"), text).unwrap();
+                    }
+                }
+                fs::create_dir_all(&aside).unwrap();
+                fs::write(aside.join(WHOLE), "replaced").unwrap();
+                settle(data).unwrap();
+                for part in PARTS {
+                    let read = |place: PathBuf| fs::read_to_string(place.join("file")).unwrap();
+                    assert_eq!(read(data.join(part)), "new", "{part}, after {done}, {half}");
+                    assert_eq!(read(kept.join(part)), "old", "{part}, after {done}, {half}");
+                }
+                assert!(!aside.exists());
+            }
+        }
     }
 }
