@@ -216,7 +216,7 @@ impl<N: Net, L: AnyBuild> Gateway<N, L> {
             added.map_err(|error| unwatched(&error))?;
         }
         if let Some(mold) = &mut self.doors.mold {
-            mold.go_on_from(self.tally.next(Stream::Feed));
+            mold.go_on_behind(self.rooms.window(Stream::Feed).expect("the market has one"));
             let added = self.watch.add(Watched::Datagrams(mold.requests()), MOLD, Interest::READ);
             added.map_err(|error| unwatched(&error))?;
         }

@@ -72,9 +72,9 @@ impl Mold {
         })
     }
 
-    /// What came before is for the server of requests.
-    pub(super) fn go_on_from(&mut self, next: u64) {
-        self.next = next;
+    /// What the window has by now, and what came before, is for the server of requests.
+    pub(super) fn go_on_behind(&mut self, window: &Window) {
+        (self.next, self.position) = (window.next(), window.end());
     }
 
     /// What is to be watched for requests.
@@ -214,4 +214,34 @@ fn messages(mut packets: &[u8]) -> impl Iterator<Item = &[u8]> {
             _ => None,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::mold::Datagram;
+
+    /// A node that followed has the day's last messages in its window when it begins to lead.
+    #[test]
+    fn what_the_window_had_before_is_not_sent_under_later_numbers() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        let requests = ([127, 0, 0, 1], 0).into();
+        let to = receiver.local_addr().unwrap();
+        let mut mold = Mold::new(MoldOptions { to, requests }).unwrap();
+        let mut window = Window::new(1, 1 << 16);
+        window.push(b"one");
+        window.push(b"two");
+        mold.go_on_behind(&window);
+        mold.begin(|| Session::BLANK);
+        assert_eq!(mold.send(&window, Nanos(1)), 0);
+        window.push(b"three");
+        assert_eq!(mold.send(&window, Nanos(2)), 1);
+        let mut bytes = [0; DATAGRAM_BYTES];
+        let length = receiver.recv(&mut bytes).unwrap();
+        let datagram = Datagram::decode(&bytes[..length]).unwrap();
+        assert_eq!(datagram.sequence, 3);
+        assert!(bytes[..length].ends_with(b"three") && !bytes[..length].ends_with(b"two"));
+        assert_eq!(length, HEADER_BYTES + 2 + b"three".len());
+    }
 }
