@@ -37,14 +37,7 @@ impl Disks {
 
     /// As a process sees them, which may be refused to look at each.
     pub(crate) fn refusing(&self, refusals: &[Arc<Refusals>; 4]) -> Self {
-        let [journal, events, snapshots, sessions] = self.each();
-        let [first, second, third, fourth] = refusals;
-        let stores = Stores {
-            journal: journal.refusing(first),
-            events: events.refusing(second),
-            snapshots: snapshots.refusing(third),
-        };
-        Self { stores, sessions: sessions.refusing(fourth) }
+        self.map(refusals, SimulatedStorage::refusing)
     }
 
     /// From here on nothing happens to them any more.
@@ -73,14 +66,22 @@ impl Disks {
 
     /// What the next process finds.
     pub(crate) fn after(&self, loss: Loss) -> Self {
+        self.map(&loss, |disk, loss| disk.after_crash(*loss))
+    }
+
+    fn map<T>(
+        &self,
+        by: &[T; 4],
+        each: impl Fn(&SimulatedStorage, &T) -> SimulatedStorage,
+    ) -> Self {
         let [journal, events, snapshots, sessions] = self.each();
-        let [first, second, third, fourth] = loss;
+        let [first, second, third, fourth] = by;
         let stores = Stores {
-            journal: journal.after_crash(first),
-            events: events.after_crash(second),
-            snapshots: snapshots.after_crash(third),
+            journal: each(journal, first),
+            events: each(events, second),
+            snapshots: each(snapshots, third),
         };
-        Self { stores, sessions: sessions.after_crash(fourth) }
+        Self { stores, sessions: each(sessions, fourth) }
     }
 }
 
