@@ -140,8 +140,10 @@ pub fn verify<S: Storage>(
     let mark = marks.read().context("read", mark_path)?.unwrap_or_default();
     let segments = settled_survey(storage)?;
     let sealed = segments.iter().rev().find_map(|info| Some((info.number, info.seal.good()?)));
-    // A mark at offset 0 speaks of a segment that has no header yet.
-    let marked = if mark.offset > 0 { mark.number } else { mark.number.saturating_sub(1) };
+    // A mark before the first frame attests nothing of its segment, or of one without a header yet:
+    // a header is made again where no frame is lost with it.
+    let has_frames = mark.offset > BLOCK_BYTES;
+    let marked = if has_frames { mark.number } else { mark.number.saturating_sub(1) };
     let line = Line {
         sequence: mark.sequence.max(sealed.map_or(0, |(_, seal)| seal.last_sequence)),
         number: marked.max(sealed.map_or(0, |(number, _)| number)),

@@ -41,6 +41,7 @@ fn what_once_failed_does_not_again() {
         ),
         (18906, "a standby that had not noticed its leader's start was taken for a leader"),
         (5397, "a repair left what had flipped where a seal is to be"),
+        (8730, "verify and repair disagreed about a header without frames"),
         (1636, "a new leader let clients in before it had counted what it had, to yesterday"),
         (54993, "a new leader's standby sent others away until something was ordered"),
     ];

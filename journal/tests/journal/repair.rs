@@ -302,6 +302,21 @@ fn a_torn_tail_is_cut_without_a_source() {
     assert!(clean.cut.is_none() && clean.refused.is_none());
 }
 
+/// The mark stands behind the header, and a header is made again where no frame is lost with it.
+#[test]
+fn a_header_that_is_hurt_before_the_first_frame_is_cut() {
+    let disk = journal(0);
+    // The next opening knows that the header is durable.
+    grow(&disk, 0);
+    disk.flip(&segment::file_name(1), 30, 0x20);
+    assert_eq!(verify(&disk, 1, |_, _| ()).unwrap().findings().next(), None);
+    let done = repair(&disk, Some(&from_journal(&journal(0))), false, &mut quiet).unwrap();
+    assert!(done.refused.is_none() && done.cut.is_some(), "{done:?}");
+    assert_eq!(verify(&disk, 1, |_, _| ()).unwrap().findings().next(), None);
+    grow(&disk, 1);
+    assert_eq!(frames(&disk).len(), 1);
+}
+
 #[test]
 fn a_crash_at_any_step_of_a_repair_can_be_repaired() {
     let whole = journal(SEGMENTS);
