@@ -483,9 +483,14 @@ impl Client {
         self.days.iter().map(|day| day.log.len()).sum::<usize>() + self.log.len()
     }
 
-    /// Whether it was there at the end of each day.
-    pub(crate) fn knows_all(&self) -> bool {
+    /// Whether it was there at the end of each day that it knows.
+    pub(crate) fn knows_ends(&self) -> bool {
         self.days.iter().all(|day| day.is_whole)
+    }
+
+    /// The days that it knows.
+    pub(crate) fn days(&self) -> impl Iterator<Item = Session> {
+        self.days.iter().map(|day| day.session).chain([self.session])
     }
 
     /// Compares what it was told with what there was to tell, from the first day on.
