@@ -1,7 +1,7 @@
 //! What the gateway counts, and who is connected: written by its thread, read by anyone.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -73,6 +73,7 @@ pub struct Traffic {
     clients: [AtomicU64; 4],
     refused: [AtomicU64; Why::COUNT],
     ahead_max: AtomicU64,
+    is_open: AtomicBool,
     asks: Sender<Ask>,
     asked: Receiver<Ask>,
 }
@@ -124,6 +125,7 @@ impl Default for Traffic {
             clients: std::array::from_fn(|_| zeros()),
             refused: std::array::from_fn(|_| zeros()),
             ahead_max: zeros(),
+            is_open: AtomicBool::new(false),
             asks,
             asked,
         }
@@ -162,6 +164,15 @@ impl Traffic {
         if ahead > self.ahead_max() {
             self.ahead_max.store(ahead, Ordering::Relaxed);
         }
+    }
+
+    /// Whether clients are let in: a node that begins to lead first counts what they were told.
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn open(&self) {
+        self.is_open.store(true, Ordering::Relaxed);
     }
 
     /// Who is connected. The words are read one by one.

@@ -145,7 +145,7 @@ enum NodeState {
     Recovering,
     /// Another node orders.
     Following,
-    /// It leads, and nobody may be told yet what it began with.
+    /// It leads, and lets nobody in yet: what it began with may not be told, or is not all counted.
     Waiting,
     /// It leads, and clients are answered.
     Serving,
@@ -167,12 +167,14 @@ impl NodeState {
         }
     }
 
-    fn of(life: Life, others: Option<&peers::Facts>) -> Self {
+    fn of(life: Life, others: Option<&peers::Facts>, traffic: Option<&Traffic>) -> Self {
+        let is_open = traffic.is_none_or(Traffic::is_open);
         match (life, others) {
             (Life::Recovering { .. }, _) => Self::Recovering,
             (Life::Draining, _) => Self::Draining,
             (Life::Serving, Some(it)) if it.role == peers::Role::Follower => Self::Following,
             (Life::Serving, Some(it)) if !it.tells => Self::Waiting,
+            (Life::Serving, _) if !is_open => Self::Waiting,
             (Life::Serving, _) => Self::Serving,
         }
     }
@@ -210,6 +212,11 @@ impl Shared {
     fn others(&self) -> Option<peers::Facts> {
         let seen = lock(&self.seen);
         seen.as_ref().and_then(|seen| seen.others.as_ref()).map(peers::Handle::facts)
+    }
+
+    fn state(&self) -> NodeState {
+        let traffic = lock(&self.seen).as_ref().and_then(|seen| seen.traffic.clone());
+        NodeState::of(self.life(), self.others().as_ref(), traffic.as_deref())
     }
 
     fn now(&self) -> Nanos {
@@ -324,5 +331,28 @@ impl Drop for Admin {
             let why = "the node was stopped by a fault, which its log names";
             self.stop(Ended { is_good: false, said: json!({ "error": why }) });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients would go where `/readyz` says 200, and find nobody who listens.
+    #[test]
+    fn a_leader_whose_doors_are_shut_is_not_ready() {
+        let (traffic, mut facts) = (Traffic::default(), peers::Facts::default());
+        (facts.role, facts.tells) = (peers::Role::Leader, true);
+        let state = |facts: &peers::Facts, traffic: &Traffic| {
+            NodeState::of(Life::Serving, Some(facts), Some(traffic)).name()
+        };
+        assert_eq!(state(&facts, &traffic), "waiting");
+        traffic.open();
+        assert_eq!(state(&facts, &traffic), "serving");
+        facts.tells = false;
+        assert_eq!(state(&facts, &traffic), "waiting");
+        facts.role = peers::Role::Follower;
+        assert_eq!(state(&facts, &traffic), "following");
+        assert_eq!(NodeState::of(Life::Serving, None, None).name(), "serving");
     }
 }

@@ -106,10 +106,10 @@ async fn unknown(uri: Uri) -> Answer {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    let why = match NodeState::of(shared.life(), shared.others().as_ref()) {
+    let why = match shared.state() {
         NodeState::Serving => return (StatusCode::OK, "ready\n"),
         NodeState::Following => "standing by\n",
-        NodeState::Waiting => "waiting for a standby\n",
+        NodeState::Waiting => "waiting: nobody is let in yet\n",
         NodeState::Recovering => "recovering\n",
         NodeState::Draining => "draining\n",
     };

@@ -38,7 +38,7 @@ pub(super) struct Status {
     /// When, since 1970: with `pid` it tells one start from another.
     pub(super) started: u64,
     pub(super) uptime_nanos: u64,
-    /// recovering, following, serving, draining.
+    /// recovering, following, waiting, serving, draining.
     pub(super) state: &'static str,
     /// How far replay is, while it recovers.
     pub(super) recovery: Option<Recovery>,
@@ -225,7 +225,7 @@ pub(super) async fn collect(shared: &Shared) -> Result<Status, String> {
     let applied = standing.map(|standing| standing.applied);
     let snapshots = snapshots(shared, observer.as_ref())?;
     let life = shared.life();
-    let state = NodeState::of(life, others.as_ref()).name();
+    let state = NodeState::of(life, others.as_ref(), traffic.as_deref()).name();
     let recovery = match life {
         Life::Recovering { applied, last } => Some(Recovery { applied: applied.0, last: last.0 }),
         Life::Serving | Life::Draining => None,

@@ -221,6 +221,7 @@ impl<N: Net, L: AnyBuild> Gateway<N, L> {
             added.map_err(|error| unwatched(&error))?;
         }
         self.is_open = true;
+        self.traffic.open();
         Ok(())
     }
 

@@ -147,7 +147,7 @@ impl Node {
     }
 
     pub(crate) fn leads(&self) -> bool {
-        self.operate(&["status", "--json"]).out.contains("\"state\":\"serving\"")
+        self.operate(&["status", "--json"]).out.contains("\"role\":\"leader\"")
     }
 
     pub(crate) fn status(&self) -> Value {
