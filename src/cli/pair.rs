@@ -267,8 +267,13 @@ fn list_after(journal: &MappedStorage, agreed: Sequence, data: &Path) -> Result<
 fn append_after(journal: &MappedStorage, agreed: Sequence, list: &Path) -> std::io::Result<u64> {
     let mut listed = 0;
     let mut out = BufWriter::new(File::options().append(true).create(true).open(list)?);
-    let Ok(mut reader) = Reader::open(journal.clone(), agreed.0 + 1) else { return Ok(0) };
+    let reader = Reader::open(journal.clone(), agreed.0 + 1).or_else(|error| match error {
+        // Where the journal was pruned past the cut, what is left of it.
+        Error::OutOfRange { first, .. } if first > agreed.0 => Reader::open_first(journal.clone()),
+        other => Err(other),
+    });
     // What cannot be read is kept as bytes all the same.
+    let Ok(mut reader) = reader else { return Ok(0) };
     while let Ok(Some(frame)) = reader.next_frame() {
         if control::is_control(frame.kind()) {
             continue;
@@ -284,4 +289,38 @@ fn append_after(journal: &MappedStorage, agreed: Sequence, list: &Path) -> std::
     }
     out.into_inner()?.sync_all()?;
     Ok(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use ringframe_journal::storage::Storage;
+    use ringframe_journal::{Append, Frame, Journal, Options, survey};
+
+    use super::*;
+
+    #[test]
+    fn what_a_journal_pruned_past_the_cut_still_has_is_listed() {
+        let data = tempfile::tempdir().unwrap();
+        let storage = MappedStorage::new(data.path().join("journal"));
+        let segment_bytes = Options::SEGMENT_BYTES_MIN;
+        let options = Options { segment_bytes, ..Options::new(Exchange::NAME, 1) };
+        let mut journal = Journal::open(storage.clone(), options).unwrap();
+        let frame = Frame { sequence: 0, timestamp: 0, epoch: 1, kind: 1, schema: 1, payload: &[] };
+        while journal.writer.next_sequence() <= 4_000 {
+            let frame = Frame { sequence: journal.writer.next_sequence(), ..frame };
+            while journal.writer.append(&frame).unwrap() == Append::Wait {
+                journal.writer.publish().unwrap();
+                journal.syncer.poll(0).unwrap();
+                journal.keeper.poll(0).unwrap();
+            }
+        }
+        journal.close(0).unwrap();
+        let segments = survey(&storage).unwrap();
+        storage.remove(&ringframe_journal::segment::file_name(segments[0].number)).unwrap();
+        let first = segments[1].good_header().unwrap().first_sequence;
+        let listed = list_after(&storage, Sequence(10), data.path()).unwrap();
+        assert_eq!(listed, 4_001 - first);
+        let list = fs::read_to_string(list_of(Sequence(10), data.path())).unwrap();
+        assert!(list.starts_with(&format!("{{\"sequence\":{first},")), "{list}");
+    }
 }
