@@ -30,9 +30,36 @@ pub fn events<S: Storage>(
 ) -> Result<NeededFrom, Fault> {
     let segments = survey(&stores.journal).map_err(Fault::Journal)?;
     let logic = segments.iter().find_map(|info| Some(info.header.good()?.logic.name.as_str()));
-    // No other logic has days.
-    if logic != Some(Exchange::NAME) {
+    // No other logic has days; of one that no header names, less is pruned.
+    if logic.is_some_and(|name| name != Exchange::NAME) {
         return Ok(NeededFrom(oldest.events));
     }
     streams::needed_from(sessions, &stores.events, oldest.events, dry_run, given_up).map(NeededFrom)
+}
+
+#[cfg(test)]
+mod tests {
+    use ringframe_journal::{Journal, Options, SimulatedStorage, segment};
+
+    use super::*;
+
+    /// Today's events would be pruned as if no client ever asked for them.
+    #[test]
+    fn a_journal_without_a_whole_header_is_not_taken_for_another_logics() {
+        let disk = SimulatedStorage::new;
+        let stores = Stores { journal: disk(), events: disk(), snapshots: disk() };
+        let options =
+            |name| Options { segment_bytes: Options::SEGMENT_BYTES_MIN, ..Options::new(name, 1) };
+        let needed = |stores: &Stores<_>| {
+            let oldest = Applied { events: 7, ..Applied::default() };
+            events(stores, &disk(), &oldest, false, &AtomicBool::new(false)).unwrap()
+        };
+        Journal::open(stores.journal.clone(), options(Exchange::NAME)).unwrap().close(0).unwrap();
+        assert_eq!(needed(&stores), NeededFrom(0));
+        stores.journal.flip(&segment::file_name(1), 30, 0x20);
+        assert_eq!(needed(&stores), NeededFrom(0));
+        let other = Stores { journal: disk(), ..stores };
+        Journal::open(other.journal.clone(), options("other")).unwrap().close(0).unwrap();
+        assert_eq!(needed(&other), NeededFrom(7));
+    }
 }
