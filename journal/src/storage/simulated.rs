@@ -96,10 +96,12 @@ struct Disk {
     read_only: bool,
 }
 
+/// Its bytes are copied when one who shares them writes: what a crash leaves shares all of them,
+/// and most files are never written again.
 #[derive(Clone, Debug, Default)]
 struct Inode {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
+    cached: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
     dirty: BTreeSet<usize>,
 }
 
@@ -187,14 +189,14 @@ impl SimulatedStorage {
     pub fn edit(&self, name: &str, change: impl Fn(&mut Vec<u8>)) {
         let mut disk = self.disk();
         let inode = disk.names[name];
-        change(&mut disk.inodes[inode].cached);
-        change(&mut disk.inodes[inode].durable);
+        change(Arc::make_mut(&mut disk.inodes[inode].cached));
+        change(Arc::make_mut(&mut disk.inodes[inode].durable));
     }
 
     /// A file's bytes as programs see them.
     pub fn contents(&self, name: &str) -> Option<Vec<u8>> {
         let disk = self.disk();
-        disk.names.get(name).map(|&inode| disk.inodes[inode].cached.clone())
+        disk.names.get(name).map(|&inode| disk.inodes[inode].cached.to_vec())
     }
 
     /// Whether the crash asked for has happened.
@@ -208,7 +210,7 @@ impl SimulatedStorage {
         let mut disk = copy.disk();
         disk.durable_names = disk.names.clone();
         for inode in &mut disk.inodes {
-            inode.durable = inode.cached.clone();
+            inode.durable = Arc::clone(&inode.cached);
             inode.dirty.clear();
         }
         drop(disk);
@@ -252,9 +254,9 @@ impl SimulatedStorage {
 
 impl Inode {
     fn survivor(&self, survival: Survival, coin: &mut Coin) -> Self {
-        let mut bytes = self.durable.clone();
-        if self.cached.len() != bytes.len() && coin.flip() {
-            bytes.resize(self.cached.len(), 0);
+        let mut shared = Arc::clone(&self.durable);
+        if self.cached.len() != shared.len() && coin.flip() {
+            Arc::make_mut(&mut shared).resize(self.cached.len(), 0);
         }
         for (index, &page) in self.dirty.iter().enumerate() {
             let torn = matches!(survival, Survival::Torn(_));
@@ -269,20 +271,22 @@ impl Inode {
             };
             for sector in 0..PAGE / SECTOR {
                 let from = page * PAGE + sector * SECTOR;
-                let to = (from + SECTOR).min(self.cached.len()).min(bytes.len());
+                let to = (from + SECTOR).min(self.cached.len()).min(shared.len());
                 if from < to && (if torn { coin.flip() } else { kept }) {
+                    let bytes = Arc::make_mut(&mut shared);
                     bytes[from..to].copy_from_slice(&self.cached[from..to]);
                 }
             }
         }
-        Self { cached: bytes.clone(), durable: bytes, dirty: BTreeSet::new() }
+        Self { cached: Arc::clone(&shared), durable: shared, dirty: BTreeSet::new() }
     }
 
     fn write(&mut self, offset: usize, bytes: &[u8]) {
-        if self.cached.len() < offset + bytes.len() {
-            self.cached.resize(offset + bytes.len(), 0);
+        let cached = Arc::make_mut(&mut self.cached);
+        if cached.len() < offset + bytes.len() {
+            cached.resize(offset + bytes.len(), 0);
         }
-        self.cached[offset..offset + bytes.len()].copy_from_slice(bytes);
+        cached[offset..offset + bytes.len()].copy_from_slice(bytes);
         if !bytes.is_empty() {
             self.dirty.extend(offset / PAGE..=(offset + bytes.len() - 1) / PAGE);
         }
@@ -294,7 +298,8 @@ impl Inode {
             self.dirty.remove(&page);
             let to = ((page + 1) * PAGE).min(self.cached.len()).min(self.durable.len());
             if !lost && page * PAGE < to {
-                self.durable[page * PAGE..to].copy_from_slice(&self.cached[page * PAGE..to]);
+                let durable = Arc::make_mut(&mut self.durable);
+                durable[page * PAGE..to].copy_from_slice(&self.cached[page * PAGE..to]);
             }
         }
     }
@@ -431,7 +436,7 @@ impl SimulatedFile {
         let lost = disk.syncs_fail();
         let inode = &mut disk.inodes[self.inode];
         if length_too && !lost {
-            inode.durable.resize(inode.cached.len(), 0);
+            Arc::make_mut(&mut inode.durable).resize(inode.cached.len(), 0);
         }
         // A failed sync leaves the pages clean and unwritten, as Linux does: a retry would lie.
         inode.make_durable(pages, lost);
@@ -473,7 +478,7 @@ impl StorageFile for SimulatedFile {
         }
         let inode = &mut disk.inodes[self.inode];
         let length = inode.cached.len().max(bytes as usize);
-        inode.cached.resize(length, 0);
+        Arc::make_mut(&mut inode.cached).resize(length, 0);
         Ok(())
     }
 
