@@ -22,8 +22,9 @@ use crate::users::Users;
 const QUEUE: usize = 1024;
 /// Pieces of the past that may wait, of 64 KiB and more.
 const PIECES: usize = 64;
-/// Marks and other remarks on their way to the history.
-const REMARKS: usize = 1 << 16;
+/// Marks and other remarks on their way to the history: as many as it takes in a poll, more wait at
+/// the gateway. The room for all of them is taken at each start.
+const REMARKS: usize = 1 << 12;
 
 /// What clients talk to.
 pub struct Served {
