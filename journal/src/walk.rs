@@ -257,7 +257,7 @@ pub(crate) fn resynchronise<F: StorageFile>(
 
 /// The end of the last non-zero byte in the range, or `from` if all are zero.
 pub(crate) fn nonzero_end<F: StorageFile>(file: &F, from: u64, to: u64) -> io::Result<u64> {
-    let mut buffer = vec![0; READ_BYTES_MAX];
+    let mut buffer = vec![0; to.saturating_sub(from).min(READ_BYTES_MAX as u64) as usize];
     let mut end = from;
     let mut at = from;
     while at < to {

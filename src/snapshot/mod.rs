@@ -179,7 +179,7 @@ fn check_state(
 ) -> Result<(), SnapshotError> {
     let mut state = StateReader::new(file, header, given_up);
     let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE_BYTES];
+    let mut piece = vec![0; piece_bytes(header)];
     loop {
         match state.read(&mut piece).context("read", info.path.clone())? {
             0 => break,
@@ -227,12 +227,17 @@ fn load_state<L: Logic, S: Storage>(
     let file = storage.open(&info.name, Access::Read).context("open", info.path.clone())?;
     check_state(&file, header, info, given_up)?;
     let state = StateReader::new(&file, header, given_up);
-    let mut state = BufReader::with_capacity(PIECE_BYTES, state);
+    let mut state = BufReader::with_capacity(piece_bytes(header), state);
     let bytes = usize::try_from(header.state_bytes).unwrap_or(usize::MAX);
     let loaded = codec::load_from(&mut state, bytes);
     // What the system said, in the place of what the codec makes of it.
     state.get_mut().failed.take().map_or(Ok(()), Err).context("read", info.path.clone())?;
     loaded.map_err(|error| SnapshotError::State { path: info.path.clone(), error })
+}
+
+/// So much of a state is read at a time: a short one is not worth a whole piece of zeroed memory.
+fn piece_bytes(header: &Header) -> usize {
+    header.state_bytes.min(PIECE_BYTES as u64) as usize
 }
 
 /// Refuses by name what this build cannot go on from; what the state itself says comes later.
