@@ -170,7 +170,11 @@ impl Wires {
         if self.now < self.next_at {
             return 0;
         }
-        let ids: Vec<u64> = self.lines.keys().copied().collect();
+        let now = self.now;
+        let is_due = |end: &End| end.way.front().is_some_and(|(at, _)| *at <= now);
+        let due = self.lines.iter().filter(|(_, wire)| wire.ends.iter().any(is_due));
+        // What is put on its way meanwhile is not due yet.
+        let ids: Vec<u64> = due.map(|(id, _)| *id).collect();
         let mut work = 0;
         for id in ids {
             for side in 0..2 {
