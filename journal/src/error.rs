@@ -189,10 +189,16 @@ impl fmt::Display for Error {
                 "{range}; these bytes were durable, nothing was changed: run `ringframe journal \
                  repair --from SOURCE` with an archive or another node's journal"
             ),
-            Self::OutOfRange { sequence, first, next } => write!(
+            Self::OutOfRange { sequence, first, next } if first < next => write!(
                 f,
-                "sequence {sequence} is not in the journal, which holds {first}..{next}; \
-                 older frames may be in the archive"
+                "sequence {sequence} is not in the journal, which holds {first} to {}; older \
+                 frames may be in the archive",
+                next - 1
+            ),
+            Self::OutOfRange { sequence, next, .. } => write!(
+                f,
+                "sequence {sequence} is not in the journal, which holds nothing and goes on with \
+                 {next}; older frames may be in the archive"
             ),
             Self::Maintained { path } => write!(
                 f,
