@@ -32,7 +32,11 @@ impl ReleasePolicy {
 
     /// What a node can promise alone that wants to promise this.
     pub fn alone(self) -> Self {
-        if self.is_replicated() { Self::Synced } else { self }
+        match self {
+            it if !it.is_replicated() => it,
+            _ if is_planted(Bug::PromiseLess) => Self::Journaled,
+            _ => Self::Synced,
+        }
     }
 
     /// The last command whose events may leave.

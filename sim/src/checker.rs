@@ -10,12 +10,14 @@ use std::collections::VecDeque;
 
 use ringframe::event_log::cause;
 use ringframe::node::Stores;
+use ringframe::peers::OnStandbyLoss;
 use ringframe::release::ReleasePolicy;
 use ringframe::types::Sequence;
 use ringframe_journal::{Reader, SimulatedStorage};
 
 use crate::client::Wrong;
 use crate::node::Running;
+use crate::settings::Settings;
 use crate::told::Told;
 
 type Hash = [u8; 16];
@@ -23,6 +25,10 @@ type Hash = [u8; 16];
 /// The books.
 #[derive(Default)]
 pub(crate) struct Checker {
+    /// What replies are to mean, with a standby …
+    release: ReleasePolicy,
+    /// … and may mean without one, where they may leave at all.
+    alone: Option<ReleasePolicy>,
     /// The frames of all released commands.
     released: Vec<Hash>,
     /// What clients are told of them, where days end and logs are pruned.
@@ -41,6 +47,8 @@ struct Has {
     synced: u64,
     /// What these were before something was damaged, until it opens.
     doubted: Option<(u64, u64)>,
+    /// What is attested all the same: with less it may not open.
+    attested: u64,
     /// The most that was ever in its journal, and synced.
     ever: (u64, u64),
     /// Another command stands in its journal where one was released: it was replaced, and has not
@@ -65,8 +73,16 @@ fn hash(bytes: &[u8]) -> Hash {
 
 impl Checker {
     /// With nothing in them; where days end, what clients are told is written down, too.
-    pub(crate) fn new(ends_days: bool) -> Self {
-        Self { told: ends_days.then(Told::default), ..Self::default() }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let release = settings.release;
+        let degrades =
+            release.is_replicated() && settings.on_standby_loss == OnStandbyLoss::Degrade;
+        Self {
+            release,
+            alone: degrades.then_some(ReleasePolicy::Synced),
+            told: settings.ends_days.then(Told::default),
+            ..Self::default()
+        }
     }
 
     /// What clients are told, as far as it was written down.
@@ -116,6 +132,12 @@ impl Checker {
         let last = running.start.applied.sequence.0;
         self.look_whether_it_strays(node, last.min(self.released()), journal);
         let has = &mut self.nodes[node];
+        let attested = std::mem::take(&mut has.attested);
+        if last < attested {
+            return Err(format!(
+                "n{node} opens with {last} commands, and what it has attests {attested}"
+            ));
+        }
         if last < has.journaled {
             return Err(format!(
                 "n{node} opens with {last} commands, and must have {}, {} of them synced",
@@ -127,16 +149,19 @@ impl Checker {
         Ok(())
     }
 
-    /// Some of what a machine has is damaged: what counts is what it opens with.
-    pub(crate) fn on_damage(&mut self, node: usize) {
+    /// Some of what a machine has is damaged: what counts is what it opens with, and that is no less
+    /// than is attested.
+    pub(crate) fn on_damage(&mut self, node: usize, attested: u64) {
         let has = &mut self.nodes[node];
         has.doubted = Some((has.journaled, has.synced));
+        has.attested = attested;
         (has.journaled, has.synced) = (0, 0);
     }
 
     /// What was damaged is as it was.
     pub(crate) fn on_mended(&mut self, node: usize) {
         let has = &mut self.nodes[node];
+        has.attested = 0;
         if let Some(doubted) = has.doubted.take() {
             (has.journaled, has.synced) = doubted;
         }
@@ -146,6 +171,7 @@ impl Checker {
     pub(crate) fn on_wipe(&mut self, node: usize) {
         let has = &mut self.nodes[node];
         (has.journaled, has.synced, has.doubted, has.strays) = (0, 0, None, false);
+        has.attested = 0;
     }
 
     /// A node cuts what its leader does not have.
@@ -153,6 +179,7 @@ impl Checker {
         let has = &mut self.nodes[node];
         has.journaled = has.journaled.min(agreed);
         has.synced = has.synced.min(agreed);
+        has.attested = has.attested.min(agreed);
         (has.doubted, has.strays) = (None, false);
         has.ever = (has.ever.0.min(agreed), has.ever.1.min(agreed));
     }
@@ -210,15 +237,20 @@ impl Checker {
     }
 
     /// After each poll of a leader's processor: what it let go, and what it might.
-    pub(crate) fn on_processor(&mut self, node: usize, running: &Running) {
+    pub(crate) fn on_processor(&mut self, node: usize, running: &Running) -> Result<(), Wrong> {
         let progress = running.positions.progress();
         if progress.handed_on == self.nodes[node].let_go {
-            return;
+            return Ok(());
+        }
+        let policy = running.release.policy();
+        if policy != self.release && Some(policy) != self.alone {
+            let release = self.release;
+            return Err(format!("n{node}: a reply means {policy}, and is to mean {release}"));
         }
         self.most = self.most.max(progress.released.0);
         let other = self.nodes[1 - node].ever;
         let has = &mut self.nodes[node];
-        let may = match running.release.policy() {
+        let may = match policy {
             ReleasePolicy::Journaled => has.journaled,
             ReleasePolicy::Synced => has.synced,
             ReleasePolicy::Replicated => has.journaled.min(other.0),
@@ -226,6 +258,7 @@ impl Checker {
         };
         has.let_go = progress.handed_on;
         has.times.push_back((progress.handed_on, may));
+        Ok(())
     }
 
     /// After each poll of a leader's event log: whether it might let go what stands there now.

@@ -20,6 +20,7 @@ use crate::net::{SimNet, SimStream, address};
 use crate::node::{MARKET, ORDERS};
 use crate::settings::{PRICE, SYMBOLS, Settings};
 use crate::told::ToldDay;
+use crate::wanted::Wanted;
 
 /// Who hears nothing for so long goes elsewhere.
 const SILENCE: u64 = 4 * Nanos::SECOND;
@@ -67,6 +68,7 @@ pub(crate) struct Client {
     resent: bool,
     unanswered: VecDeque<Enter>,
     known: BTreeMap<Token, Known>,
+    wanted: Wanted,
     asks_all: bool,
     /// Where it was let in, and from which message on, since that was told.
     pub(crate) login: Option<String>,
@@ -118,6 +120,7 @@ impl Client {
             resent: false,
             unanswered: VecDeque::new(),
             known: BTreeMap::new(),
+            wanted: Wanted::default(),
             asks_all: false,
             login: None,
             repeats: 0,
@@ -342,31 +345,34 @@ impl Client {
         }
         let message = Outbound::decode(bytes)
             .map_err(|error| format!("c{}: message {}: {error}", self.user, place + 1))?;
-        self.account(&message)
+        self.account(&message).map_err(|why| format!("c{}: {why}", self.user))
     }
 
     fn account(&mut self, message: &Outbound) -> Result<(), Wrong> {
         match message {
             Outbound::Accepted(accepted) => {
+                self.wanted.taken(&accepted.order, true)?;
                 self.answered(accepted.order.token, accepted.order.shares.get())
             }
             Outbound::Rejected(rejected) => self.answered(rejected.token, 0),
             Outbound::Replaced(replaced) => {
+                self.wanted.taken(&replaced.order, false)?;
                 let known = self.known.entry(replaced.order.token).or_default();
                 known.answers += 1;
                 known.shares = replaced.order.shares.get();
                 match known.answers {
                     1 => Ok(()),
-                    times => Err(format!("c{}: a replace was done {times} times", self.user)),
+                    times => Err(format!("a replace was done {times} times")),
                 }
             }
             Outbound::Executed(executed) => {
+                self.wanted.executed(executed)?;
                 let known = self.known.entry(executed.token).or_default();
                 known.executed += executed.shares.get();
                 if known.executed > known.shares {
                     return Err(format!(
-                        "c{}: {:?} executed {} of {}",
-                        self.user, executed.token, known.executed, known.shares
+                        "{:?} executed {} of {}",
+                        executed.token, known.executed, known.shares
                     ));
                 }
                 Ok(())
@@ -380,7 +386,7 @@ impl Client {
         known.answers += 1;
         known.shares = shares;
         if known.answers > 1 {
-            return Err(format!("c{}: {token:?} was answered {} times", self.user, known.answers));
+            return Err(format!("{token:?} was answered {} times", known.answers));
         }
         self.unanswered.retain(|order| order.token != token);
         Ok(())
@@ -409,6 +415,7 @@ impl Client {
         let (token, shares, price) = (self.token(), self.rng.u32(1..100), self.price());
         let stock = Alpha::new(SYMBOLS[self.rng.usize(0..SYMBOLS.len())]).expect("four letters");
         let order = limit_order(token, side, shares, stock, price);
+        self.wanted.enter(&order);
         self.unanswered.push_back(order);
         self.say_message(&Inbound::from(order), now);
     }
@@ -449,6 +456,7 @@ impl Client {
             sweep: Sweep::NO,
             minimum: 0.into(),
         };
+        self.wanted.replace(&replace);
         self.say_message(&Inbound::from(replace), now);
     }
 

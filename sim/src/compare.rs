@@ -64,7 +64,7 @@ impl World {
         if self.asks_naive {
             as_the_naive_exchange(&one.journal, &one.events)?;
         }
-        self.compare_clients(&one.events)?;
+        self.compare_clients()?;
         self.compare_digests()?;
         let mut trades = BTreeMap::new();
         self.clients.iter().for_each(|client| client.trades(&mut trades));
@@ -80,13 +80,16 @@ impl World {
 
     /// Clients were told what the log of events says that they are told, from the first message of
     /// each day on; of a day that ended while one was away, up to where it was.
-    fn compare_clients(&mut self, events: &SimulatedStorage) -> Result<(), Wrong> {
-        let failed = |error| format!("n0: its events cannot be read: {error}");
+    fn compare_clients(&mut self) -> Result<(), Wrong> {
+        let failed = |error| format!("events cannot be read: {error}");
         let mut told = self.checker.take_told();
-        let mut reader = Reader::open_first(events.clone()).map_err(failed)?;
+        // The other one's may begin late, with a copy, or be pruned further.
+        let logs =
+            self.nodes.iter().map(|node| Reader::open_first(node.disks.stores.events.clone()));
+        let logs = logs.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let mut reader = logs.into_iter().min_by_key(Reader::next_sequence).expect("two nodes");
         while let Some(event) = reader.next_frame().map_err(failed)? {
             if event.sequence() > told.next() {
-                // The log begins late, with a copy.
                 return Ok(());
             }
             if event.sequence() == told.next() {

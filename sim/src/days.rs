@@ -11,7 +11,10 @@ use ringframe::node::Stores;
 use ringframe::retention;
 use ringframe::snapshot;
 use ringframe::types::Nanos;
-use ringframe_journal::{ArchiveHome, Fate, NeededFrom, Options, SimulatedStorage, archive, prune};
+use ringframe_journal::{
+    ArchiveHome, Fate, NeededFrom, Options, Pruned, Reader, SimulatedStorage, archive, prune,
+    restore,
+};
 
 use crate::client::Wrong;
 use crate::disks::Disks;
@@ -141,9 +144,14 @@ impl World {
 
     /// Archives, and deletes what nobody needs any more: of the event log what is from before the
     /// day of the oldest snapshot. Perhaps the process dies so many disk steps into that.
-    pub(crate) fn keep(&mut self, node: usize, steps: u64, power: Option<u64>) {
+    pub(crate) fn keep(
+        &mut self,
+        node: usize,
+        steps: u64,
+        power: Option<u64>,
+    ) -> Result<(), Wrong> {
         if self.nodes[node].running().is_none() {
-            return;
+            return Ok(());
         }
         if steps > 0 {
             self.stop_after(node, steps, Ending { power, back_nanos: BACK });
@@ -152,15 +160,25 @@ impl World {
             journal: ArchiveHome::in_memory(),
             events: ArchiveHome::in_memory(),
         });
-        let kept = keep(&self.nodes[node].seen(), homes);
-        if self.nodes[node].disks.are_off() {
+        let kept = keep(&self.nodes[node].seen(), homes, !forgets(self.polls));
+        let machine = &self.nodes[node];
+        if machine.disks.are_off() {
             self.say(|| format!("op: n{node} dies while it archives"));
-            return self.look_at_disks(node);
+            self.look_at_disks(node);
+            return Ok(());
         }
         match kept {
-            Ok([commands, events]) => self.say(|| {
-                format!("op: n{node} keeps its log: {commands} and {events} segments are pruned")
-            }),
+            Ok([commands, events]) => {
+                let stores = &machine.disks.stores;
+                are_archived(&stores.journal, &homes.journal, &commands)?;
+                are_archived(&stores.events, &homes.events, &events)?;
+                let (commands, events) = (commands.len(), events.len());
+                self.say(|| {
+                    format!(
+                        "op: n{node} keeps its log: {commands} and {events} segments are pruned"
+                    )
+                });
+            }
             // What is wrong with its disk it finds out itself. A log that was cut, or came with a
             // copy, wants a home of its own.
             Err(why) => {
@@ -168,6 +186,7 @@ impl World {
                 self.say(|| format!("op: n{node} keeps all of its log: {why}"));
             }
         }
+        Ok(())
     }
 
     /// The counts of a node's sessions are lost, as they stood last.
@@ -194,22 +213,51 @@ fn all(state: State) -> Vec<Command> {
     SYMBOLS.into_iter().map(change).collect()
 }
 
-/// As a node does it that is asked to; how many segments went, of the journal and of the event log.
-fn keep(disks: &Disks, homes: &Homes) -> Result<[usize; 2], Wrong> {
+/// As a node does it that is asked to; which segments went, of the journal and of the event log.
+fn keep(disks: &Disks, homes: &Homes, archives: bool) -> Result<[Vec<u64>; 2], Wrong> {
     let stores = &disks.stores;
     let Stores { journal, events, snapshots } = stores;
-    archive(journal, &homes.journal, &mut |_, _| ()).map_err(told)?;
+    if archives {
+        archive(journal, &homes.journal, &mut |_, _| ()).map_err(told)?;
+    }
     let oldest = snapshot::oldest_good(snapshots).map_err(told)?.ok_or("there is no snapshot")?;
     let commands = gone(journal, &homes.journal, NeededFrom(oldest.sequence.0))?;
-    archive(events, &homes.events, &mut |_, _| ()).map_err(told)?;
+    if archives {
+        archive(events, &homes.events, &mut |_, _| ()).map_err(told)?;
+    }
     let goes_on = AtomicBool::new(false);
     let wanted = retention::events(stores, &disks.sessions, &oldest, false, &goes_on);
     Ok([commands, gone(events, &homes.events, wanted.map_err(told)?)?])
 }
 
-fn gone(log: &SimulatedStorage, home: &ArchiveHome, below: NeededFrom) -> Result<usize, Wrong> {
-    let pruned = prune(log, home, below, false, &mut |_, _| ()).map_err(told)?;
-    Ok(pruned.iter().filter(|segment| segment.fate == Fate::Deleted).count())
+fn gone(log: &SimulatedStorage, home: &ArchiveHome, below: NeededFrom) -> Result<Vec<u64>, Wrong> {
+    prune(log, home, below, false, &mut |_, _| ()).map(|pruned| deleted(&pruned)).map_err(told)
+}
+
+/// Whether the operator prunes without having archived: what the archive lacks has to stay.
+pub(crate) fn forgets(polls: u64) -> bool {
+    polls.is_multiple_of(4)
+}
+
+/// The archive gives back what was deleted of a log, up to what is left.
+pub(crate) fn are_archived(
+    log: &SimulatedStorage,
+    home: &ArchiveHome,
+    deleted: &[u64],
+) -> Result<(), Wrong> {
+    let (Some(first), Some(last)) = (deleted.first(), deleted.last()) else { return Ok(()) };
+    let failed = |error| format!("pruned, and what the archive has is of no use: {error}");
+    let restored = SimulatedStorage::new();
+    restore(home, Some(*first..=*last), &restored, &mut |_, _| ()).map_err(failed)?;
+    let left = Reader::open_first(log.clone()).map_err(failed)?.next_sequence();
+    let mut back = Reader::open(restored, left - 1).map_err(failed)?;
+    back.next_frame().map(drop).map_err(failed)
+}
+
+/// Which segments went.
+pub(crate) fn deleted(pruned: &[Pruned]) -> Vec<u64> {
+    let gone = pruned.iter().filter(|segment| segment.fate == Fate::Deleted);
+    gone.map(|segment| segment.number).collect()
 }
 
 fn told(why: impl std::fmt::Display) -> Wrong {

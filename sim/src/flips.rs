@@ -84,7 +84,13 @@ impl World {
         self.say(|| format!("n{who}: a bit flips: {flip:?}"));
         self.fates[who].flip = Some(flip);
         // It may be in what only looks like the end of a torn journal.
-        self.checker.on_damage(who);
+        self.checker.on_damage(who, self.attested(who));
+    }
+
+    /// Up to which command a node's journal says that it was durable, damaged as it is.
+    fn attested(&self, who: usize) -> u64 {
+        let journal = &self.nodes[who].disks.stores.journal;
+        verify(journal, 1, |_, _| ()).map_or(0, |verified| verified.synced)
     }
 
     /// Looks at what a node has as if nothing had flipped: it is the nodes that are to notice.

@@ -5,7 +5,7 @@
 //! lines, over a simulated network and simulated disks. Read in this order: `settings` and `faults`
 //! (what a seed draws), `net`, `disks`, `flips` and `refusals` (the simulated world), `newer`, `node`,
 //! `client`, `operator`, `nightly`, `days`, `upgrade` and `third` (who lives in it), `world` (who is
-//! next), `checker`, `told`, `rest`, `compare` and `conserve` (what must hold), `shrink`.
+//! next), `checker`, `told`, `wanted`, `rest`, `compare` and `conserve` (what must hold), `trace`.
 
 mod checker;
 mod client;
@@ -30,6 +30,7 @@ mod third;
 mod told;
 mod trace;
 mod upgrade;
+mod wanted;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

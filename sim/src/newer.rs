@@ -24,7 +24,7 @@ pub(crate) enum Build {
 /// The version that only the newer build has.
 pub(crate) const SECOND: u32 = Newer::VERSION;
 /// So many shares of an order the second version takes.
-const MOST: u32 = 60;
+pub(crate) const MOST: u32 = 60;
 
 /// What a version of the exchange takes a command for.
 pub(crate) fn as_taken(version: u32, command: &Command) -> Command {

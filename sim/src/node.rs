@@ -1,4 +1,4 @@
-//! One of the two nodes: a machine with disks and a clock, and the process on it, which is built
+//! A node: a machine with disks and a clock, and the process on it, which is built
 //! from the lines that `ringframe serve` is built from.
 
 use std::io::{ErrorKind, Read, Write};
@@ -203,12 +203,13 @@ impl Machine {
         self.disks = self.disks.after(loss);
     }
 
-    /// Whether what was taken off the journal is still there.
+    /// Whether what was taken off the journal is still there, and is something.
     pub(crate) fn are_kept(&self, kept_in: &[PathBuf]) -> Result<(), String> {
         let journal = &self.disks.stores.journal;
         let is_there = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| journal.contents(name).is_some())
+            let bytes = name.and_then(|name| journal.contents(name));
+            bytes.is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0))
         };
         match kept_in.iter().find(|path| !is_there(path)) {
             None if !kept_in.is_empty() => Ok(()),

@@ -9,9 +9,10 @@ use ringframe::log::Note;
 use ringframe::peers::Role;
 use ringframe::snapshot::schedule::Failed;
 use ringframe::snapshot::{self, SnapshotError};
-use ringframe_journal::{ArchiveHome, Fate, NeededFrom, archive, prune};
+use ringframe_journal::{ArchiveHome, NeededFrom, archive, prune};
 
 use crate::client::Wrong;
+use crate::days;
 use crate::faults::What;
 use crate::node::Process;
 use crate::refusals::Refusal;
@@ -84,7 +85,7 @@ impl World {
             What::Nightly => self.begin_night(),
             What::Upgrade { seed } => self.upgrade = Upgrade::draw(seed, self.now),
             What::EndDay { pauses } => self.begin_evening(pauses),
-            What::Keep { node, steps, power } => self.keep(node, steps, power),
+            What::Keep { node, steps, power } => self.keep(node, steps, power)?,
             What::Forget { node } => self.forget(node),
             What::Renew { node } => self.renew_standby(node),
         }
@@ -312,11 +313,17 @@ impl World {
         let newest = infos.iter().filter_map(snapshot::Info::sequence).max();
         let Some(newest) = newest else { return Ok(()) };
         let below = newest.0.min(self.checker.synced(1 - node));
-        let kept = archive(&stores.journal, &home, &mut |_, _| ())
-            .and_then(|_| prune(&stores.journal, &home, NeededFrom(below), false, &mut |_, _| ()));
+        let archives = || match days::forgets(self.polls) {
+            true => Ok(()),
+            false => archive(&stores.journal, &home, &mut |_, _| ()).map(drop),
+        };
+        let kept = archives()
+            .and_then(|()| prune(&stores.journal, &home, NeededFrom(below), false, &mut |_, _| ()));
         match kept {
             Ok(pruned) => {
-                let gone = pruned.iter().filter(|it| it.fate == Fate::Deleted).count();
+                let deleted = days::deleted(&pruned);
+                days::are_archived(&stores.journal, &home, &deleted)?;
+                let gone = deleted.len();
                 self.say(|| format!("op: n{node} pruned below {below}: {gone} segments"));
             }
             // What is wrong with its disk it finds out itself.

@@ -71,6 +71,10 @@ impl World {
         let settings = &self.settings;
         one.positions.published() == other.positions.published()
             && self.fates[0].leads != self.fates[1].leads
+            && [one, other]
+                .iter()
+                .zip(&self.fates)
+                .all(|(it, fate)| !fate.leads || it.release.policy() == settings.release)
             && self.clients.iter().all(|it| it.is_done(settings, self.is_closing) && it.is_whole())
             && one.positions.is_quiet()
             && other.positions.is_quiet()

@@ -4,9 +4,10 @@
 pub const LEGEND: &str = "\
 time in microseconds since the beginning, then who:
   n0, n1  a node: what it says itself, and how it starts and ends
+  n3      the third one, which nobody waits for
   c1, ..  a client that is let in
   op      an operator
-  others  what befalls them: the kind of mishap with its numbers";
+  others  what befalls them: a mishap with its numbers, as docs/SIMULATOR.md names them";
 
 /// The lines, where anybody wants them.
 #[derive(Debug, Default)]

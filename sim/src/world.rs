@@ -1,4 +1,4 @@
-//! Both machines, their clients, the network between them and the time: what happens next is the
+//! All machines, their clients, the network between them and the time: what happens next is the
 //! seed's choice alone.
 
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl World {
         let clients = clients.collect();
         Self {
             clients,
-            checker: Checker::new(settings.ends_days),
+            checker: Checker::new(&settings),
             settings,
             rng,
             now: BEGINNING,
@@ -259,7 +259,7 @@ impl World {
         let Process::Runs(running) = &mut self.nodes[who].process else { return Ok(0) };
         if self.fates[who].leads {
             match name {
-                "processor" => self.checker.on_processor(who, running),
+                "processor" => self.checker.on_processor(who, running)?,
                 "event_log" => self.unflipped(who, |world| {
                     let stores = world.nodes.each_ref().map(|node| &node.disks.stores);
                     world.checker.on_events(who, stores)

@@ -149,6 +149,12 @@ impl<S: Storage> Epochs<S> {
     /// This node leads again after a start, and this command is the first that it orders. Durable
     /// when this returns.
     pub fn resume(&mut self, first: Sequence, now: Nanos) -> Result<Epoch, Fault> {
+        if is_planted(Bug::ReuseTerm)
+            && let Some(last) = self.known.terms.last()
+            && self.is_own(last.epoch)
+        {
+            return Ok(last.epoch);
+        }
         self.lead((self.known.highest.0 >> NODE_BITS) + 1, first, now)
     }
 

@@ -157,7 +157,7 @@ impl<K: Link> Upstream<K> {
                     .into(),
             ));
         }
-        if word.epoch < epochs.highest() {
+        if word.epoch < epochs.highest() && !is_planted(Bug::OlderTerm) {
             let why = format!(
                 "the other node leads term {}, and there is a later one, {}",
                 word.epoch.0,
@@ -215,7 +215,8 @@ impl<K: Link> Upstream<K> {
             return Err(Parted::Wrong(format!("command {came} came in the place of {}", next.0)));
         }
         let epoch = Epoch(frame.epoch());
-        if epoch < sequencer.epoch() || epoch > leader {
+        let is_older = epoch < sequencer.epoch() && !is_planted(Bug::OlderTerm);
+        if is_older || epoch > leader {
             return Err(Parted::Wrong(format!(
                 "command {} is of term {}, between {} and {}",
                 next.0,

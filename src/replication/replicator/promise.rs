@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::storage::Storage;
 
 use super::{Leading, Replicator, Turn};
@@ -40,7 +41,9 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         let (wanted, alone) = (self.options.release, self.options.release.alone());
         match (found, self.options.on_standby_loss) {
             (true, _) => {
-                self.release.set(wanted);
+                if !is_planted(Bug::StayAlone) {
+                    self.release.set(wanted);
+                }
                 self.note(format!("replication: a standby is there; a reply means: {wanted}"));
             }
             (false, OnStandbyLoss::Degrade) => {
