@@ -24,7 +24,7 @@ use ringframe::peers::{Facts, Handle, Promoted};
 use ringframe::pipeline::Positions;
 use ringframe::recovery::Cores;
 use ringframe::release::Release;
-use ringframe::replication::{Arrival, Asking, Beginning, Epochs, cut, decide};
+use ringframe::replication::{Arrival, Asking, Beginning, Epochs, cut, decide, leaves_a_beginning};
 use ringframe::served::{Entrance, serve};
 use ringframe::snapshot::schedule::{self, Triggers};
 use ringframe::stage::{Fault, Stage};
@@ -248,7 +248,10 @@ impl Machine {
         if after.is_none() {
             self.build = self.installed;
         }
-        if let Some(Fault::Surplus { agreed }) = after {
+        let copies = after.map_or(Ok(false), |fault| copies_after(fault, &seen))?;
+        if let Some(Fault::Surplus { agreed }) = after
+            && !copies
+        {
             let stores = &seen.stores;
             let cut = match self.build {
                 Build::Older => cut::<Exchange, _>(stores, &mut epochs, *agreed)?,
@@ -259,9 +262,7 @@ impl Machine {
             }
         }
         let prepared = Prepared { is_mended: false, listener, doors, options, epochs };
-        if let Some(Fault::Behind { .. }) = after
-            && let Ok(stream) = self.net.connect(self.other())
-        {
+        if copies && let Ok(stream) = self.net.connect(self.other()) {
             return self.begin_copy(prepared, stream, None, now);
         }
         if after.is_some() {
@@ -472,6 +473,14 @@ impl Machine {
             Saves::Inline => Saving::Inline(Box::new(taker()?)),
             Saves::Shadow => Saving::Shadow(Box::new(node.shadow(stores, taker()?))),
         })
+    }
+}
+
+/// Whether a node begins with a copy then: also where a cut leaves nothing to start from.
+pub(crate) fn copies_after(fault: &Fault, disks: &Disks) -> Result<bool, Fault> {
+    match fault {
+        Fault::Surplus { agreed } => Ok(!leaves_a_beginning(&disks.stores, *agreed)?),
+        fault => Ok(matches!(fault, Fault::Behind { .. })),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::flips::Flip;
 use crate::net::{CLIENTS, SimNet, THIRD};
 use crate::newer::{Build, names_newer};
 use crate::nightly::Nightly;
-use crate::node::{Drained, Machine, Process, Running};
+use crate::node::{Drained, Machine, Process, Running, copies_after};
 use crate::refusals::{self, Refusal};
 use crate::settings::Settings;
 use crate::third::Third;
@@ -412,7 +412,10 @@ impl World {
         self.apply_refusal(who);
         if after.is_none() {
             self.flip(who);
-        } else if matches!(after, Some((Fault::Behind { .. }, _))) && self.scrub(1 - who)? {
+        } else if let Some((fault, _)) = after
+            && copies_after(fault, &self.nodes[who].disks).is_ok_and(|copies| copies)
+            && self.scrub(1 - who)?
+        {
             // It comes for its copy later.
             self.fates[who].back_at = Some(self.now.after(BACK));
             return Ok(());

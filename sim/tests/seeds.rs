@@ -43,6 +43,8 @@ fn what_once_failed_does_not_again() {
         (5397, "a repair left what had flipped where a seal is to be"),
         (8730, "verify and repair disagreed about a header without frames"),
         (1636, "a new leader let clients in before it had counted what it had, to yesterday"),
+        (51959, "a former leader and one without a snapshot waited for each other for ever"),
+        (71775, "segments were pruned for a snapshot whose name was not durable"),
         (54993, "a new leader's standby sent others away until something was ordered"),
     ];
     for (seed, fault) in faults {

@@ -45,8 +45,8 @@ impl<S> Holdings<S> {
 /// A copy on its way.
 pub(super) struct Copying<S: Storage> {
     holdings: Holdings<S>,
-    /// The newest snapshot: the journal goes from there on.
-    snapshot: (String, Sequence),
+    /// The newest snapshot: the journal goes from there on; without one, from its first command on.
+    snapshot: Option<(String, Sequence)>,
     /// The first segment of the event log: the counts of sessions, which go first, are of that log.
     first_events: Option<u64>,
     /// Which store it is at, and which of its files are left.
@@ -67,7 +67,7 @@ impl<S: Storage> Copying<S> {
     pub(super) fn of_segment(holdings: &Holdings<S>, number: u64) -> Self {
         Self {
             holdings: holdings.clone(),
-            snapshot: (String::new(), Sequence(0)),
+            snapshot: None,
             first_events: None,
             store: STORES - 1,
             names: VecDeque::from([file_name(number)]),
@@ -76,13 +76,17 @@ impl<S: Storage> Copying<S> {
         }
     }
 
-    /// Of what these hold, from the newest snapshot on; or why that cannot be had.
+    /// Of what these hold, from the newest snapshot or the very beginning on; or why that cannot be
+    /// had.
     pub(super) fn begin(holdings: &Holdings<S>) -> Result<Self, String> {
-        let Some(snapshot) = newest(&holdings.stores.snapshots)? else {
-            return Err("the leader has no snapshot to begin with: take one there, with \
-                        `ringframe snapshot`"
-                .into());
-        };
+        let snapshot = newest(&holdings.stores.snapshots)?;
+        if snapshot.is_none() && !begins_with_the_first(&holdings.stores.journal)? {
+            return Err(
+                "the leader has no snapshot to begin with, and not all of its journal: take \
+                        a snapshot there, with `ringframe snapshot`"
+                    .into(),
+            );
+        }
         let first_events = first_of(&holdings.stores.events)?;
         let mut copying = Self {
             holdings: holdings.clone(),
@@ -131,11 +135,11 @@ impl<S: Storage> Copying<S> {
                 return Err("the event log was pruned while it was copied: come again".into());
             }
             1 => begun(&segments(events)?),
-            2 => VecDeque::from([self.snapshot.0.clone()]),
+            2 => self.snapshot.iter().map(|(name, _)| name.clone()).collect(),
             _ => {
                 let infos = segments(journal)?;
                 // A cut back to the snapshot writes on in the segment of its last command.
-                let last = self.snapshot.1.0.max(1);
+                let last = self.snapshot.as_ref().map_or(1, |(_, taken)| taken.0.max(1));
                 let starts = |info: &SegmentInfo| Some(info.header.good()?.first_sequence <= last);
                 let behind = infos.iter().rposition(|info| starts(info) == Some(true));
                 let Some(behind) = behind else {
@@ -207,6 +211,12 @@ impl<F: StorageFile> Sending<F> {
 fn first_of<S: Storage>(segments: &S) -> Result<Option<u64>, String> {
     let infos = survey(segments).map_err(|error| error.to_string())?;
     Ok(infos.first().map(|info| info.number))
+}
+
+fn begins_with_the_first<S: Storage>(journal: &S) -> Result<bool, String> {
+    let infos = survey(journal).map_err(|error| error.to_string())?;
+    let first = infos.first().and_then(|info| info.header.good());
+    Ok(first.is_some_and(|header| header.first_sequence == 1))
 }
 
 fn newest<S: Storage>(snapshots: &S) -> Result<Option<(String, Sequence)>, String> {

@@ -73,7 +73,12 @@ impl<S: Storage> Prepared<S> {
         let name = file_name(self.applied.sequence);
         let path = self.storage.path(&name);
         self.storage.rename(SCRATCH, &name).context("rename", self.info.path)?;
-        self.storage.sync_directory().context("sync", self.storage.path(""))?;
+        let synced = self.storage.sync_directory();
+        if synced.is_err() {
+            // A loss of power may take the name: nobody may prune because of it.
+            let _ = self.storage.remove(&name);
+        }
+        synced.context("sync", self.storage.path(""))?;
         Ok(Info { name, path, ..self.info })
     }
 

@@ -197,8 +197,6 @@ fn lists_what_only_it_told<T>(
         let mut other = log_in(&nodes[1]).unwrap();
         hear(&mut other, 1);
         ask(&mut other, 3);
-        // For one that takes a copy.
-        nodes[1].operate(&["snapshot"]).expect(0, &[]);
         wire.mend();
         back(&mut nodes[0], meanwhile);
         let said = nodes[0].says("were ordered here and no other node has them");

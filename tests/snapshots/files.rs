@@ -239,6 +239,13 @@ fn a_full_or_broken_disk_costs_nothing_but_the_new_one() {
     disk.fail_syncs_at(0);
     let broken = snapshot::write(&disk, &machine).expect_err("EIO");
     assert!(matches!(broken, SnapshotError::Io { operation: "write", .. }), "{broken:?}");
+    assert_eq!(disk.list().expect("a directory"), std::slice::from_ref(&older.name));
+    disk.fail_syncs_at(u64::MAX);
+    // A name that a loss of power may take is none that anybody prunes by.
+    let prepared = snapshot::prepare(&disk, &machine, &AtomicBool::new(false)).expect("room");
+    disk.fail_syncs_at(0);
+    let broken = prepared.publish().expect_err("EIO");
+    assert!(matches!(broken, SnapshotError::Io { operation: "sync", .. }), "{broken:?}");
     assert_eq!(disk.list().expect("a directory"), [older.name]);
     disk.fail_syncs_at(u64::MAX);
     assert_eq!(written(&disk, &machine).sequence(), Some(Sequence(1000)));
