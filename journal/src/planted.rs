@@ -47,7 +47,7 @@ bugs! {
     PromiseLess "promise-less" "without a standby a reply means less than it is to",
     StayAlone "stay-alone" "a leader goes on promising less when its standby is back",
     ReuseTerm "reuse-term" "a leader that starts again leads in the term that it led before",
-    OlderTerm "older-term" "a follower takes commands of a leader whose term is over",
+    OlderTerm "older-term" "a follower listens to a leader whose term is over, and does not say so",
     OtherPrice "other-price" "clients are told another price than they traded at",
     IgnoreFence "ignore-fence" "a leader goes on that has heard of a later term",
     ForgetTerm "forget-term" "a term is not on the device when its first command is ordered",

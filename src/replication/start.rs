@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ringframe_journal::frame::{Decoded, decode};
+use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::storage::Storage;
 
 use super::epochs::{Epochs, HistoryId, Term, are_of_one_promotion};
@@ -90,7 +91,9 @@ fn from_what_is_known(
     match other {
         // It leads, or knows of a later term than ours: our journal is not the one that counts.
         Some(other) if other.highest > highest => Beginning::Follows,
-        Some(Other { leads: true, .. }) if !led_last => Beginning::Follows,
+        Some(Other { leads: true, .. }) if !led_last || is_planted(Bug::OlderTerm) => {
+            Beginning::Follows
+        }
         // Each was promoted and did not know of the other's promotion. Which term is the later one
         // says nothing then, and who leads now has told what this one has not.
         Some(other)

@@ -52,7 +52,7 @@ impl<K: Link> Upstream<K> {
             terms: epochs.terms().to_vec(),
         };
         let history = epochs.history();
-        Word { history, epoch: epochs.highest(), at: now, says }.put(line.outbox());
+        Word { history, epoch: latest(epochs), at: now, says }.put(line.outbox());
         Self {
             line,
             positions,
@@ -115,7 +115,7 @@ impl<K: Link> Upstream<K> {
         while self.next(sequencer, epochs)? {
             work += 1;
         }
-        self.tell(epochs.highest(), now);
+        self.tell(latest(epochs), now);
         self.line.flush(now)?;
         Ok(work)
     }
@@ -157,7 +157,7 @@ impl<K: Link> Upstream<K> {
                     .into(),
             ));
         }
-        if word.epoch < epochs.highest() && !is_planted(Bug::OlderTerm) {
+        if word.epoch < latest(epochs) {
             let why = format!(
                 "the other node leads term {}, and there is a later one, {}",
                 word.epoch.0,
@@ -215,8 +215,7 @@ impl<K: Link> Upstream<K> {
             return Err(Parted::Wrong(format!("command {came} came in the place of {}", next.0)));
         }
         let epoch = Epoch(frame.epoch());
-        let is_older = epoch < sequencer.epoch() && !is_planted(Bug::OlderTerm);
-        if is_older || epoch > leader {
+        if epoch < sequencer.epoch() || epoch > leader {
             return Err(Parted::Wrong(format!(
                 "command {} is of term {}, between {} and {}",
                 next.0,
@@ -263,6 +262,11 @@ impl<K: Link> Upstream<K> {
         let says = Says::Have { journaled, synced, applied, heard };
         Word { history: self.history, epoch, at: now, says }.put(self.line.outbox());
     }
+}
+
+/// The latest term that this node knows of: nobody who leads an older one is listened to.
+fn latest<S: Storage>(epochs: &Epochs<S>) -> Epoch {
+    if is_planted(Bug::OlderTerm) { Epoch(0) } else { epochs.highest() }
 }
 
 /// The last command that both are said to have is the same in both.
