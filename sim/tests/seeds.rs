@@ -44,6 +44,7 @@ fn what_once_failed_does_not_again() {
         (8730, "verify and repair disagreed about a header without frames"),
         (1636, "a new leader let clients in before it had counted what it had, to yesterday"),
         (51959, "a former leader and one without a snapshot waited for each other for ever"),
+        (86007, "a cut counted on a snapshot that the journal does not go on from"),
         (71775, "segments were pruned for a snapshot whose name was not durable"),
         (54993, "a new leader's standby sent others away until something was ordered"),
     ];

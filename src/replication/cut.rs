@@ -13,7 +13,7 @@ use super::epochs::Epochs;
 use crate::event_log;
 use crate::logic::Logic;
 use crate::node::{Stores, event_log_name};
-use crate::snapshot;
+use crate::snapshot::{self, Info, SnapshotError};
 use crate::stage::Fault;
 use crate::types::Sequence;
 
@@ -52,20 +52,34 @@ pub fn cut<L: Logic, S: Storage>(
     Ok(cut)
 }
 
-/// Whether a start finds anything to begin with in what such a cut leaves: a snapshot, or all that
-/// there ever was. Where nothing does, a copy of the leader's is to be taken in its place.
+/// Whether a start finds anything to begin with in what such a cut leaves: a whole snapshot that
+/// the journal goes on from, or all that there ever was. Where nothing does, a copy of the leader's
+/// is to be taken in its place.
 pub fn leaves_a_beginning<S: Storage>(stores: &Stores<S>, agreed: Sequence) -> Result<bool, Fault> {
-    let infos = snapshot::list(&stores.snapshots);
-    let infos = infos.map_err(|error| Fault::Snapshot(error.to_string()))?;
-    let is_whole = |segments: &S| -> Result<bool, Error> {
-        let infos = survey(segments)?;
-        let first = infos.first().and_then(|info| info.header.good());
-        Ok(first.is_none_or(|header| header.first_sequence == 1))
+    let failed = |error: SnapshotError| Fault::Snapshot(error.to_string());
+    let first = first_of(&stores.journal).map_err(Fault::Journal)?;
+    if first == 1 && first_of(&stores.events).map_err(Fault::EventLog)? == 1 {
+        return Ok(true);
+    }
+    let serves = |info: &&Info| {
+        let taken = info.sequence().filter(|taken| *taken <= agreed);
+        taken.is_some_and(|taken| taken.next().0 >= first)
     };
-    let stays = |info: &snapshot::Info| info.sequence().is_some_and(|taken| taken <= agreed);
-    Ok(infos.iter().any(stays)
-        || is_whole(&stores.journal).map_err(Fault::Journal)?
-            && is_whole(&stores.events).map_err(Fault::EventLog)?)
+    for info in snapshot::list(&stores.snapshots).map_err(failed)?.iter().filter(serves) {
+        match snapshot::check(&stores.snapshots, info) {
+            Ok(()) => return Ok(true),
+            // It may be as good as ever.
+            Err(error @ SnapshotError::Io { .. }) => return Err(failed(error)),
+            Err(_) => {}
+        }
+    }
+    Ok(false)
+}
+
+/// With which sequence the segments begin; an empty log goes on with its first one.
+fn first_of<S: Storage>(segments: &S) -> Result<u64, Error> {
+    let infos = survey(segments)?;
+    Ok(infos.first().and_then(|info| info.header.good()).map_or(1, |header| header.first_sequence))
 }
 
 fn set_aside<S: Storage>(storage: &S, agreed: Sequence) -> Result<Vec<PathBuf>, Fault> {
