@@ -247,7 +247,6 @@ impl Checker {
             let release = self.release;
             return Err(format!("n{node}: a reply means {policy}, and is to mean {release}"));
         }
-        self.most = self.most.max(progress.released.0);
         let other = self.nodes[1 - node].ever;
         let has = &mut self.nodes[node];
         let may = match policy {
@@ -257,6 +256,9 @@ impl Checker {
             ReleasePolicy::ReplicatedSynced => has.synced.min(other.1),
         };
         has.let_go = progress.handed_on;
+        // One whose events wait for nothing but room may have left in part.
+        let waits_for_room = progress.handed_on < progress.emitted && progress.released.0 < may;
+        self.most = self.most.max(progress.released.0 + u64::from(waits_for_room));
         has.times.push_back((progress.handed_on, may));
         Ok(())
     }
