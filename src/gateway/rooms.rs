@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::{BACKLOG, EVENTS};
 use crate::dialect::itch::Market;
 use crate::history::Remark;
 use crate::streams::{Day, Listener, Mark, Stream, Window};
@@ -62,7 +63,8 @@ impl Rooms {
             sessions: Vec::new(),
             session_bytes,
             dirty: Vec::new(),
-            remarks: VecDeque::new(),
+            // No poll asks for memory: with less than the backlog one takes in a batch at most.
+            remarks: VecDeque::with_capacity(BACKLOG + EVENTS as usize),
             ended: Vec::new(),
         }
     }
