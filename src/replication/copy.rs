@@ -9,6 +9,7 @@ use ringframe_journal::segment::file_name;
 use ringframe_journal::storage::{Access, Storage, StorageFile};
 use ringframe_journal::{SegmentInfo, survey};
 
+use super::cut::first_sequence;
 use super::link::{Line, Link};
 use super::word::Says;
 use crate::node::Stores;
@@ -80,7 +81,8 @@ impl<S: Storage> Copying<S> {
     /// had.
     pub(super) fn begin(holdings: &Holdings<S>) -> Result<Self, String> {
         let snapshot = newest(&holdings.stores.snapshots)?;
-        if snapshot.is_none() && !begins_with_the_first(&holdings.stores.journal)? {
+        let begins = || first_sequence(&holdings.stores.journal).map_err(|error| error.to_string());
+        if snapshot.is_none() && begins()? != Some(1) {
             return Err(
                 "the leader has no snapshot to begin with, and not all of its journal: take \
                         a snapshot there, with `ringframe snapshot`"
@@ -211,12 +213,6 @@ impl<F: StorageFile> Sending<F> {
 fn first_of<S: Storage>(segments: &S) -> Result<Option<u64>, String> {
     let infos = survey(segments).map_err(|error| error.to_string())?;
     Ok(infos.first().map(|info| info.number))
-}
-
-fn begins_with_the_first<S: Storage>(journal: &S) -> Result<bool, String> {
-    let infos = survey(journal).map_err(|error| error.to_string())?;
-    let first = infos.first().and_then(|info| info.header.good());
-    Ok(first.is_some_and(|header| header.first_sequence == 1))
 }
 
 fn newest<S: Storage>(snapshots: &S) -> Result<Option<(String, Sequence)>, String> {

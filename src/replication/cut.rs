@@ -57,8 +57,12 @@ pub fn cut<L: Logic, S: Storage>(
 /// is to be taken in its place.
 pub fn leaves_a_beginning<S: Storage>(stores: &Stores<S>, agreed: Sequence) -> Result<bool, Fault> {
     let failed = |error: SnapshotError| Fault::Snapshot(error.to_string());
-    let first = first_of(&stores.journal).map_err(Fault::Journal)?;
-    if first == 1 && first_of(&stores.events).map_err(Fault::EventLog)? == 1 {
+    // A log without a header is empty, and goes on with its first one.
+    let first = first_sequence(&stores.journal).map_err(Fault::Journal)?.unwrap_or(1);
+    let is_first = |sequence| sequence == 1;
+    if is_first(first)
+        && first_sequence(&stores.events).map_err(Fault::EventLog)?.is_none_or(is_first)
+    {
         return Ok(true);
     }
     let serves = |info: &&Info| {
@@ -76,10 +80,10 @@ pub fn leaves_a_beginning<S: Storage>(stores: &Stores<S>, agreed: Sequence) -> R
     Ok(false)
 }
 
-/// With which sequence the segments begin; an empty log goes on with its first one.
-fn first_of<S: Storage>(segments: &S) -> Result<u64, Error> {
+/// With which sequence the segments begin, where the first one says it.
+pub(super) fn first_sequence<S: Storage>(segments: &S) -> Result<Option<u64>, Error> {
     let infos = survey(segments)?;
-    Ok(infos.first().and_then(|info| info.header.good()).map_or(1, |header| header.first_sequence))
+    Ok(infos.first().and_then(|info| info.header.good()).map(|header| header.first_sequence))
 }
 
 fn set_aside<S: Storage>(storage: &S, agreed: Sequence) -> Result<Vec<PathBuf>, Fault> {
