@@ -12,8 +12,8 @@ use ringframe::retention;
 use ringframe::snapshot;
 use ringframe::types::Nanos;
 use ringframe_journal::{
-    ArchiveHome, Fate, NeededFrom, Options, Pruned, Reader, SimulatedStorage, archive, prune,
-    restore,
+    ArchiveHome, Error, Fate, NeededFrom, Options, Pruned, Reader, SimulatedStorage, archive,
+    prune, restore,
 };
 
 use crate::client::Wrong;
@@ -160,7 +160,7 @@ impl World {
             journal: ArchiveHome::in_memory(),
             events: ArchiveHome::in_memory(),
         });
-        let kept = keep(&self.nodes[node].seen(), homes, !forgets(self.polls));
+        let kept = keep(&self.nodes[node].seen(), homes, forgets(self.polls));
         let machine = &self.nodes[node];
         if machine.disks.are_off() {
             self.say(|| format!("op: n{node} dies while it archives"));
@@ -214,17 +214,13 @@ fn all(state: State) -> Vec<Command> {
 }
 
 /// As a node does it that is asked to; which segments went, of the journal and of the event log.
-fn keep(disks: &Disks, homes: &Homes, archives: bool) -> Result<[Vec<u64>; 2], Wrong> {
+fn keep(disks: &Disks, homes: &Homes, forgets: bool) -> Result<[Vec<u64>; 2], Wrong> {
     let stores = &disks.stores;
     let Stores { journal, events, snapshots } = stores;
-    if archives {
-        archive(journal, &homes.journal, &mut |_, _| ()).map_err(told)?;
-    }
+    archive_unless(forgets, journal, &homes.journal).map_err(told)?;
     let oldest = snapshot::oldest_good(snapshots).map_err(told)?.ok_or("there is no snapshot")?;
     let commands = gone(journal, &homes.journal, NeededFrom(oldest.sequence.0))?;
-    if archives {
-        archive(events, &homes.events, &mut |_, _| ()).map_err(told)?;
-    }
+    archive_unless(forgets, events, &homes.events).map_err(told)?;
     let goes_on = AtomicBool::new(false);
     let wanted = retention::events(stores, &disks.sessions, &oldest, false, &goes_on);
     Ok([commands, gone(events, &homes.events, wanted.map_err(told)?)?])
@@ -237,6 +233,15 @@ fn gone(log: &SimulatedStorage, home: &ArchiveHome, below: NeededFrom) -> Result
 /// Whether the operator prunes without having archived: what the archive lacks has to stay.
 pub(crate) fn forgets(polls: u64) -> bool {
     polls.is_multiple_of(4)
+}
+
+/// Archives, unless he forgets it.
+pub(crate) fn archive_unless(
+    forgets: bool,
+    log: &SimulatedStorage,
+    home: &ArchiveHome,
+) -> Result<(), Error> {
+    if forgets { Ok(()) } else { archive(log, home, &mut |_, _| ()).map(drop) }
 }
 
 /// The archive gives back what was deleted of a log, up to what is left.

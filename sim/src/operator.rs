@@ -9,7 +9,7 @@ use ringframe::log::Note;
 use ringframe::peers::Role;
 use ringframe::snapshot::schedule::Failed;
 use ringframe::snapshot::{self, SnapshotError};
-use ringframe_journal::{ArchiveHome, NeededFrom, archive, prune};
+use ringframe_journal::{ArchiveHome, NeededFrom, prune};
 
 use crate::client::Wrong;
 use crate::days;
@@ -313,11 +313,7 @@ impl World {
         let newest = infos.iter().filter_map(snapshot::Info::sequence).max();
         let Some(newest) = newest else { return Ok(()) };
         let below = newest.0.min(self.checker.synced(1 - node));
-        let archives = || match days::forgets(self.polls) {
-            true => Ok(()),
-            false => archive(&stores.journal, &home, &mut |_, _| ()).map(drop),
-        };
-        let kept = archives()
+        let kept = days::archive_unless(days::forgets(self.polls), &stores.journal, &home)
             .and_then(|()| prune(&stores.journal, &home, NeededFrom(below), false, &mut |_, _| ()));
         match kept {
             Ok(pruned) => {
