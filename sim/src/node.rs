@@ -1,7 +1,6 @@
 //! A node: a machine with disks and a clock, and the process on it, which is built
 //! from the lines that `ringframe serve` is built from.
 
-use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,14 +16,14 @@ use ringframe::gateway::{Doors, GatewayOptions};
 use ringframe::log::Note;
 use ringframe::logic::Logic;
 use ringframe::machine::{Question, Standing};
-use ringframe::net::{Listener, Net, is_nothing};
+use ringframe::net::{Listener, Net};
 use ringframe::node::{Node, NodeOptions, Start, Stores};
 use ringframe::pair::{Pair, PairOptions};
 use ringframe::peers::{Facts, Handle, Promoted};
 use ringframe::pipeline::Positions;
 use ringframe::recovery::Cores;
 use ringframe::release::Release;
-use ringframe::replication::{Arrival, Asking, Beginning, Epochs, cut, decide, leaves_a_beginning};
+use ringframe::replication::{Arrival, Beginning, Epochs, cut, decide, leaves_a_beginning};
 use ringframe::served::{Entrance, serve};
 use ringframe::snapshot::schedule::{self, Triggers};
 use ringframe::stage::{Fault, Stage};
@@ -39,15 +38,15 @@ use crate::disks::{Disks, Loss};
 use crate::net::{SimListener, SimNet, SimStream, THIRD, address};
 use crate::newer::{Build, Newer};
 use crate::settings::{Saves, Settings};
+use asks::Asks;
+
+mod asks;
 
 /// Where clients and other nodes come.
 pub(crate) const ORDERS: u16 = 9001;
 pub(crate) const MARKET: u16 = 9002;
 const REPLICATION: u16 = 9003;
 const GLIMPSE: u16 = 9004;
-/// As long as a starting node waits for an answer, and so often it asks.
-const PATIENCE: u64 = Nanos::SECOND;
-const ASKS: u32 = 5;
 /// A drain that takes longer is given up.
 const DRAIN: u64 = 10 * Nanos::SECOND;
 
@@ -76,16 +75,6 @@ pub(crate) enum Process {
     Asks(Box<Asks>),
     Copies(Box<Copies>),
     Runs(Box<Running>),
-}
-
-/// A node that starts, and asks the other one what it is.
-pub(crate) struct Asks {
-    prepared: Prepared,
-    stream: Option<SimStream>,
-    asking: Asking,
-    unsaid: Vec<u8>,
-    until: Nanos,
-    left: u32,
 }
 
 /// A node that begins with a copy of what the other one has.
@@ -268,10 +257,7 @@ impl Machine {
         if after.is_some() {
             return self.open(prepared, Beginning::Follows, now);
         }
-        let unsaid = Asking::question(&prepared.epochs, Exchange::NAME);
-        let left = if prepared.epochs.terms().is_empty() { 1 } else { ASKS };
-        let (stream, asking) = (None, Asking::new(prepared.epochs.history()));
-        let asks = Asks { prepared, stream, asking, unsaid, until: now, left };
+        let asks = Asks::begin(prepared, now);
         self.process = Process::Asks(Box::new(asks));
         Ok(())
     }
@@ -481,44 +467,6 @@ pub(crate) fn copies_after(fault: &Fault, disks: &Disks) -> Result<bool, Fault> 
     match fault {
         Fault::Surplus { agreed } => Ok(!leaves_a_beginning(&disks.stores, *agreed)?),
         fault => Ok(matches!(fault, Fault::Behind { .. })),
-    }
-}
-
-impl Asks {
-    /// Nothing yet, or what the other node is, if it said so.
-    #[expect(clippy::option_option, reason = "an answer may be that there is none")]
-    fn poll(
-        &mut self,
-        net: &SimNet,
-        to: SocketAddr,
-        now: Nanos,
-    ) -> Option<Option<ringframe::replication::Other>> {
-        if now >= self.until {
-            if self.left == 0 {
-                return Some(None);
-            }
-            self.left -= 1;
-            self.until = now.after(PATIENCE);
-            self.unsaid = Asking::question(&self.prepared.epochs, Exchange::NAME);
-            let asking = Asking::new(self.prepared.epochs.history());
-            (self.stream, self.asking) = (net.connect(to).ok(), asking);
-        }
-        let Some(stream) = &mut self.stream else { return Some(None) };
-        match stream.write(&self.unsaid) {
-            Ok(count) => drop(self.unsaid.drain(..count)),
-            Err(error) if is_nothing(&error) => {}
-            Err(_) => return Some(None),
-        }
-        let mut piece = [0; 512];
-        match stream.read(&mut piece) {
-            Ok(count) => match self.asking.hear(&piece[..count]) {
-                Ok(None) => None,
-                Ok(Some(other)) => Some(Some(other)),
-                Err(_) => Some(None),
-            },
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(_) => Some(None),
-        }
     }
 }
 
