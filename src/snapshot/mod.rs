@@ -158,8 +158,10 @@ pub fn candidates<S: Storage>(
 }
 
 /// What the oldest snapshot that is whole tells of: nothing from before it is needed for a start.
+/// Its name is durable then: who asks is about to delete the rest.
 pub fn oldest_good<S: Storage>(storage: &S) -> Result<Option<Applied>, SnapshotError> {
     let infos = list(storage)?;
+    storage.sync_directory().context("sync", storage.path(""))?;
     let mut good = infos.iter().rev().filter(|info| check(storage, info).is_ok());
     Ok(good.find_map(|info| Some(info.header.as_ref().ok()?.applied)))
 }

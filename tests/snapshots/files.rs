@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use ringframe::codec::StateError;
 use ringframe::control::Control;
 use ringframe::journal::storage::{Storage, StorageFile};
-use ringframe::journal::{Frame, Refusals, Refused, SimulatedStorage};
+use ringframe::journal::{Frame, Refusals, Refused, SimulatedStorage, Survival};
 use ringframe::logic::{Emit, Logic, Moment};
 use ringframe::machine::Machine;
 use ringframe::record::Record;
@@ -249,6 +249,19 @@ fn a_full_or_broken_disk_costs_nothing_but_the_new_one() {
     assert_eq!(disk.list().expect("a directory"), [older.name]);
     disk.fail_syncs_at(u64::MAX);
     assert_eq!(written(&disk, &machine).sequence(), Some(Sequence(1000)));
+}
+
+/// A writer makes a name durable right behind the rename; who prunes may come in between.
+#[test]
+fn who_prunes_by_a_snapshot_makes_its_name_durable() {
+    let disk = SimulatedStorage::new();
+    let info = written(&disk, &counted::<1, 1, 1>(3));
+    disk.rename(&info.name, "aside").and_then(|()| disk.sync_directory()).expect("a rename");
+    disk.rename("aside", &info.name).expect("a rename");
+    let oldest = snapshot::oldest_good(&disk).expect("a directory").expect("one is there");
+    assert_eq!(Some(oldest.sequence), info.sequence());
+    let left = disk.after_crash(Survival::Nothing);
+    assert_eq!(snapshot::oldest_good(&left).expect("a directory"), Some(oldest));
 }
 
 #[test]
