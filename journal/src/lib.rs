@@ -59,6 +59,7 @@ pub use prune::{Fate, NeededFrom, Pruned, Refusal, prune};
 pub use reader::{Bookmark, Reader};
 pub use recover::{Cut, check_logic};
 pub use repair::{Mended, Repair, Source, repair};
+pub use storage::long_sync::during_syncs;
 pub use storage::mapped::MappedStorage;
 pub use storage::simulated::{Refusals, Refused, SimulatedStorage, Survival};
 pub use survey::{SegmentInfo, inspect, survey};

@@ -1,6 +1,7 @@
 //! The one effect of this crate: a directory of files. It has two homes, real files
 //! ([`mapped`]) and a simulated disk with faults ([`simulated`]); all other code is the same.
 
+pub mod long_sync;
 pub mod mapped;
 pub mod simulated;
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{Access, Region, Storage, StorageFile};
+use super::{Access, Region, Storage, StorageFile, long_sync};
 
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
@@ -82,6 +82,8 @@ struct Disk {
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
+    /// How often they were synced.
+    directory_syncs: u64,
     locks: BTreeSet<String>,
     /// Bytes still free, if limited.
     free: Option<u64>,
@@ -103,6 +105,15 @@ struct Inode {
     cached: Arc<Vec<u8>>,
     durable: Arc<Vec<u8>>,
     dirty: BTreeSet<usize>,
+    /// How often it was synced.
+    syncs: u64,
+}
+
+/// What a file was when a sync of some of its pages began.
+struct Syncing {
+    cached: Arc<Vec<u8>>,
+    pages: Vec<usize>,
+    syncs: u64,
 }
 
 /// Which of the pages (and names and lengths) that were never synced a power cut leaves behind.
@@ -170,7 +181,7 @@ impl SimulatedStorage {
         self.refusals.as_ref().map_or(Ok(()), |refusals| refusals.look(opens))
     }
 
-    /// Limits the room for reservations from now on.
+    /// Limits the room for files from now on.
     pub fn limit_free_bytes(&self, bytes: u64) {
         self.disk().free = Some(bytes);
     }
@@ -278,7 +289,7 @@ impl Inode {
                 }
             }
         }
-        Self { cached: Arc::clone(&shared), durable: shared, dirty: BTreeSet::new() }
+        Self { cached: Arc::clone(&shared), durable: shared, ..Self::default() }
     }
 
     fn write(&mut self, offset: usize, bytes: &[u8]) {
@@ -292,14 +303,30 @@ impl Inode {
         }
     }
 
-    fn make_durable(&mut self, pages: std::ops::Range<usize>, lost: bool) {
-        let pages: Vec<usize> = self.dirty.range(pages).copied().collect();
+    /// What a sync that begins now makes durable: nothing that is written after it has begun.
+    fn begin_sync(&self, pages: std::ops::Range<usize>) -> Syncing {
+        let pages = self.dirty.range(pages).copied().collect();
+        Syncing { cached: Arc::clone(&self.cached), pages, syncs: self.syncs }
+    }
+
+    /// The same pages as they are now, but for those that are durable by now.
+    fn begin_again(&self, begun: Syncing) -> Syncing {
+        let pages = begun.pages.into_iter().filter(|page| self.dirty.contains(page)).collect();
+        Syncing { cached: Arc::clone(&self.cached), pages, ..begun }
+    }
+
+    fn end_sync(&mut self, Syncing { cached, pages, .. }: Syncing, lost: bool) {
+        let is_as_it_was = Arc::ptr_eq(&cached, &self.cached);
         for page in pages {
-            self.dirty.remove(&page);
-            let to = ((page + 1) * PAGE).min(self.cached.len()).min(self.durable.len());
-            if !lost && page * PAGE < to {
+            let from = page * PAGE;
+            let of = |bytes: &[u8]| from..(from + PAGE).min(bytes.len());
+            if is_as_it_was || self.cached.get(of(&self.cached)) == cached.get(of(&cached)) {
+                self.dirty.remove(&page);
+            }
+            let to = of(&cached).end.min(self.durable.len());
+            if !lost && from < to {
                 let durable = Arc::make_mut(&mut self.durable);
-                durable[page * PAGE..to].copy_from_slice(&self.cached[page * PAGE..to]);
+                durable[from..to].copy_from_slice(&cached[from..to]);
             }
         }
     }
@@ -328,6 +355,15 @@ impl Disk {
             Some(at) if self.steps > at => Err(io::Error::from_raw_os_error(EIO)),
             _ => Ok(()),
         }
+    }
+
+    /// Finds room for a file that is to be so long.
+    fn take_room(&mut self, inode: usize, bytes: u64) -> io::Result<()> {
+        let grown = bytes.saturating_sub(self.inodes[inode].cached.len() as u64);
+        if let Some(free) = &mut self.free {
+            *free = free.checked_sub(grown).ok_or(io::ErrorKind::StorageFull)?;
+        }
+        Ok(())
     }
 
     fn syncs_fail(&self) -> bool {
@@ -408,12 +444,20 @@ impl Storage for SimulatedStorage {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
+        let disk = self.disk();
+        let (names, syncs) = (disk.names.clone(), disk.directory_syncs);
+        drop(disk);
+        long_sync::pass();
         let mut disk = self.disk();
         disk.step()?;
         if disk.syncs_fail() {
             return Err(io::Error::from_raw_os_error(EIO));
         }
-        disk.durable_names = disk.names.clone();
+        // One that has come in between began later.
+        if disk.directory_syncs == syncs {
+            disk.durable_names = names;
+        }
+        disk.directory_syncs += 1;
         Ok(())
     }
 
@@ -431,15 +475,21 @@ pub struct SimulatedFile {
 
 impl SimulatedFile {
     fn sync_pages(&self, pages: std::ops::Range<usize>, length_too: bool) -> io::Result<()> {
+        let begun = self.storage.disk().inodes[self.inode].begin_sync(pages);
+        long_sync::pass();
         let mut disk = self.storage.disk();
         disk.step()?;
         let lost = disk.syncs_fail();
         let inode = &mut disk.inodes[self.inode];
+        // Where another sync has come in between, this one takes nothing back.
+        let is_newest = inode.syncs == begun.syncs;
+        let begun = if is_newest { begun } else { inode.begin_again(begun) };
+        inode.syncs += 1;
         if length_too && !lost {
-            Arc::make_mut(&mut inode.durable).resize(inode.cached.len(), 0);
+            Arc::make_mut(&mut inode.durable).resize(begun.cached.len(), 0);
         }
         // A failed sync leaves the pages clean and unwritten, as Linux does: a retry would lie.
-        inode.make_durable(pages, lost);
+        inode.end_sync(begun, lost);
         if lost { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
     }
 }
@@ -465,6 +515,7 @@ impl StorageFile for SimulatedFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.storage.disk();
         disk.change()?;
+        disk.take_room(self.inode, offset + bytes.len() as u64)?;
         disk.inodes[self.inode].write(offset as usize, bytes);
         Ok(())
     }
@@ -472,10 +523,7 @@ impl StorageFile for SimulatedFile {
     fn reserve(&self, bytes: u64) -> io::Result<()> {
         let mut disk = self.storage.disk();
         disk.change()?;
-        let grown = bytes.saturating_sub(disk.inodes[self.inode].cached.len() as u64);
-        if let Some(free) = &mut disk.free {
-            *free = free.checked_sub(grown).ok_or(io::ErrorKind::StorageFull)?;
-        }
+        disk.take_room(self.inode, bytes)?;
         let inode = &mut disk.inodes[self.inode];
         let length = inode.cached.len().max(bytes as usize);
         Arc::make_mut(&mut inode.cached).resize(length, 0);

@@ -9,6 +9,9 @@ use ringframe_journal::{
     Append, Error, Frame, FrameRef, Journal, Options, Reader, SimulatedStorage, Survival, survey,
 };
 
+/// What the file of marks takes.
+pub const MARKS: u64 = 2 * PAGE;
+
 pub const PAGE: u64 = 4096;
 
 pub fn options() -> Options {

@@ -1,7 +1,7 @@
 //! Disks that refuse: failing syncs, no room, nothing writable; and journals that are not ours.
 
 use crate::common::{
-    Outcome, Random, Run, life, logic, options, payload, read_all, rewrite_header, survivals,
+    MARKS, Outcome, Random, Run, life, logic, options, payload, read_all, rewrite_header, survivals,
 };
 use ringframe_journal::segment::file_name;
 use ringframe_journal::storage::Storage;
@@ -85,7 +85,7 @@ fn what_a_start_after_a_failed_sync_reports_survives_a_loss_of_power() {
 #[test]
 fn a_full_disk_holds_up_the_roll_and_nothing_else() {
     let disk = SimulatedStorage::new();
-    disk.limit_free_bytes(Options::SEGMENT_BYTES_MIN + 9000);
+    disk.limit_free_bytes(Options::SEGMENT_BYTES_MIN + MARKS + 9000);
     let mut run = Run::open(&disk, 1).unwrap();
     for _ in 0..10 {
         run.now += 1_000_000;

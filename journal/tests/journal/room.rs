@@ -1,7 +1,7 @@
 //! How many frames fit without a wait: what `room_for` promises is kept, and asking changes nothing
 //! about where segments end.
 
-use crate::common::{Random, frame, options, payload};
+use crate::common::{MARKS, Random, frame, options, payload};
 use ringframe_journal::frame::FRAME_BYTES_MAX;
 use ringframe_journal::segment::file_name;
 use ringframe_journal::{Append, Error, Frame, Journal, Options, SimulatedStorage};
@@ -86,7 +86,7 @@ fn what_there_is_room_for_never_waits_and_segments_end_where_they_would() {
 #[test]
 fn without_room_the_shortage_is_told_and_goes_away() {
     let disk = SimulatedStorage::new();
-    disk.limit_free_bytes(Options::SEGMENT_BYTES_MIN + 9000);
+    disk.limit_free_bytes(Options::SEGMENT_BYTES_MIN + MARKS + 9000);
     let mut journal = Journal::open(disk.clone(), options()).unwrap();
     let mut now = 0;
     poll(&mut journal, &mut now);
