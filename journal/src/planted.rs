@@ -31,6 +31,7 @@ macro_rules! bugs {
 
 bugs! {
     SkipSync "skip-sync" "frames are reported synced that were not",
+    CountLate "count-late" "what is journaled during a sync is reported synced by it",
     IgnoreFailedSync "ignore-failed-sync" "a sync that fails is taken for one that did not",
     BelieveTheCache "believe-the-cache" "a start syncs what a failed sync left clean in the cache",
     ForgetDirectory "forget-directory" "a new segment's name is not made durable",
@@ -53,6 +54,7 @@ bugs! {
     ForgetTerm "forget-term" "a term is not on the device when its first command is ordered",
     KeepSurplus "keep-surplus" "a former leader cuts one command too few",
     ResumeLate "resume-late" "a client that comes back gets one message too few",
+    BooksLate "books-late" "a snapshot of the books says that it goes on one message later",
     TellRecovered "tell-recovered" "a leader that starts tells what no standby ever had",
     SnapshotOff "snapshot-off" "a snapshot says that it is of one command later",
     HandOverEarly "hand-over-early" "a standby is to lead before it has all that was ordered",

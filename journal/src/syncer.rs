@@ -106,6 +106,8 @@ impl<S: Storage> Syncer<S> {
         if due && head > self.durable {
             self.sync_to(head.offset)?;
         }
+        let is_late = is_planted(Bug::CountLate);
+        let journaled = if is_late { self.positions.journaled() } else { journaled };
         if due && journaled > self.positions.synced() {
             self.last_sync = now;
             self.reached(journaled, now)?;

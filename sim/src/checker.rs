@@ -13,7 +13,7 @@ use ringframe::node::Stores;
 use ringframe::peers::OnStandbyLoss;
 use ringframe::release::ReleasePolicy;
 use ringframe::types::Sequence;
-use ringframe_journal::{Reader, SimulatedStorage};
+use ringframe_journal::{Reader, SimulatedStorage, Survival};
 
 use crate::client::Wrong;
 use crate::node::Running;
@@ -69,6 +69,24 @@ fn hash(bytes: &[u8]) -> Hash {
     let mut short = Hash::default();
     short.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
     short
+}
+
+/// Whether a node keeps what it says is synced, if its machine loses power now.
+pub(crate) fn keeps_what_is_synced(
+    node: usize,
+    running: &Running,
+    journal: &SimulatedStorage,
+) -> Result<(), Wrong> {
+    let synced = running.positions.synced().0;
+    if synced < running.start.journal.next {
+        return Ok(());
+    }
+    let left = Reader::open(journal.after_crash(Survival::Nothing), synced);
+    match left.and_then(|mut left| Ok(left.next_frame()?.is_some())) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("n{node} says that {synced} is synced, and it is not")),
+        Err(error) => Err(format!("n{node} says that {synced} is synced, and now: {error}")),
+    }
 }
 
 impl Checker {

@@ -26,7 +26,7 @@ use crate::wanted::Wanted;
 const SILENCE: u64 = 4 * Nanos::SECOND;
 /// Who has nothing to say says so often that he is there.
 const HEARTBEAT: u64 = Nanos::SECOND;
-const PACKET_BYTES_MAX: usize = 4096;
+pub(crate) const PACKET_BYTES_MAX: usize = 4096;
 
 /// What a client found wrong.
 pub(crate) type Wrong = String;
@@ -494,6 +494,14 @@ impl Client {
     /// Whether it was there at the end of each day that it knows.
     pub(crate) fn knows_ends(&self) -> bool {
         self.days.iter().all(|day| day.is_whole)
+    }
+
+    /// What it was told on a day, and whether that is all of it; where there is nothing to come.
+    pub(crate) fn day(&self, session: Session) -> Option<(&[Vec<u8>], bool)> {
+        match self.days.iter().find(|day| day.session == session) {
+            Some(day) => Some((&day.log, day.is_whole)),
+            None => (session == self.session).then_some((&self.log, true)),
+        }
     }
 
     /// The days that it knows.

@@ -65,6 +65,9 @@ impl World {
             as_the_naive_exchange(&one.journal, &one.events)?;
         }
         self.compare_clients()?;
+        if let (Some(late), Some(market)) = (&mut self.late, self.clients.last()) {
+            late.compare(market)?;
+        }
         self.compare_digests()?;
         let mut trades = BTreeMap::new();
         self.clients.iter().for_each(|client| client.trades(&mut trades));

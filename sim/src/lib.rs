@@ -1,10 +1,10 @@
 //! Whole nodes, their clients, the network, disks and clocks between them, and all the bad luck
-//! there is, in one thread: what happens is a function of one seed.
+//! there is, one after the other: what happens is a function of one seed.
 //!
 //! The nodes are the project's own: the stages of `ringframe serve`, put together by the same
 //! lines, over a simulated network and simulated disks. Read in this order: `settings` and `faults`
 //! (what a seed draws), `net`, `disks`, `flips` and `refusals` (the simulated world), `newer`, `node`,
-//! `client`, `operator`, `nightly`, `days`, `upgrade` and `third` (who lives in it), `world` (who is
+//! `client`, `late`, `operator`, `nightly`, `days`, `upgrade` and `third` (who lives in it), `world` (who is
 //! next), `checker`, `told`, `wanted`, `rest`, `compare` and `conserve` (what must hold), `trace`.
 
 mod checker;
@@ -15,6 +15,7 @@ mod days;
 mod disks;
 mod faults;
 mod flips;
+mod late;
 #[path = "../../tests/exchange/naive/mod.rs"]
 #[expect(dead_code, reason = "the exchange's own tests look into it, too")]
 mod naive;
@@ -33,6 +34,7 @@ mod upgrade;
 mod wanted;
 mod world;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use trace::LEGEND;
@@ -59,12 +61,28 @@ pub struct Outcome {
     list: Vec<Mishap>,
 }
 
+thread_local! {
+    /// A release build ends with a panic, and somebody must say where.
+    static LIVES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The seed that this thread lives through, for who says that it panics.
+pub fn lives() -> u64 {
+    LIVES.get()
+}
+
 /// Lives through a seed.
 pub fn run(seed: u64, traces: bool) -> Outcome {
     live(seed, None, traces)
 }
 
+/// From here on this thread lives through that seed.
+pub(crate) fn live_in(seed: u64) {
+    LIVES.set(seed);
+}
+
 fn live(seed: u64, list: Option<Vec<Mishap>>, traces: bool) -> Outcome {
+    live_in(seed);
     let mut world = World::new(seed, list, Trace::new(traces));
     let (list, began) = (world.list.iter().copied().collect(), world.now);
     let lived = catch_unwind(AssertUnwindSafe(|| world.run()));

@@ -5,18 +5,13 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::{cell::Cell, thread};
+use std::thread;
 
 use clap::Parser;
 use ringframe::clock::Clock;
 use ringframe::types::Nanos;
 use ringframe_journal::planted::{Bug, plant};
-use ringframe_sim::{LEGEND, Outcome, run, shrink};
-
-thread_local! {
-    /// The seed that it is at: a release build ends with a panic, and somebody must say where.
-    static LIVES: Cell<u64> = const { Cell::new(0) };
-}
+use ringframe_sim::{LEGEND, Outcome, lives, run, shrink};
 
 /// Where nobody reads, it goes on all the same.
 macro_rules! tell {
@@ -125,7 +120,7 @@ fn main() -> ExitCode {
     }
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        tell!("seed {} panics", LIVES.get());
+        tell!("seed {} panics", lives());
         told(panic);
     }));
     tell!("seeds from {from} on");
@@ -133,10 +128,7 @@ fn main() -> ExitCode {
 }
 
 /// Each seed is dealt to whoever is next without one.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a world has one thread, and knows of no other world"
-)]
+#[expect(clippy::disallowed_methods, reason = "a world knows of no other world")]
 fn live_through(args: &Args, seeds: Range<u64>, until: Option<Nanos>, clock: &Clock) -> ExitCode {
     let began = clock.now();
     let (next, ends) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
@@ -147,7 +139,6 @@ fn live_through(args: &Args, seeds: Range<u64>, until: Option<Nanos>, clock: &Cl
             if seed >= seeds.end {
                 break;
             }
-            LIVES.set(seed);
             let outcome = run(seed, args.trace);
             let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
             sum.add(&outcome);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use fastrand::Rng;
 use ringframe::control::Control;
 use ringframe::embed::{Assembled, Input, Saving, assemble, close};
 use ringframe::exchange::command::Command;
@@ -39,14 +40,16 @@ use crate::net::{SimListener, SimNet, SimStream, THIRD, address};
 use crate::newer::{Build, Newer};
 use crate::settings::{Saves, Settings};
 use asks::Asks;
+use away::{Absent, Away};
 
 mod asks;
+mod away;
 
 /// Where clients and other nodes come.
 pub(crate) const ORDERS: u16 = 9001;
 pub(crate) const MARKET: u16 = 9002;
 const REPLICATION: u16 = 9003;
-const GLIMPSE: u16 = 9004;
+pub(crate) const GLIMPSE: u16 = 9004;
 /// A drain that takes longer is given up.
 const DRAIN: u64 = 10 * Nanos::SECOND;
 
@@ -103,6 +106,8 @@ struct Prepared {
 
 /// A node that runs.
 pub(crate) struct Running {
+    /// The one of the stages that waits for its disk: it ends before the others do.
+    away: Option<Away>,
     pub(crate) stages: Vec<Box<dyn Stage>>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) release: Arc<Release>,
@@ -406,6 +411,7 @@ impl Machine {
             }
         }
         self.process = Process::Runs(Box::new(Running {
+            away: None,
             stages,
             positions,
             release,
@@ -521,7 +527,44 @@ impl Running {
         self.drain.as_ref().is_some_and(|drain| drain.hands_over)
     }
 
-    pub(crate) fn close(self, now: Nanos) -> Result<(), Fault> {
+    /// Lets a stage have its turn. Where syncs take their time it may be away until later.
+    pub(crate) fn poll(
+        &mut self,
+        chosen: usize,
+        now: Nanos,
+        slow_syncs: Option<&mut Rng>,
+    ) -> Result<usize, Fault> {
+        let Some(rng) = slow_syncs else { return self.stages[chosen].poll(now) };
+        let mut away = match self.away.take() {
+            Some(away) if away.number == chosen && now >= away.until => {
+                away.go_on();
+                away
+            }
+            None if Away::is_drawn(&*self.stages[chosen], &self.positions, rng) => {
+                let absent = Box::new(Absent(self.stages[chosen].name()));
+                let stage = std::mem::replace(&mut self.stages[chosen], absent);
+                Away::begin(chosen, stage, now)
+            }
+            away => {
+                self.away = away;
+                return self.stages[chosen].poll(now);
+            }
+        };
+        if let Some((stage, polled)) = away.wait(now, rng) {
+            self.stages[chosen] = stage;
+            return polled;
+        }
+        self.away = Some(away);
+        Ok(1)
+    }
+
+    pub(crate) fn close(mut self, now: Nanos) -> Result<(), Fault> {
+        if let Some(away) = self.away.take() {
+            let number = away.number;
+            let (stage, polled) = away.hurry();
+            self.stages[number] = stage;
+            polled?;
+        }
         close(self.stages, now)
     }
 

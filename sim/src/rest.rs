@@ -4,6 +4,7 @@
 use ringframe::types::Nanos;
 
 use crate::client::{Client, Wrong};
+use crate::late::Late;
 use crate::node::Process;
 use crate::world::World;
 
@@ -16,6 +17,7 @@ impl World {
         self.heal()?;
         self.settle()?;
         self.clients.iter_mut().for_each(Client::ask_again);
+        self.late.iter_mut().for_each(Late::ask_again);
         self.settle()?;
         // What is still on its way to a client arrives.
         let mut told = self.told();
@@ -80,6 +82,7 @@ impl World {
             && other.positions.is_quiet()
             && one.drain.is_none()
             && other.drain.is_none()
+            && self.late.as_ref().is_none_or(Late::has_all)
             && self.third_has_all()
             && self.is_upgraded()
     }

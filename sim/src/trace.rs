@@ -5,7 +5,7 @@ pub const LEGEND: &str = "\
 time in microseconds since the beginning, then who:
   n0, n1  a node: what it says itself, and how it starts and ends
   n3      the third one, which nobody waits for
-  c1, ..  a client that is let in
+  c1, ..  a client that is let in, or comes late to the market
   op      an operator
   others  what befalls them: a mishap with its numbers, as docs/SIMULATOR.md names them";
 

@@ -11,12 +11,13 @@ use ringframe::stage::Fault;
 use ringframe::types::Nanos;
 use ringframe_journal::ArchiveHome;
 
-use crate::checker::Checker;
+use crate::checker::{Checker, keeps_what_is_synced};
 use crate::client::{Client, Wrong};
 use crate::days::{self, Evening, Homes};
 use crate::disks::{NO_LOSS, power_loss};
 use crate::faults::{self, Mishap, What};
 use crate::flips::Flip;
+use crate::late::Late;
 use crate::net::{CLIENTS, SimNet, THIRD};
 use crate::newer::{Build, names_newer};
 use crate::nightly::Nightly;
@@ -34,6 +35,10 @@ const BEGINNING: Nanos = Nanos(1_767_364_200 * Nanos::SECOND);
 const IDLE: u32 = 24;
 /// The same while something lies there that nobody has taken: who would has had his turn.
 const IDLE_BUSY: u32 = 250;
+/// Where a syncer has one of so many turns it is looked at what a loss of power would leave, …
+const LOOKS: u64 = 512;
+/// … and where syncs take their time.
+const LOOKS_SLOW: u64 = 32;
 /// A node whose process ended without a fault of its own comes back after so long.
 pub(crate) const BACK: u64 = 200 * MILLISECOND;
 
@@ -95,6 +100,10 @@ pub(crate) struct World {
     pub(crate) is_closing: bool,
     /// The naive exchange takes as long as all the rest, so it is not asked each time.
     pub(crate) asks_naive: bool,
+    /// In some worlds one comes late to the market.
+    pub(crate) late: Option<Late>,
+    /// Where syncs take their time: how long.
+    slow_syncs: Option<Rng>,
     idle: u32,
     pub(crate) polls: u64,
 }
@@ -121,6 +130,9 @@ impl World {
         let clients =
             (1..=traders + 1).map(|user| Client::new(user, &settings, net.of(CLIENTS), rng.fork()));
         let clients = clients.collect();
+        // Here and below: no world that tests/seeds.rs tells of is another one because of it.
+        let comes_late = matches!(seed % 32, 12 | 14 | 16 | 30);
+        let late = comes_late.then(|| Late::new(traders + 1, net.of(CLIENTS), seed));
         Self {
             clients,
             checker: Checker::new(&settings),
@@ -142,6 +154,8 @@ impl World {
             upgrade: None,
             is_closing: false,
             asks_naive: asks_naive || seed.is_multiple_of(8),
+            late,
+            slow_syncs: matches!(seed % 16, 9 | 14).then(|| Rng::with_seed(!seed)),
             idle: 0,
             polls: 0,
         }
@@ -162,6 +176,9 @@ impl World {
     pub(crate) fn run(&mut self) -> Result<(), Wrong> {
         let settings = self.settings.clone();
         self.say(|| format!("settings {settings:?}"));
+        if self.slow_syncs.is_some() {
+            self.say(|| "syncs take their time".into());
+        }
         self.fates[0].back_at = Some(self.now);
         self.fates[1].back_at = Some(self.now.after(50 * MILLISECOND));
         let faults_end = BEGINNING.after(Nanos::SECOND + self.settings.faults_nanos);
@@ -196,13 +213,22 @@ impl World {
         wires.set_now(now);
         let arrived = wires.deliver();
         drop(wires);
-        let work = arrived + self.turn()?;
+        let work = arrived + self.turn()? + self.poll_late()?;
         self.idle = if work > 0 { 0 } else { self.idle + 1 };
         if self.now >= self.tend_at {
             self.tend_at = self.now.after(50 * MILLISECOND);
             self.tend()?;
         }
         Ok(())
+    }
+
+    fn poll_late(&mut self) -> Result<usize, Wrong> {
+        let Some(late) = &mut self.late else { return Ok(0) };
+        let (work, got) = late.poll(self.now)?;
+        if let Some(got) = got {
+            self.say(|| got);
+        }
+        Ok(work)
     }
 
     fn turn(&mut self) -> Result<usize, Wrong> {
@@ -240,9 +266,8 @@ impl World {
         if chosen == stalled && self.now < until {
             return Ok(0);
         }
-        let stage = &mut running.stages[chosen];
-        let name = stage.name();
-        let polled = stage.poll(clock);
+        let name = running.stages[chosen].name();
+        let polled = running.poll(chosen, clock, self.slow_syncs.as_mut());
         if machine.disks.are_off() {
             // What it did since then never happened.
             self.look_at_disks(who);
@@ -255,6 +280,16 @@ impl World {
             && running.is_tellable()
         {
             self.on_lead(who)?;
+        }
+        let looks = if self.slow_syncs.is_some() { LOOKS_SLOW } else { LOOKS };
+        if name == "syncer" && self.polls.is_multiple_of(looks) {
+            self.unflipped(who, |world| {
+                let machine = &world.nodes[who];
+                let looked = machine.running().map(|running| {
+                    keeps_what_is_synced(who, running, &machine.disks.stores.journal)
+                });
+                looked.unwrap_or(Ok(()))
+            })?;
         }
         let Process::Runs(running) = &mut self.nodes[who].process else { return Ok(0) };
         if self.fates[who].leads {

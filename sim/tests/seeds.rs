@@ -5,7 +5,7 @@ use ringframe_sim::run;
 /// A seed is a whole world: twice the same, to the letter.
 #[test]
 fn the_same_seed_is_the_same_world() {
-    for seed in [1, 8, 21] {
+    for seed in [1, 8, 14, 21] {
         let (one, other) = (run(seed, true), run(seed, true));
         assert!(one.trace.len() > 10, "seed {seed} has a story");
         assert_eq!(one.trace, other.trace, "seed {seed}");
@@ -22,14 +22,15 @@ fn another_seed_is_another_world() {
 /// The first worlds: `ringframe-sim --seeds` lives through more of them.
 #[test]
 fn all_is_as_it_should_be() {
-    for seed in 0..12 {
+    for seed in 0..15 {
         let outcome = run(seed, false);
         assert_eq!(outcome.wrong, None, "seed {seed}: ringframe-sim --seeds {seed} --trace");
         assert!(outcome.released > 0, "seed {seed}");
     }
 }
 
-/// Each was a fault of the nodes, and is its own story; docs/SIMULATOR.md has them all.
+/// Each was a fault of the nodes; docs/SIMULATOR.md tells of these, and of those that a world no longer
+/// comes to.
 #[test]
 fn what_once_failed_does_not_again() {
     let faults = [
