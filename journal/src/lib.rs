@@ -17,6 +17,7 @@
 //! `open`. The layouts are drawn in `docs/FORMATS.md`.
 
 pub mod archive;
+mod attest;
 mod bell;
 mod diff;
 pub mod error;
@@ -46,6 +47,7 @@ mod watermark;
 mod writer;
 
 pub use archive::{ArchiveHome, Manifest, archive, maintain, restore, verify_archive};
+pub use attest::attest;
 pub use bell::Bell;
 pub use diff::{Difference, Located, Side, diff};
 pub use error::{Damage, DamagedRange, Error};

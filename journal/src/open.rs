@@ -187,7 +187,7 @@ fn write_again<F: StorageFile>(
 }
 
 /// Opens the watermark and says durably what recovery has found or made durable.
-fn begin_marks<S: Storage>(storage: &S, mark: Mark) -> Result<MarkWriter<S>, Error> {
+pub(crate) fn begin_marks<S: Storage>(storage: &S, mark: Mark) -> Result<MarkWriter<S>, Error> {
     let path = storage.path(crate::watermark::FILE);
     let mut marks = MarkWriter::open(storage).context("open", &path)?;
     marks.write(mark).and_then(|()| marks.sync()).context("write", path)?;

@@ -3,6 +3,7 @@
 use std::io;
 
 use ringframe_journal::storage::{Storage, StorageFile};
+use ringframe_journal::{self as journal, attest};
 
 use super::Parted;
 use super::copy::{Holdings, LOCK, STORES};
@@ -16,6 +17,8 @@ use crate::types::{Epoch, Nanos, Sequence};
 pub struct Arrival<S: Storage, K: Link> {
     line: Line<K>,
     into: Holdings<S>,
+    /// All that there is is wanted, no segment alone.
+    is_all: bool,
     history: HistoryId,
     epoch: Epoch,
     node: u8,
@@ -56,8 +59,8 @@ impl<S: Storage, K: Link> Arrival<S, K> {
         let (history, epoch) = (epochs.history(), epochs.highest());
         let says = Says::Copy { logic: logic.into(), segment };
         Word { history, epoch: Epoch(0), at: now, says }.put(line.outbox());
-        let (node, file, bytes) = (epochs.node(), None, 0);
-        Ok(Self { line, into, history, epoch, node, file, bytes, _locks: locks })
+        let (is_all, node, file, bytes) = (segment.is_none(), epochs.node(), None, 0);
+        Ok(Self { line, into, is_all, history, epoch, node, file, bytes, _locks: locks })
     }
 
     /// How many bytes have come.
@@ -113,6 +116,13 @@ impl<S: Storage, K: Link> Arrival<S, K> {
                 self.finish_file()?;
                 for store in self.into.all() {
                     store.sync_directory().map_err(|error| broken(&store.path(""), &error))?;
+                }
+                if self.is_all {
+                    match attest(&self.into.stores.journal) {
+                        // Its start finds that, too, and what to do about it.
+                        Ok(()) | Err(journal::Error::Damaged(_)) => {}
+                        Err(error) => return Err(Fault::Journal(error).into()),
+                    }
                 }
                 let mut epochs = Epochs::open(self.into.stores.journal.clone(), self.node)?;
                 epochs.heard(self.epoch)?;

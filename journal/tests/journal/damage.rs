@@ -10,7 +10,7 @@ use ringframe_journal::frame::{Decoded, decode};
 use ringframe_journal::segment::file_name;
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
-    Append, DamagedRange, Error, Frame, Journal, Reader, SimulatedStorage, survey,
+    Append, DamagedRange, Error, Frame, Journal, Reader, SimulatedStorage, Survival, attest, survey,
 };
 
 const SYNCED: &str = "synced";
@@ -308,4 +308,24 @@ fn a_hole_of_zeros_is_refused_with_its_exact_range() {
         assert_eq!((range.from, range.to), (first.1, after.1), "{range}");
         assert_eq!((range.sequence_from, range.sequence_to), (first.0, after.0 - 1), "{range}");
     }
+}
+
+/// A journal that came as files brings no mark: without one, what is hurt at its end is taken for a
+/// torn tail.
+#[test]
+fn what_is_attested_is_no_torn_tail() {
+    let disk = closed_journal();
+    disk.remove(SYNCED).unwrap();
+    let (sequence, from, _) = layout(&disk, 3)[1];
+    let hurt = |disk: SimulatedStorage| {
+        disk.flip(&file_name(3), from + 17, 4);
+        disk
+    };
+    let cut = Journal::open(hurt(disk.copy()), options()).unwrap().recovery;
+    assert!(cut.cut.is_some() && cut.next == sequence, "{cut:?}");
+    attest(&disk).unwrap();
+    let kept = hurt(disk.after_crash(Survival::Nothing));
+    let Err(Error::Damaged(range)) = Journal::open(kept, options()) else { panic!("it opens") };
+    assert_eq!(range.sequence_from, sequence);
+    assert_eq!(Journal::open(disk, options()).unwrap().recovery.next, frames() + 1);
 }
