@@ -31,6 +31,17 @@ pub(crate) const PACKET_BYTES_MAX: usize = 4096;
 /// What a client found wrong.
 pub(crate) type Wrong = String;
 
+/// How a user logs in.
+pub(crate) fn login(user: u16, session: Session, sequence: u64) -> FromClient<'static> {
+    FromClient::Login(LoginRequest {
+        username: Alpha::new(&format!("TRDR{user:02}")).expect("six letters"),
+        password: Alpha::new("secret").expect("six letters"),
+        session,
+        sequence,
+        timeout: None,
+    })
+}
+
 /// A client.
 pub(crate) struct Client {
     user: u16,
@@ -219,14 +230,8 @@ impl Client {
             _ => next,
         };
         self.next = sequence;
-        let login = LoginRequest {
-            username: Alpha::new(&format!("TRDR{:02}", self.user)).expect("six letters"),
-            password: Alpha::new("secret").expect("six letters"),
-            session: if is_blank { Session::BLANK } else { self.session },
-            sequence,
-            timeout: None,
-        };
-        self.say(&FromClient::Login(login), now);
+        let session = if is_blank { Session::BLANK } else { self.session };
+        self.say(&login(self.user, session, sequence), now);
         (self.heard_at, self.spoke_at) = (now, now);
         1
     }

@@ -10,10 +10,9 @@ use ringframe::net::{Net, is_nothing};
 use ringframe::types::Nanos;
 use ringframe::wire::glimpse;
 use ringframe::wire::itch::{Added, Message, Side};
-use ringframe::wire::layout::Alpha;
-use ringframe::wire::soup::{FromClient, FromServer, LoginRequest, Session};
+use ringframe::wire::soup::{FromServer, Session};
 
-use crate::client::{Client, PACKET_BYTES_MAX, Wrong};
+use crate::client::{Client, PACKET_BYTES_MAX, Wrong, login};
 use crate::net::{SimNet, SimStream, address};
 use crate::node::GLIMPSE;
 use crate::world::MILLISECOND;
@@ -100,15 +99,8 @@ impl Late {
         if self.stream.is_none() {
             return self.leave(now);
         }
-        let login = LoginRequest {
-            username: Alpha::new(&format!("TRDR{:02}", self.user)).expect("six letters"),
-            password: Alpha::new("secret").expect("six letters"),
-            session: Session::BLANK,
-            sequence: 1,
-            timeout: None,
-        };
         let mut bytes = [0; 256];
-        let length = FromClient::Login(login).encode(&mut bytes).expect("it has room");
+        let length = login(self.user, Session::BLANK, 1).encode(&mut bytes).expect("it has room");
         self.output = bytes[..length].to_vec();
         self.at = now.after(PATIENCE);
     }
