@@ -93,6 +93,13 @@ impl<S: Storage, N: Net> Pair<S, N> {
                 other_has.0, applied.sequence.0
             )));
         }
+        let began = self.epochs.terms().last().map_or(first, |term| term.first);
+        let leads_on = matches!(self.beginning, Beginning::Leads { .. });
+        if leads_on && self.options.other.is_some() && began > first {
+            // Its commands are not of this node's own terms: who ordered them has told of them.
+            let had = Sequence(began.0 - 1);
+            return Err(Fault::Short { had, has: applied.sequence });
+        }
         let epoch = match self.beginning {
             Beginning::Follows | Beginning::Unknown => None,
             Beginning::Leads { .. } => Some(self.epochs.resume(first, now)?),

@@ -139,6 +139,14 @@ pub enum Fault {
         /// The first command that the leader has.
         first: Sequence,
     },
+    /// This node's journal ends before its last term began: it must not lead before who has what is
+    /// gone was looked for, and may follow.
+    Short {
+        /// The last command before that term.
+        had: Sequence,
+        /// The last that is left.
+        has: Sequence,
+    },
     /// Something else that this node cannot go on without.
     Node(String),
 }
@@ -199,6 +207,15 @@ impl fmt::Display for Fault {
                 "the leader's journal begins with command {}: this node begins with a copy of \
                  what the leader has",
                 first.0
+            ),
+            Self::Short { had, has } => write!(
+                f,
+                "this node had commands up to {} when its last term began, and has lost those \
+                 after {}, by a loss of power most likely: the other node may have them, and \
+                 clients may have been told of them. This one does not lead by itself: it follows, \
+                 until `ringframe promote` says which of both leads: the one whose `sequence` in \
+                 `ringframe status` is higher",
+                had.0, has.0
             ),
             Self::Snapshot(why) | Self::Node(why) => f.write_str(why),
             Self::Panicked { stage, message } => write!(f, "stage {stage} panicked: {message}"),

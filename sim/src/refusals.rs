@@ -54,7 +54,8 @@ pub(crate) fn is_named(fault: &Fault) -> bool {
     let said = fault.to_string();
     // Nothing that is numbered has to be brought back: it is there.
     let is_refused = said.contains("os error") && !said.contains("cannot be numbered");
-    said.contains("simulated") && (is_refused || said.contains("free some space"))
+    let is_full = ["free some space", "no storage space"].iter().any(|full| said.contains(full));
+    said.contains("simulated") && (is_refused || is_full)
 }
 
 impl World {

@@ -357,7 +357,10 @@ impl World {
                 self.finish(who);
                 Ok(())
             }
-            Fault::Fenced { .. } | Fault::Surplus { .. } | Fault::Behind { .. } => {
+            Fault::Fenced { .. }
+            | Fault::Surplus { .. }
+            | Fault::Behind { .. }
+            | Fault::Short { .. } => {
                 let agreed = match fault {
                     Fault::Surplus { agreed } => Some(agreed.0),
                     _ => None,

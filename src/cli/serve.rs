@@ -57,7 +57,15 @@ pub(crate) struct NodeArgs {
 
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let signals = Signals::note()?;
-    let mut node = Local::start(&args.node, &Talk::Clients, None)?;
+    let start = |after: Option<&Fault>| Local::start(&args.node, &Talk::Clients, after);
+    let mut node = match start(None) {
+        // It was to lead, and follows.
+        Err(Failure::Node(fault @ Fault::Short { .. })) => {
+            tracing::warn!("{fault}");
+            start(Some(&fault))?
+        }
+        started => started?,
+    };
     signals.note_ends()?;
     loop {
         match serve(&mut node, &signals, out) {
@@ -69,7 +77,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> Result<Answer, Failu
                 node.report_notes();
                 tracing::warn!("{fault}");
                 drop(node);
-                node = Local::start(&args.node, &Talk::Clients, Some(&fault))?;
+                node = start(Some(&fault))?;
             }
             Err(failure) => {
                 node.report_notes();
