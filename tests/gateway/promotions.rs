@@ -1,10 +1,15 @@
 //! Nodes that take over from each other: in a chain of three, twice in a row, one that lacks a part
-//! of what its leader told, and one that has nothing.
+//! of what its leader told, one that lost a part of it afterwards, and one that has nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::thread::scope;
 
+use ringframe::exchange::Exchange;
+use ringframe::journal::segment::LogicId;
+use ringframe::journal::truncate;
+use ringframe::logic::Logic;
+use ringframe::node::Stores;
 use ringframe::wire::ouch::{Outbound, Side, Token};
 
 use crate::failover::{Node, are_the_same, at};
@@ -185,6 +190,50 @@ fn one_promoted_while_it_catches_up_says_what_it_lacks_and_the_other_one_lists_i
         hear(&mut client, ORDERS + 1);
         are_the_same(&mut nodes, 1);
     });
+}
+
+/// Both lose power after a fail-over, and the new leader's disk was the slower one.
+#[test]
+fn one_that_lost_what_its_term_began_behind_lets_the_other_one_lead() {
+    const NET: u8 = 180;
+    let directory = tempfile::tempdir().unwrap();
+    let mut nodes = [1, 2].map(|number| {
+        let mut node = Node::new(NET, number, "replicated", directory.path());
+        node.set("--every-commands", "off");
+        node
+    });
+    nodes.iter_mut().for_each(Node::start);
+    nodes.iter_mut().for_each(Node::is_there);
+    nodes[0].wait_for("\"stands_by\":true");
+    let mut client = Peer::from(nodes[0].addresses()[0], USER, 1);
+    for number in 1..=ORDERS {
+        client.write(&packed_order(&order(number, Side::BUY, 1, PRICE))).unwrap();
+    }
+    let told = hear(&mut client, ORDERS);
+    nodes[0].kill();
+    nodes[1].promote();
+    let had = nodes[1].position("journaled");
+    nodes[1].kill();
+    // What is left is as if its last commands had never come to its disk.
+    let left = had - ORDERS / 2;
+    let stores = Stores::mapped(&nodes[1].data);
+    let logic = LogicId { name: Exchange::NAME.into(), version: Exchange::VERSION };
+    truncate(&stores.journal, &logic, left).unwrap().expect("there was more");
+    fs::remove_dir_all(nodes[1].data.join("events")).unwrap();
+    nodes[1].start();
+    let said = nodes[1].says("has lost those after");
+    assert!(said.contains(&format!("after {left}, by")), "{said}");
+    nodes[1].is_there();
+    assert!(!nodes[1].leads());
+    // Whoever leads is chosen: the one that has more.
+    nodes[0].start();
+    nodes[0].is_there();
+    let [more, less] = [&nodes[0], &nodes[1]].map(|node| node.position("journaled"));
+    assert!(more > less, "{more} and {less}");
+    nodes[0].promote();
+    nodes[0].wait_for("\"stands_by\":true");
+    assert_eq!(replayed(&nodes[0]), told);
+    are_the_same(&mut nodes, 0);
 }
 
 #[test]
