@@ -172,11 +172,11 @@ impl Local {
         let clock = Clock::new();
         let stores = Stores::mapped(&config.data);
         let around = Around::prepare(talk, &config, &stores, after, clock)?;
-        let mut options =
-            NodeOptions { begin_event_log: args.begin_event_log, ..options(&config, &host) };
-        if let Some(pair) = &around.pair {
-            options = pair.node_options(&options);
-        }
+        // Once: what begins again in this process goes on with that log.
+        let begin_event_log = args.begin_event_log && after.is_none();
+        let options = NodeOptions { begin_event_log, ..options(&config, &host) };
+        let pair = around.pair.as_ref();
+        let options = pair.map_or_else(|| options.clone(), |pair| pair.node_options(&options));
         let mut node = recover_or_mend(&stores, &options, &config, clock, &around)?;
         let Around { prepared, admin, pair, door } = around;
         take_room(&mut node, &config);
