@@ -81,6 +81,13 @@ impl<S: Storage, N: Net> Pair<S, N> {
             self.epochs.begin(Term { epoch: Epoch(0), first: Sequence(1) })?;
         }
         let first = applied.sequence.next();
+        let began = self.epochs.terms().last().map_or(first, |term| term.first);
+        let leads_on = matches!(self.beginning, Beginning::Leads { .. });
+        if leads_on && self.options.other.is_some() && began > first {
+            // What is gone is not of this term: who ordered it may have told clients of it.
+            let had = Sequence(began.0 - 1);
+            return Err(Fault::Short { had, has: applied.sequence });
+        }
         if let Beginning::Leads { other_has } = self.beginning
             && other_has >= first
             // By the other policies nobody was told of what is not durable here.
@@ -92,13 +99,6 @@ impl<S: Storage, N: Net> Pair<S, N> {
                  promote` there, and start this one again: it follows",
                 other_has.0, applied.sequence.0
             )));
-        }
-        let began = self.epochs.terms().last().map_or(first, |term| term.first);
-        let leads_on = matches!(self.beginning, Beginning::Leads { .. });
-        if leads_on && self.options.other.is_some() && began > first {
-            // Its commands are not of this node's own terms: who ordered them has told of them.
-            let had = Sequence(began.0 - 1);
-            return Err(Fault::Short { had, has: applied.sequence });
         }
         let epoch = match self.beginning {
             Beginning::Follows | Beginning::Unknown => None,

@@ -211,10 +211,10 @@ impl fmt::Display for Fault {
             Self::Short { had, has } => write!(
                 f,
                 "this node had commands up to {} when its last term began, and has lost those \
-                 after {}, by a loss of power most likely: the other node may have them, and \
-                 clients may have been told of them. This one does not lead by itself: it follows, \
-                 until `ringframe promote` says which of both leads: the one whose `sequence` in \
-                 `ringframe status` is higher",
+                 after {}, by a loss of power or an end right after its promotion: the other node \
+                 may have them, and clients may have been told of them. This one does not lead by \
+                 itself: it follows, until `ringframe promote` at one of both lets that one lead; \
+                 let it be the one whose `sequence` in `ringframe status` is higher",
                 had.0, has.0
             ),
             Self::Snapshot(why) | Self::Node(why) => f.write_str(why),

@@ -511,7 +511,10 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
             return Ok(Err("this node takes over already".into()));
         };
         let first = orders.last().next();
-        let lacks = leader_has.map(|has| has.next().0.saturating_sub(first.0));
+        // It may know from before its start that there was more.
+        let began = self.epochs.terms().last().filter(|term| term.first > first);
+        let had = leader_has.max(began.map(|term| Sequence(term.first.0 - 1)));
+        let lacks = had.map(|had| had.next().0.saturating_sub(first.0));
         let epoch = self.epochs.promote(first, now)?;
         if let Some(upstream) = upstream {
             // Before the link ends, so that it does not take us for lost.
