@@ -31,6 +31,8 @@ pub(crate) struct Checker {
     alone: Option<ReleasePolicy>,
     /// The frames of all released commands.
     released: Vec<Hash>,
+    /// Where the last term began that has told of its own commands, and with which.
+    began: Option<(u64, Hash)>,
     /// What clients are told of them, where days end and logs are pruned.
     told: Option<Told>,
     /// No command behind this one was released: it may be one without events.
@@ -56,6 +58,8 @@ struct Has {
     strays: bool,
     /// The first command of the last term that it led.
     leads_from: u64,
+    /// Whether it has let go of what it ordered in that term.
+    tells_own: bool,
     /// The last event that its processor has let go, while it led …
     let_go: u64,
     /// … and up to which command it might, each time: with the last event of that time.
@@ -63,6 +67,12 @@ struct Has {
     /// Its journal and its log of events, as far as they were looked at.
     commands: Option<Reader<SimulatedStorage>>,
     events: Option<Reader<SimulatedStorage>>,
+}
+
+/// A command in a journal, where it can be read.
+fn command_at(journal: &SimulatedStorage, place: u64) -> Option<Hash> {
+    let mut commands = Reader::open(journal.clone(), place).ok()?;
+    Some(hash(commands.next_frame().ok()??.bytes()))
 }
 
 fn hash(bytes: &[u8]) -> Hash {
@@ -224,7 +234,7 @@ impl Checker {
         }
         let has = &mut self.nodes[node];
         has.forget_process();
-        (has.leads_from, has.let_go) = (first.0, progress.handed_on);
+        (has.leads_from, has.tells_own, has.let_go) = (first.0, false, progress.handed_on);
         has.times.push_back((progress.handed_on, u64::MAX));
         self.on_events(node, stores)
     }
@@ -255,7 +265,12 @@ impl Checker {
     }
 
     /// After each poll of a leader's processor: what it let go, and what it might.
-    pub(crate) fn on_processor(&mut self, node: usize, running: &Running) -> Result<(), Wrong> {
+    pub(crate) fn on_processor(
+        &mut self,
+        node: usize,
+        running: &Running,
+        stores: [&Stores<SimulatedStorage>; 2],
+    ) -> Result<(), Wrong> {
         let progress = running.positions.progress();
         if progress.handed_on == self.nodes[node].let_go {
             return Ok(());
@@ -276,8 +291,16 @@ impl Checker {
         has.let_go = progress.handed_on;
         // One whose events wait for nothing but room may have left in part.
         let waits_for_room = progress.handed_on < progress.emitted && progress.released.0 < may;
-        self.most = self.most.max(progress.released.0 + u64::from(waits_for_room));
+        let told = progress.released.0 + u64::from(waits_for_room);
+        self.most = self.most.max(told);
         has.times.push_back((progress.handed_on, may));
+        if !has.tells_own && told >= has.leads_from {
+            has.tells_own = true;
+            let first = has.leads_from;
+            // Its log may say so much later.
+            self.began = command_at(&stores[node].journal, first).map(|hash| (first, hash));
+            self.look_whether_it_strays(1 - node, first, &stores[1 - node].journal);
+        }
         Ok(())
     }
 
@@ -329,14 +352,17 @@ impl Checker {
         Ok(())
     }
 
-    /// Compares what a machine has in a place with what was released there.
+    /// Compares what a machine has in a place, and where the last term began that has told of its
+    /// own, with what was released there. What cannot be read, or is not there, is for others to
+    /// notice.
     fn look_whether_it_strays(&mut self, node: usize, place: u64, journal: &SimulatedStorage) {
-        let known = place.checked_sub(1).and_then(|before| self.released.get(before as usize));
-        let found = Reader::open(journal.clone(), place)
-            .and_then(|mut commands| Ok(commands.next_frame()?.map(|frame| hash(frame.bytes()))));
-        // One that cannot be read, or is not there, is for others to notice.
-        let is_other = |found| known.is_some_and(|known| *known != found);
-        self.nodes[node].strays = found.is_ok_and(|found| found.is_some_and(is_other));
+        let released = |place: u64| self.released.get(place.checked_sub(1)? as usize).copied();
+        let is_other = |place, known: Option<Hash>| {
+            known.is_some_and(|known| command_at(journal, place).is_some_and(|it| it != known))
+        };
+        let strays = is_other(place, released(place))
+            || self.began.is_some_and(|(first, hash)| is_other(first, Some(hash)));
+        self.nodes[node].strays = strays;
     }
 
     /// Writes down what was released, or compares it with what was released in its place.

@@ -291,10 +291,15 @@ impl World {
                 looked.unwrap_or(Ok(()))
             })?;
         }
-        let Process::Runs(running) = &mut self.nodes[who].process else { return Ok(0) };
         if self.fates[who].leads {
             match name {
-                "processor" => self.checker.on_processor(who, running)?,
+                "processor" => self.unflipped(who, |world| {
+                    let stores = world.nodes.each_ref().map(|node| &node.disks.stores);
+                    match world.nodes[who].running() {
+                        Some(running) => world.checker.on_processor(who, running, stores),
+                        None => Ok(()),
+                    }
+                })?,
                 "event_log" => self.unflipped(who, |world| {
                     let stores = world.nodes.each_ref().map(|node| &node.disks.stores);
                     world.checker.on_events(who, stores)
