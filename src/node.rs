@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Sender, bounded};
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{Error, Journal, MappedStorage, Options, Recovery, SyncPolicy, Truncation};
+use ringframe_journal::{
+    Error, Journal, MappedStorage, Options, Recovery, SyncPolicy, Truncation, first_sequence,
+};
 
 use crate::control::Control;
 use crate::event_log::{self, Refill};
@@ -231,10 +233,11 @@ impl<L: Logic, S: Storage> Node<L, S> {
     /// A second machine that tails this node's journal, and takes the snapshots. It loads its
     /// state when it is polled: a start does not wait for a second state.
     pub fn shadow(&self, stores: &Stores<S>, taker: Taker<S>) -> Shadow<L, S> {
-        let first = self.start.journal.first.map_or(Sequence(1), Sequence);
         let applied = self.start.applied;
         let states = stores.clone();
         let load = move |given_up: &AtomicBool| {
+            let first = first_sequence(&states.journal).map_err(Fault::Journal)?;
+            let first = first.map_or(Sequence(1), Sequence);
             newest_state(&states, first, applied.sequence, applied.events, given_up)
                 .map(|(machine, _)| machine)
         };

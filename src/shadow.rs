@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Receiver;
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{Positions, Reader};
+use ringframe_journal::{Error, Positions, Reader};
 
 use crate::logic::Logic;
 use crate::machine::Machine;
@@ -22,16 +22,17 @@ const BATCH: u64 = 256;
 const LOOKS: usize = 16;
 
 /// Finds the state to begin with: the start of the journal, or a snapshot, which may take long.
-/// Once it is given up it ends soon, and what it says is not used.
-pub type Load<L> = Box<dyn FnOnce(&AtomicBool) -> Result<Machine<L>, Fault> + Send>;
+/// Once it is given up it ends soon, and what it says is not used. Asked again where the journal is
+/// pruned before the shadow has come so far.
+pub type Load<L> = Box<dyn FnMut(&AtomicBool) -> Result<Machine<L>, Fault> + Send>;
 
 /// A stage for a thread of its own, with the lowest priority: loading a big state is one long poll,
 /// writing and verifying a snapshot of it is another. What goes wrong with a snapshot is told by
 /// its [`Handle`]; a journal that cannot be read, or that says another digest, is a fault of the
 /// node.
 pub struct Shadow<L: Logic, S: Storage> {
-    /// Until the first poll.
-    load: Option<Load<L>>,
+    load: Load<L>,
+    /// From the first poll on.
     tail: Option<Tail<L, S>>,
     journal: S,
     commands: Arc<Positions>,
@@ -52,7 +53,6 @@ impl<L: Logic, S: Storage> Shadow<L, S> {
     /// Tails `journal`, which is as far as `commands` says, from where `load` begins.
     pub fn new(load: Load<L>, journal: S, commands: Arc<Positions>, taker: Taker<S>) -> Self {
         let (onlooker, looks) = Onlooker::channel();
-        let load = Some(load);
         Self { load, tail: None, journal, commands, taker, onlooker, looks, applied: 0 }
     }
 
@@ -71,17 +71,29 @@ impl<L: Logic, S: Storage> Shadow<L, S> {
         self.tail.as_ref().map(|tail| &tail.machine)
     }
 
-    /// Nothing comes of it where the node ends meanwhile.
-    fn begin(&self, load: Load<L>) -> Result<Option<Tail<L, S>>, Fault> {
-        let loaded = load(self.taker.given_up());
-        if self.taker.given_up().load(Ordering::Relaxed) {
+    /// Nothing comes of it where the node ends meanwhile, or the journal is pruned meanwhile.
+    fn begin(&mut self) -> Result<Option<Tail<L, S>>, Fault> {
+        let loaded = (self.load)(self.taker.given_up());
+        if self.is_given_up() {
             return Ok(None);
         }
         let machine = loaded?;
         let next = machine.applied().sequence.next();
-        let reader = Reader::open(self.journal.clone(), next.0).map_err(Fault::Journal)?;
-        Ok(Some(Tail { machine, reader }))
+        match Reader::open(self.journal.clone(), next.0) {
+            Ok(reader) => Ok(Some(Tail { machine, reader })),
+            Err(error) if is_pruned(&error) => Ok(None),
+            Err(error) => Err(Fault::Journal(error)),
+        }
     }
+
+    fn is_given_up(&self) -> bool {
+        self.taker.given_up().load(Ordering::Relaxed)
+    }
+}
+
+/// Whether the journal begins behind what was to be read.
+fn is_pruned(error: &Error) -> bool {
+    matches!(error, Error::OutOfRange { sequence, first, .. } if sequence < first)
 }
 
 impl<L: Logic, S: Storage> Tail<L, S> {
@@ -106,13 +118,20 @@ impl<L: Logic, S: Storage> Stage for Shadow<L, S> {
     }
 
     fn poll(&mut self, now: Nanos) -> Result<usize, Fault> {
-        if let Some(load) = self.load.take() {
+        let Some(tail) = &mut self.tail else {
             self.applied = 0;
-            self.tail = self.begin(load)?;
+            if !self.is_given_up() {
+                self.tail = self.begin()?;
+            }
             return Ok(usize::from(self.tail.is_some()));
-        }
-        let Some(tail) = &mut self.tail else { return Ok(0) };
-        let applied = tail.apply(self.commands.journaled())?;
+        };
+        let applied = match tail.apply(self.commands.journaled()) {
+            Err(Fault::Journal(error)) if is_pruned(&error) => {
+                self.tail = None;
+                return Ok(1);
+            }
+            applied => applied?,
+        };
         let saving = self.taker.poll(&tail.machine, now);
         let mut looks = 0;
         for look in self.looks.try_iter().take(LOOKS) {

@@ -64,7 +64,7 @@ pub use repair::{Mended, Repair, Source, repair};
 pub use storage::long_sync::during_syncs;
 pub use storage::mapped::MappedStorage;
 pub use storage::simulated::{Refusals, Refused, SimulatedStorage, Survival};
-pub use survey::{SegmentInfo, inspect, survey};
+pub use survey::{SegmentInfo, first_sequence, inspect, survey};
 pub use syncer::Syncer;
 pub use truncate::{Truncation, truncate};
 pub use verify::{SegmentReport, SegmentState, Verification, verify};

@@ -9,7 +9,7 @@ use crate::frame::{BadFrame, Decoded, FrameRef, KIND_END};
 use crate::position::Head;
 use crate::segment::{BLOCK_BYTES, file_name};
 use crate::storage::{Access, Storage};
-use crate::survey::{SegmentInfo, inspect, last_of, read_seal, survey};
+use crate::survey::{SegmentInfo, first_sequence, inspect, last_of, read_seal, survey};
 use crate::walk::{Walker, belongs, resynchronise};
 use crate::watermark::{Mark, MarkReader};
 
@@ -204,8 +204,11 @@ impl<S: Storage> Reader<S> {
         // The mark was read first: if it covers the next segment, that segment is there by now.
         let info = match inspect(&self.storage, number) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                let lost = durable >= self.next;
-                return if lost { Err(self.lost_segment(number, durable)) } else { Ok(false) };
+                return if durable >= self.next {
+                    Err(self.gone(number, durable))
+                } else {
+                    Ok(false)
+                };
             }
             other => other?,
         };
@@ -225,6 +228,16 @@ impl<S: Storage> Reader<S> {
     fn mark(&self) -> Result<Mark, Error> {
         let path = self.storage.path(crate::watermark::FILE);
         Ok(self.marks.read().context("read", path)?.unwrap_or_default())
+    }
+
+    /// A segment that was there: pruned with all before it, or lost.
+    fn gone(&self, number: u64, durable: u64) -> Error {
+        match first_sequence(&self.storage) {
+            Ok(Some(first)) if first > self.next => {
+                Error::OutOfRange { sequence: self.next, first, next: durable + 1 }
+            }
+            _ => self.lost_segment(number, durable),
+        }
     }
 
     fn lost_segment(&self, number: u64, durable: u64) -> Error {

@@ -75,6 +75,12 @@ pub fn survey<S: Storage>(storage: &S) -> Result<Vec<SegmentInfo>, Error> {
     Ok(segments)
 }
 
+/// With which sequence the segments begin, where the first one says it.
+pub fn first_sequence<S: Storage>(storage: &S) -> Result<Option<u64>, Error> {
+    let infos = survey(storage)?;
+    Ok(infos.first().and_then(|info| info.header.good()).map(|header| header.first_sequence))
+}
+
 /// The writer may be storing the header at this very moment: a bad one is looked at again so often.
 const LOOKS: usize = 3;
 

@@ -49,6 +49,7 @@ fn what_once_failed_does_not_again() {
         (71775, "segments were pruned for a snapshot whose name was not durable"),
         (116_208, "what was hurt in a copy that nobody had opened was taken for a torn tail"),
         (212_025, "one led with less than its own last term began behind"),
+        (257_315, "a shadow that was far behind called what had been pruned damage"),
         (54993, "a new leader's standby sent others away until something was ordered"),
     ];
     for (seed, fault) in faults {

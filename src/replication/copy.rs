@@ -5,16 +5,14 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
-use ringframe_journal::segment::file_name;
-use ringframe_journal::storage::{Access, Storage, StorageFile};
-use ringframe_journal::{SegmentInfo, survey};
-
-use super::cut::first_sequence;
 use super::link::{Line, Link};
 use super::word::Says;
 use crate::node::Stores;
 use crate::snapshot;
 use crate::types::Sequence;
+use ringframe_journal::segment::file_name;
+use ringframe_journal::storage::{Access, Storage, StorageFile};
+use ringframe_journal::{SegmentInfo, first_sequence, survey};
 
 /// In any store, and nobody's but this process's.
 pub(super) const LOCK: &str = "lock";

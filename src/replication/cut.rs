@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ringframe_journal::planted::{Bug, is_planted};
 use ringframe_journal::segment::LogicId;
 use ringframe_journal::storage::Storage;
-use ringframe_journal::{Error, Truncation, survey, truncate};
+use ringframe_journal::{Truncation, first_sequence, truncate};
 
 use super::epochs::Epochs;
 use crate::event_log;
@@ -78,12 +78,6 @@ pub fn leaves_a_beginning<S: Storage>(stores: &Stores<S>, agreed: Sequence) -> R
         }
     }
     Ok(false)
-}
-
-/// With which sequence the segments begin, where the first one says it.
-pub(super) fn first_sequence<S: Storage>(segments: &S) -> Result<Option<u64>, Error> {
-    let infos = survey(segments)?;
-    Ok(infos.first().and_then(|info| info.header.good()).map(|header| header.first_sequence))
 }
 
 fn set_aside<S: Storage>(storage: &S, agreed: Sequence) -> Result<Vec<PathBuf>, Fault> {

@@ -1,10 +1,15 @@
 //! The shadow beside a journal and an event log, both on simulated disks and polled by hand.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringframe::control::{Control, DIGEST_EVERY};
-use ringframe::journal::{Append, Frame, Journal, Options, SimulatedStorage, Survival};
+use ringframe::journal::segment::file_name;
+use ringframe::journal::storage::Storage;
+use ringframe::journal::{
+    Append, Frame, Journal, Options, SegmentInfo, SimulatedStorage, Survival, survey,
+};
 use ringframe::machine::Machine;
 use ringframe::record::Record;
 use ringframe::shadow::Shadow;
@@ -89,14 +94,24 @@ impl Primary {
     }
 
     fn shadow(&self, machine: Machine<Counter1>, triggers: Triggers) -> Shadow<Counter1, Disk> {
+        self.shadow_of([machine], triggers)
+    }
+
+    /// One that begins with the first of these machines, and again with the next.
+    fn shadow_of<const N: usize>(
+        &self,
+        machines: [Machine<Counter1>; N],
+        triggers: Triggers,
+    ) -> Shadow<Counter1, Disk> {
         let commands = Arc::clone(self.journal.writer.positions());
         let events = Arc::clone(self.events.writer.positions());
         let durable = Durable { commands: Arc::clone(&commands), events };
-        let from = machine.applied().sequence;
+        let from = machines[0].applied().sequence;
         let taker = Taker::open(self.disks[2].clone(), durable, triggers, 2, from);
-        let load = Box::new(|_: &AtomicBool| Ok(machine));
+        let mut machines = VecDeque::from(machines);
+        let load = move |_: &AtomicBool| Ok(machines.pop_front().expect("no more loads"));
         let taker = taker.expect("it opens");
-        let mut shadow = Shadow::new(load, self.disks[0].clone(), commands, taker);
+        let mut shadow = Shadow::new(Box::new(load), self.disks[0].clone(), commands, taker);
         assert_eq!(poll(&mut shadow, Nanos(0)), 1, "it loads");
         shadow
     }
@@ -306,6 +321,36 @@ fn what_it_has_read_whole_once_is_not_read_again() {
     }
     assert_eq!(primary.snapshots(), [400, 300]);
     assert_eq!(shadow.handle().status().failures, 0);
+}
+
+/// It began with less than there is a snapshot of: that one could not be read then.
+#[test]
+fn a_shadow_whose_commands_are_pruned_begins_again() {
+    let mut primary = Primary::new();
+    primary.commands(8_000);
+    primary.sync();
+    while primary.journal.keeper.poll(0).expect("no fault") > 0 {}
+    let mut first = primary.shadow(Machine::default(), every(6_000));
+    settle(&mut first, primary.now);
+    let &[taken] = &primary.snapshots()[..] else { panic!("one snapshot") };
+    drop(first);
+    let info = snapshot::list(&primary.disks[2]).expect("a directory").remove(0);
+    let later = snapshot::load::<Counter1, _>(&primary.disks[2], &info).expect("a good one");
+    let mut shadow = primary.shadow_of([Machine::default(), later], Triggers::default());
+    assert!(poll(&mut shadow, primary.now) > 0);
+    let read = standing(&shadow).applied().sequence.0;
+    let segments = survey(&primary.disks[0]).expect("segments");
+    let is_pruned =
+        |info: &&SegmentInfo| info.seal.good().is_some_and(|seal| seal.last_sequence < taken);
+    let pruned: Vec<u64> = segments.iter().filter(is_pruned).map(|info| info.number).collect();
+    assert!(read < 500 && pruned.len() > 2, "{read} commands, {pruned:?}");
+    for number in pruned {
+        primary.disks[0].remove(&file_name(number)).expect("it is there");
+    }
+    settle(&mut shadow, primary.now);
+    primary.commands(10);
+    settle(&mut shadow, primary.now);
+    assert_eq!(standing(&shadow).applied(), primary.machine.applied());
 }
 
 #[test]
