@@ -506,7 +506,7 @@ impl World {
             Some(Ok(())) => {
                 self.say(|| format!("n{who} has a copy"));
                 if self.nodes[who].mends().is_none() {
-                    self.checker.on_cut(who, 0);
+                    self.checker.on_wipe(who);
                 }
                 match self.nodes[who].settle(self.now) {
                     Ok(()) => self.opened(who)?,
