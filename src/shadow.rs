@@ -127,7 +127,7 @@ impl<L: Logic, S: Storage> Stage for Shadow<L, S> {
         };
         let applied = match tail.apply(self.commands.journaled()) {
             Err(Fault::Journal(error)) if is_pruned(&error) => {
-                self.tail = None;
+                (self.tail, self.applied) = (None, 0);
                 return Ok(1);
             }
             applied => applied?,

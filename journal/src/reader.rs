@@ -236,7 +236,8 @@ impl<S: Storage> Reader<S> {
             Ok(Some(first)) if first > self.next => {
                 Error::OutOfRange { sequence: self.next, first, next: durable + 1 }
             }
-            _ => self.lost_segment(number, durable),
+            Ok(_) => self.lost_segment(number, durable),
+            Err(error) => error,
         }
     }
 

@@ -104,7 +104,11 @@ impl<'a, S: Storage> Donor<'a, S> {
                     };
                 }
                 let reader = reader.as_mut().expect("opened above");
-                let frame = reader.next_frame()?;
+                let frame = match reader.next_frame() {
+                    // Pruned meanwhile.
+                    Err(Error::OutOfRange { .. }) => None,
+                    other => other?,
+                };
                 Ok(frame.filter(|frame| frame.sequence() == sequence).map(|f| f.bytes().to_vec()))
             }
         }
