@@ -4,8 +4,8 @@ use crate::common::logic;
 use crate::disks::{Home, SEGMENTS, copy_of, frames, grow, journal, names, quiet};
 use ringframe_journal::storage::Storage;
 use ringframe_journal::{
-    Error, Fate, MappedStorage, NeededFrom, Refusal, SimulatedStorage, Survival, archive, prune,
-    restore, segment, survey, truncate, verify_archive,
+    Error, Fate, MappedStorage, NeededFrom, Reader, Refusal, SimulatedStorage, Survival, archive,
+    prune, restore, segment, survey, truncate, verify_archive,
 };
 
 #[test]
@@ -244,4 +244,34 @@ fn maintenance_is_for_one_at_a_time() {
     prune(&storage, &home.open(), NeededFrom(u64::MAX), false, &mut quiet).unwrap();
     let left = survey(&storage).unwrap();
     assert_eq!(left.iter().filter(|info| info.seal.good().is_some()).count(), 1);
+}
+
+/// Pruned while somebody read: that is told as what it is, not as damage; a hole is damage.
+#[test]
+fn a_reader_knows_what_is_pruned_from_what_is_lost() {
+    let whole = journal(SEGMENTS);
+    let segments = survey(&whole).unwrap();
+    let begins = |index: usize| segments[index].header.good().unwrap().first_sequence;
+    assert!(segments.len() > 3);
+    for (gone, is_pruned) in [(vec![0, 1], true), (vec![1], false)] {
+        let disk = whole.copy();
+        let mut reader = Reader::open(disk.clone(), 1).unwrap();
+        for index in gone {
+            disk.remove(&segment::file_name(segments[index].number)).unwrap();
+        }
+        // Its first segment is still open.
+        for _ in 1..begins(1) {
+            assert!(reader.next_frame().unwrap().is_some());
+        }
+        match reader.next_frame().map(|_| ()) {
+            Err(Error::OutOfRange { sequence, first, .. }) => {
+                assert_eq!((is_pruned, sequence, first), (true, begins(1), begins(2)));
+            }
+            Err(Error::Damaged(range)) => {
+                let missing = (range.sequence_from, range.sequence_to);
+                assert_eq!((is_pruned, missing), (false, (begins(1), begins(2) - 1)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
