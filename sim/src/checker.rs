@@ -195,6 +195,13 @@ impl Checker {
         }
     }
 
+    /// An operator has cut what looked like a torn tail behind this command.
+    pub(crate) fn on_torn(&mut self, node: usize, last: u64) {
+        let has = &mut self.nodes[node];
+        has.journaled = has.journaled.min(last);
+        has.synced = has.synced.min(last);
+    }
+
     /// All that a machine had is thrown away, and comes again as it was.
     pub(crate) fn on_wipe(&mut self, node: usize) {
         let has = &mut self.nodes[node];
@@ -298,7 +305,8 @@ impl Checker {
             has.tells_own = true;
             let first = has.leads_from;
             // Its log may say so much later.
-            self.began = command_at(&stores[node].journal, first).map(|hash| (first, hash));
+            let began = command_at(&stores[node].journal, first).map(|hash| (first, hash));
+            self.began = began.or(self.began);
             self.look_whether_it_strays(1 - node, first, &stores[1 - node].journal);
         }
         Ok(())

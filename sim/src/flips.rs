@@ -124,12 +124,12 @@ impl World {
             .flatten();
         if let Some(repair) = mended {
             self.say(|| format!("op: n{who} is mended with what the other one has"));
-            match repair.cut {
-                None => self.checker.on_mended(who),
-                // It flipped behind what the mark attests: what follows looked like a torn tail.
-                Some(_) => self.checker.on_wipe(who),
-            }
             let verified = verify(store, 1, |_, _| ()).map_err(|error| error.to_string())?;
+            self.checker.on_mended(who);
+            if flip.disk == 0 && repair.cut.is_some() {
+                // It flipped behind what the mark attests: what follows looked like a torn tail.
+                self.checker.on_torn(who, verified.sequences().map_or(0, |(_, last)| last));
+            }
             return match verified.findings().next() {
                 None => Ok(true),
                 Some(finding) => {

@@ -17,7 +17,7 @@ use crate::net::{SimNet, SimStream, address};
 use crate::node::GLIMPSE;
 use crate::world::MILLISECOND;
 
-/// A snapshot that does not come in this time is given up.
+/// A snapshot of which nothing comes for so long is given up; a big one over a slow link takes longer.
 const PATIENCE: u64 = 4 * Nanos::SECOND;
 
 /// Who comes late.
@@ -126,6 +126,7 @@ impl Late {
                 return Ok((1, None));
             }
         };
+        self.at = now.after(PATIENCE);
         self.input.extend(&piece[..heard]);
         let input = std::mem::take(&mut self.input);
         let mut used = 0;

@@ -225,7 +225,7 @@ impl World {
     }
 
     /// Whose turn it is to lead, as far as all directories say.
-    pub(crate) fn rightful(&self) -> Option<usize> {
+    fn rightful(&self) -> Option<usize> {
         let term = |node: usize| {
             let epochs = self.nodes[node].epochs().ok()?;
             epochs.terms().iter().rfind(|term| epochs.is_own(term.epoch)).map(|term| term.epoch)
@@ -238,14 +238,20 @@ impl World {
         !self.checker.must_have_all(node)
     }
 
+    /// Whether a node may lead without having heard the other one, which may release alone, too.
+    pub(crate) fn may_lead(&self, node: usize) -> bool {
+        // Who was asked to lead, and has not said whether it does, may in a moment.
+        let is_other_asked = self.fates[1 - node].promoted.is_some();
+        self.rightful() == Some(node) && !self.is_behind(node) && !is_other_asked
+    }
+
     fn may_start(&self, node: usize) -> bool {
         let leads = self.nodes[node].epochs().is_ok_and(|epochs| epochs.led_last());
-        let is_rightful = self.rightful() == Some(node) && !self.is_behind(node);
         let other = 1 - node;
         let is_there = self.nodes[other].running().is_some()
             && self.fates[other].stalled <= self.now
             && self.net.wires().is_passable(node, other);
-        self.halts() || !leads || is_rightful || is_there
+        self.halts() || !leads || self.may_lead(node) || is_there
     }
 
     /// Lets the follower lead, if it has all that was released; without asking the leader only

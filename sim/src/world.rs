@@ -478,10 +478,9 @@ impl World {
             Some(Err(fault)) => return self.stopped(who, &fault).map(|()| 1),
         };
         self.say(|| format!("n{who} begins as {beginning:?}"));
-        let is_rightful = self.rightful() == Some(who) && !self.is_behind(who);
         let leads = matches!(beginning, Beginning::Leads { other_has } if other_has.0 == 0);
-        if leads && !self.halts() && !is_rightful && self.checker.released() > 0 {
-            // Where a leader alone releases, an operator lets none lead that was replaced.
+        if leads && !self.halts() && !self.may_lead(who) && self.checker.released() > 0 {
+            // Where a leader alone releases, an operator lets none lead that was replaced, or may be.
             self.say(|| format!("n{who} may not lead: the operator ends it"));
             self.end(who, Ending { power: None, back_nanos: BACK });
             return Ok(1);

@@ -57,6 +57,22 @@ fn what_once_failed_does_not_again() {
     }
 }
 
+/// What the simulator took for a fault of the nodes, and was one of its own.
+#[test]
+fn what_was_no_fault_is_none() {
+    let mistakes = [
+        (206_800, "a refusal to read was expected where a full disk was named"),
+        (283_173, "what a leader had told was not known before its log said so"),
+        (304_621, "a replaced machine was taken for one that had never had anything"),
+        (333_163, "an operator let one lead alone while he was promoting the other"),
+        (335_497, "an operator took who was mended for one that has nothing, and started neither"),
+        (344_396, "who came late to the market gave a big snapshot up in the midst of it"),
+    ];
+    for (seed, mistake) in mistakes {
+        assert_eq!(run(seed, false).wrong, None, "seed {seed}: {mistake}");
+    }
+}
+
 /// Its leader dies before its standby has heard of it, and an operator promotes that one.
 #[test]
 fn one_that_has_never_followed_is_promoted_in_vain() {
