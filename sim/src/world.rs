@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 use fastrand::Rng;
-use ringframe::peers::{OnStandbyLoss, Promoted, Role};
+use ringframe::peers::{OnStandbyLoss, Promoted};
 use ringframe::replication::Beginning;
 use ringframe::stage::Fault;
 use ringframe::types::Nanos;
@@ -274,11 +274,7 @@ impl World {
             return Ok(1);
         }
         self.checker.on_poll(who, running)?;
-        if name == "replicator"
-            && !self.fates[who].leads
-            && running.facts().role == Role::Leader
-            && running.is_tellable()
-        {
+        if !self.fates[who].leads && running.handle.leads() && running.is_tellable() {
             self.on_lead(who)?;
         }
         let looks = if self.slow_syncs.is_some() { LOOKS_SLOW } else { LOOKS };

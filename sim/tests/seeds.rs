@@ -66,6 +66,7 @@ fn what_was_no_fault_is_none() {
         (304_621, "a replaced machine was taken for one that had never had anything"),
         (333_163, "an operator let one lead alone while he was promoting the other"),
         (335_497, "an operator took who was mended for one that has nothing, and started neither"),
+        (412_752, "what a new leader released was not looked at before its facts said that it led"),
         (344_396, "who came late to the market gave a big snapshot up in the midst of it"),
     ];
     for (seed, mistake) in mistakes {

@@ -535,6 +535,8 @@ impl<L: Logic, S: Storage, N: Net> Replicator<L, S, N> {
         let _ = to.try_send(orders);
         let line = format!("replication: leads term {}, from command {} on", epoch.0, first.0);
         self.shared.note(Note::of_term(line, epoch, first));
+        // Before its first command: who looks on is not to take it for a follower that releases.
+        self.tell(now);
         Ok(Ok(Promoted { epoch, first, lacks }))
     }
 }
