@@ -170,7 +170,7 @@ impl<S: Storage> Reader<S> {
         };
         let header = info.good_header().map_err(Error::Damaged)?;
         (self.next, self.epoch) = (header.first_sequence, header.epoch);
-        self.enter(info.clone(), mark.sequence)?;
+        self.enter(info.clone())?;
         while self.next < sequence {
             if self.next_frame()?.is_none() {
                 return Err(Error::OutOfRange { sequence, first, next: self.next });
@@ -179,13 +179,8 @@ impl<S: Storage> Reader<S> {
         Ok(())
     }
 
-    /// Enters a segment that was there a moment ago.
-    fn enter(&mut self, info: SegmentInfo, durable: u64) -> Result<(), Error> {
-        let number = info.number;
-        match self.enter_at(info, BLOCK_BYTES) {
-            Err(error) if is_not_found(&error) => Err(self.gone(number, durable)),
-            entered => entered,
-        }
+    fn enter(&mut self, info: SegmentInfo) -> Result<(), Error> {
+        self.enter_at(info, BLOCK_BYTES)
     }
 
     fn enter_at(&mut self, info: SegmentInfo, offset: u64) -> Result<(), Error> {
@@ -207,21 +202,22 @@ impl<S: Storage> Reader<S> {
         let number = self.place.as_ref().expect("an End frame stands in a segment").info.number + 1;
         let durable = self.mark()?.sequence;
         // The mark was read first: if it covers the next segment, that segment is there by now.
-        let info = match inspect(&self.storage, number) {
-            Err(error) if is_not_found(&error) => {
-                return if durable >= self.next {
-                    Err(self.gone(number, durable))
-                } else {
-                    Ok(false)
-                };
+        let entered = inspect(&self.storage, number).and_then(|info| self.go_on(info, durable));
+        match entered {
+            // It may have been there when its header was read.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                if durable >= self.next { Err(self.gone(number, durable)) } else { Ok(false) }
             }
-            other => other?,
-        };
+            entered => entered,
+        }
+    }
+
+    fn go_on(&mut self, info: SegmentInfo, durable: u64) -> Result<bool, Error> {
         match info.good_header() {
             Ok(header) if header.first_sequence != self.next => {
                 Err(Error::Damaged(info.damaged(0, BLOCK_BYTES, Damage::Chain)))
             }
-            Ok(_) => self.enter(info, durable).map(|()| true),
+            Ok(_) => self.enter(info).map(|()| true),
             Err(range) if durable >= self.next || info.seal.good().is_some() => {
                 Err(Error::Damaged(range))
             }
@@ -292,10 +288,6 @@ impl<S: Storage> Reader<S> {
             damage: bad.map_or(Damage::Missing, Damage::Frame),
         }))
     }
-}
-
-fn is_not_found(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 /// Where to begin for a sequence: in the last segment that can hold it. One whose predecessor is

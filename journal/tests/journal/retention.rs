@@ -1,8 +1,13 @@
 //! Archive, restore, prune: what is kept comes back byte for byte, and nothing goes too early.
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::common::logic;
 use crate::disks::{Home, SEGMENTS, copy_of, frames, grow, journal, names, quiet};
-use ringframe_journal::storage::Storage;
+use ringframe_journal::storage::{Access, Storage};
 use ringframe_journal::{
     Error, Fate, MappedStorage, NeededFrom, Reader, Refusal, SimulatedStorage, Survival, archive,
     prune, restore, segment, survey, truncate, verify_archive,
@@ -244,6 +249,74 @@ fn maintenance_is_for_one_at_a_time() {
     prune(&storage, &home.open(), NeededFrom(u64::MAX), false, &mut quiet).unwrap();
     let left = survey(&storage).unwrap();
     assert_eq!(left.iter().filter(|info| info.seal.good().is_some()).count(), 1);
+}
+
+/// A disk on which segments are pruned in the midst of what somebody does: when this one is opened
+/// for the second time, after its header was looked at.
+#[derive(Clone)]
+struct Shrinking {
+    disk: SimulatedStorage,
+    at: String,
+    opens: Arc<AtomicU64>,
+    gone: Vec<String>,
+}
+
+impl Storage for Shrinking {
+    type File = <SimulatedStorage as Storage>::File;
+    type Lock = <SimulatedStorage as Storage>::Lock;
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.disk.path(name)
+    }
+    fn lock(&self, name: &str) -> io::Result<Option<Self::Lock>> {
+        self.disk.lock(name)
+    }
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+    fn open(&self, name: &str, access: Access) -> io::Result<Self::File> {
+        if name == self.at && self.opens.fetch_add(1, Ordering::Relaxed) == 1 {
+            self.gone.iter().try_for_each(|name| self.disk.remove(name))?;
+        }
+        self.disk.open(name, access)
+    }
+    fn create(&self, name: &str) -> io::Result<Self::File> {
+        self.disk.create(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+    fn sync_directory(&self) -> io::Result<()> {
+        self.disk.sync_directory()
+    }
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes()
+    }
+}
+
+/// Its header was there a moment ago.
+#[test]
+fn what_is_pruned_between_two_looks_is_pruned() {
+    let disk = journal(SEGMENTS);
+    let segments = survey(&disk).unwrap();
+    let name = |index: usize| segment::file_name(segments[index].number);
+    let first = |index: usize| segments[index].header.good().unwrap().first_sequence;
+    let shrinking =
+        Shrinking { at: name(1), gone: vec![name(0), name(1)], disk, opens: Arc::default() };
+    let mut reader = Reader::open(shrinking.clone(), 1).unwrap();
+    shrinking.opens.store(0, Ordering::Relaxed);
+    for _ in 1..first(1) {
+        assert!(reader.next_frame().unwrap().is_some());
+    }
+    match reader.next_frame().map(|_| ()) {
+        Err(Error::OutOfRange { sequence, first: begins, .. }) => {
+            assert_eq!((sequence, begins), (first(1), first(2)));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Pruned while somebody read: that is told as what it is, not as damage; a hole is damage.
