@@ -6,13 +6,13 @@
 //! much it must have: what was journaled survives its process, what was synced a loss of power, and
 //! what a leader releases as replicated its follower has had.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use ringframe::event_log::cause;
 use ringframe::node::Stores;
 use ringframe::peers::OnStandbyLoss;
 use ringframe::release::ReleasePolicy;
-use ringframe::types::Sequence;
+use ringframe::replication::Term;
 use ringframe_journal::{Reader, SimulatedStorage, Survival};
 
 use crate::client::Wrong;
@@ -33,6 +33,8 @@ pub(crate) struct Checker {
     released: Vec<Hash>,
     /// Where the last term began that has told of its own commands, and with which.
     began: Option<(u64, Hash)>,
+    /// The terms that were led.
+    led: BTreeSet<u32>,
     /// What clients are told of them, where days end and logs are pruned.
     told: Option<Told>,
     /// No command behind this one was released: it may be one without events.
@@ -177,8 +179,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Some of what a machine has is damaged: what counts is what it opens with, and that is no less
-    /// than is attested.
+    /// Some of what a machine has is damaged: what counts is what it opens with, and that is no
+    /// less than is attested.
     pub(crate) fn on_damage(&mut self, node: usize, attested: u64) {
         let has = &mut self.nodes[node];
         has.doubted = Some((has.journaled, has.synced));
@@ -195,11 +197,16 @@ impl Checker {
         }
     }
 
-    /// An operator has cut what looked like a torn tail behind this command.
-    pub(crate) fn on_torn(&mut self, node: usize, last: u64) {
+    /// What was damaged is mended, and what looked like a torn tail is cut behind this command.
+    pub(crate) fn on_torn(&mut self, node: usize, last: u64) -> Result<(), Wrong> {
         let has = &mut self.nodes[node];
-        has.journaled = has.journaled.min(last);
-        has.synced = has.synced.min(last);
+        if last < has.attested {
+            let attested = has.attested;
+            return Err(format!("n{node}: a repair left {last} commands of {attested} attested"));
+        }
+        has.doubted =
+            has.doubted.map(|(journaled, synced)| (journaled.min(last), synced.min(last)));
+        Ok(())
     }
 
     /// All that a machine had is thrown away, and comes again as it was.
@@ -224,9 +231,12 @@ impl Checker {
         &mut self,
         node: usize,
         running: &Running,
-        first: Sequence,
+        term: &Term,
         stores: [&Stores<SimulatedStorage>; 2],
     ) -> Result<(), Wrong> {
+        if !self.led.insert(term.epoch.0) {
+            return Err(format!("n{node} leads term {:#x}, which was led before", term.epoch.0));
+        }
         let progress = running.positions.progress();
         self.most = self.most.max(progress.released.0);
         // What the process began with is told from now on, whoever ordered it.
@@ -241,7 +251,7 @@ impl Checker {
         }
         let has = &mut self.nodes[node];
         has.forget_process();
-        (has.leads_from, has.tells_own, has.let_go) = (first.0, false, progress.handed_on);
+        (has.leads_from, has.tells_own, has.let_go) = (term.first.0, false, progress.handed_on);
         has.times.push_back((progress.handed_on, u64::MAX));
         self.on_events(node, stores)
     }

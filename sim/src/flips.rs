@@ -125,17 +125,20 @@ impl World {
         if let Some(repair) = mended {
             self.say(|| format!("op: n{who} is mended with what the other one has"));
             let verified = verify(store, 1, |_, _| ()).map_err(|error| error.to_string())?;
-            self.checker.on_mended(who);
-            if flip.disk == 0 && repair.cut.is_some() {
-                // It flipped behind what the mark attests: what follows looked like a torn tail.
-                self.checker.on_torn(who, verified.sequences().map_or(0, |(_, last)| last));
+            if let Some(finding) = verified.findings().next() {
+                return Err(format!("n{who}: mended after {flip:?}, and still: {finding}"));
             }
-            return match verified.findings().next() {
-                None => Ok(true),
-                Some(finding) => {
-                    Err(format!("n{who}: mended after {flip:?}, and still: {finding}"))
-                }
-            };
+            let is_torn = flip.disk == 0 && repair.cut.is_some();
+            if is_torn {
+                // It flipped behind what the mark attests: what follows looked like a torn tail.
+                let last = verified.sequences().map_or(0, |(_, last)| last);
+                self.checker.on_torn(who, last)?;
+            }
+            self.checker.on_mended(who);
+            // With less than was released it would wait for the other one, and that one for it.
+            if !is_torn || !self.is_behind(who) || self.is_behind(1 - who) {
+                return Ok(true);
+            }
         }
         if self.checker.must_have_all(1 - who) {
             self.say(|| format!("op: n{who} begins anew, from nothing"));

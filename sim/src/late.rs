@@ -1,5 +1,5 @@
-//! One who comes late to the market, again and again: he asks for a snapshot of its books, and goes.
-//! At the end each snapshot is held against what the market said from its first message on.
+//! One who comes late to the market, again and again: he asks for a snapshot of its books, and
+//! goes. At the end each snapshot is held against what the market said from its first message on.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use crate::net::{SimNet, SimStream, address};
 use crate::node::GLIMPSE;
 use crate::world::MILLISECOND;
 
-/// A snapshot of which nothing comes for so long is given up; a big one over a slow link takes longer.
+/// A snapshot of which nothing comes for so long is given up; all of a big one takes longer over a
+/// slow link.
 const PATIENCE: u64 = 4 * Nanos::SECOND;
 
 /// Who comes late.
@@ -126,7 +127,6 @@ impl Late {
                 return Ok((1, None));
             }
         };
-        self.at = now.after(PATIENCE);
         self.input.extend(&piece[..heard]);
         let input = std::mem::take(&mut self.input);
         let mut used = 0;
@@ -138,7 +138,10 @@ impl Late {
             match packet {
                 FromServer::Accepted(accepted) => self.session = accepted.session,
                 FromServer::Data(bytes) => match glimpse::Message::decode(bytes) {
-                    Ok(glimpse::Message::State(message)) => self.said.push(message),
+                    Ok(glimpse::Message::State(message)) => {
+                        self.at = now.after(PATIENCE);
+                        self.said.push(message);
+                    }
                     Ok(glimpse::Message::End { next }) => {
                         return Ok((1, Some(self.take(next, now))));
                     }

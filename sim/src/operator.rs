@@ -262,7 +262,9 @@ impl World {
             // Both may follow: who was to hand over gave way, and the other one never heard it.
             let follows = self.nodes[other].running().is_some() && !self.leads(other);
             let is_off = matches!(self.nodes[other].process, Process::Off);
-            let is_safe = self.halts() || is_off || follows;
+            // Who was asked to lead may do so in a moment.
+            let is_asked = self.fates[other].promoted.is_some();
+            let is_safe = self.halts() || ((is_off || follows) && !is_asked);
             let Some(running) = self.nodes[node].running() else { continue };
             if self.leads(node) || self.is_behind(node) || !is_safe || running.drain.is_some() {
                 continue;

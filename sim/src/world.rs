@@ -330,7 +330,7 @@ impl World {
         self.unflipped(who, |world| {
             let stores = world.nodes.each_ref().map(|node| &node.disks.stores);
             match world.nodes[who].running() {
-                Some(running) => world.checker.on_lead(who, running, term.first, stores),
+                Some(running) => world.checker.on_lead(who, running, &term, stores),
                 None => Ok(()),
             }
         })
@@ -476,7 +476,8 @@ impl World {
         self.say(|| format!("n{who} begins as {beginning:?}"));
         let leads = matches!(beginning, Beginning::Leads { other_has } if other_has.0 == 0);
         if leads && !self.halts() && !self.may_lead(who) && self.checker.released() > 0 {
-            // Where a leader alone releases, an operator lets none lead that was replaced, or may be.
+            // Where a leader alone releases, an operator lets none lead that was replaced, or may
+            // be in a moment.
             self.say(|| format!("n{who} may not lead: the operator ends it"));
             self.end(who, Ending { power: None, back_nanos: BACK });
             return Ok(1);
