@@ -337,7 +337,8 @@ impl Client {
             if before != bytes {
                 let other = self.log.iter().position(|told| told == bytes).map(|at| at + 1);
                 return Err(format!(
-                    "c{}: message {} was {before:02x?}, and is {bytes:02x?} now, which was {other:?}",
+                    "c{}: message {} was {before:02x?}, and is {bytes:02x?} now, which was \
+                     {other:?}",
                     self.user,
                     place + 1
                 ));

@@ -1,5 +1,5 @@
-//! The operator ends the day while clients trade: he closes all instruments, ends it, and opens them
-//! again. What was told before that day goes to the archive and from the disks, as `POST
+//! The operator ends the day while clients trade: he closes all instruments, ends it, and opens
+//! them again. What was told before that day goes to the archive and from the disks, as `POST
 //! /archive?prune=true` does it, and then something happens that has to do without it.
 
 use std::sync::atomic::AtomicBool;

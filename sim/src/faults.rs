@@ -53,7 +53,8 @@ pub(crate) enum What {
     Flip { node: usize, disk: usize, seed: u64 },
     /// The operator lets the follower lead, without asking the leader.
     Promote,
-    /// The leader gives its place to the follower, which was away for so long, and comes back as one.
+    /// The leader gives its place to the follower, which was away for so long, and comes back as
+    /// one.
     HandOver { away_nanos: u64 },
     /// A process ends orderly and comes back.
     Restart { node: usize },

@@ -3,9 +3,10 @@
 //!
 //! The nodes are the project's own: the stages of `ringframe serve`, put together by the same
 //! lines, over a simulated network and simulated disks. Read in this order: `settings` and `faults`
-//! (what a seed draws), `net`, `disks`, `flips` and `refusals` (the simulated world), `newer`, `node`,
-//! `client`, `late`, `operator`, `nightly`, `days`, `upgrade` and `third` (who lives in it), `world` (who is
-//! next), `checker`, `told`, `wanted`, `rest`, `compare` and `conserve` (what must hold), `trace`.
+//! (what a seed draws), `net`, `disks`, `flips` and `refusals` (the simulated world), `newer`,
+//! `node`, `client`, `late`, `operator`, `nightly`, `days`, `upgrade` and `third` (who lives in
+//! it), `world` (who is next), `checker`, `told`, `wanted`, `rest`, `compare` and `conserve` (what
+//! must hold), `trace`.
 
 mod checker;
 mod client;

@@ -1,7 +1,7 @@
 //! The nightly routine, as an operator does it with `ringframe nightly`: a snapshot on the standby,
-//! which starts again; both say the same digest after the same command; then it is its turn to lead,
-//! and who led starts again behind it; their digests are compared again, and at last both archive and
-//! prune. It is given up where something takes too long.
+//! which starts again; both say the same digest after the same command; then it is its turn to
+//! lead, and who led starts again behind it; their digests are compared again, and at last both
+//! archive and prune. It is given up where something takes too long.
 
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use ringframe::snapshot::schedule;

@@ -131,6 +131,18 @@ pub(crate) enum Order {
     Mark(Sender<Sequence>),
 }
 
+impl<L: exchange::AnyBuild> From<Order> for Input<L> {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Activate(version) => {
+                Self::Control { control: Control::Activate { version }, tell: bounded(1).0 }
+            }
+            Order::Mark(tell) => Self::Control { control: Control::Mark, tell },
+            Order::Command(command) => Self::Command { command, tell: None },
+        }
+    }
+}
+
 /// An orderly end.
 pub(crate) struct Drain {
     until: Nanos,
@@ -378,8 +390,7 @@ impl Machine {
         let options = pair.node_options(&self.node_options());
         let seen = self.seen();
         let stores = &seen.stores;
-        let opened = Node::<L, _>::open(stores, &options, clock, &mut |_, _| ());
-        let mut node = match opened {
+        let mut node = match Node::<L, _>::open(stores, &options, clock, &mut |_, _| ()) {
             Err(Fault::Journal(journal::Error::Damaged(damaged))) if !is_mended => {
                 let Pair { listener, epochs, beginning, .. } = pair;
                 let listener = listener.expect("it was taken");
@@ -406,7 +417,7 @@ impl Machine {
             assemble(front, node, Some(replicator), saving)?;
         if leads && start.applied.sequence <= Sequence(1) {
             for command in self.settings.opening() {
-                let input = Input::Command { command, tell: None };
+                let input = Order::Command(command).into();
                 commands.try_send(input).expect("an empty queue has room");
             }
         }
@@ -420,18 +431,8 @@ impl Machine {
             start,
             began_as: beginning,
             questions,
-            orders: Some(Box::new(move |order| {
-                let input = match order {
-                    Order::Activate(version) => {
-                        let control = Control::Activate { version };
-                        Input::Control { control, tell: bounded(1).0 }
-                    }
-                    Order::Mark(tell) => Input::Control { control: Control::Mark, tell },
-                    Order::Command(command) => Input::Command { command, tell: None },
-                };
-                // Where the queue is full he sees that nothing came of it.
-                let _ = commands.try_send(input);
-            })),
+            // Where the queue is full he sees that nothing came of it.
+            orders: Some(Box::new(move |order| drop(commands.try_send(order.into())))),
             ended,
             drain: None,
             notes: notes.expect("it was built"),

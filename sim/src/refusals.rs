@@ -1,6 +1,6 @@
 //! Disks that cannot be read for a while, and processes that have too many files open: at their
-//! start, and while they run. A node says what it could not read, and stops or goes on; with what it
-//! was not shown nothing is wrong, and it starts from that once it may look again.
+//! start, and while they run. A node says what it could not read, and stops or goes on; with what
+//! it was not shown nothing is wrong, and it starts from that once it may look again.
 
 use fastrand::Rng;
 use ringframe::stage::Fault;

@@ -18,8 +18,8 @@ use crate::newer::{Build, SECOND, is_of_newer};
 use crate::node::{Machine, Order, Process};
 use crate::world::{BACK, Ending, MILLISECOND, World};
 
-/// Which worlds have an upgrade is drawn apart from all else, so that the others draw what they drew
-/// before. This number leaves the seeds that docs/SIMULATOR.md tells of without one.
+/// Which worlds have an upgrade is drawn apart from all else, so that the others draw what they
+/// drew before. This number leaves the seeds that docs/SIMULATOR.md tells of without one.
 const APART: u64 = 73;
 
 /// What he is about.

@@ -29,8 +29,8 @@ fn all_is_as_it_should_be() {
     }
 }
 
-/// Each was a fault of the nodes; docs/SIMULATOR.md tells of these, and of those that a world no longer
-/// comes to.
+/// Each was a fault of the nodes; docs/SIMULATOR.md tells of these, and of those that a world no
+/// longer comes to.
 #[test]
 fn what_once_failed_does_not_again() {
     let faults = [

@@ -37,7 +37,7 @@ impl Source {
 
 pub(crate) fn read_tree(root: &Path) -> Vec<Source> {
     let mut waiting: Vec<PathBuf> =
-        ["src", "wire", "journal", "loadgen", "tests", "benches", "examples", "fuzz"]
+        ["src", "wire", "journal", "loadgen", "sim", "tests", "benches", "examples", "fuzz"]
             .map(|part| root.join(part))
             .to_vec();
     let mut sources = Vec::new();
