@@ -58,7 +58,8 @@ struct Has {
     /// Another command stands in its journal where one was released: it was replaced, and has not
     /// heard of it yet, or came back too late.
     strays: bool,
-    /// The first command of the last term that it led.
+    /// The last term that it led, and its first command.
+    led_last: u32,
     leads_from: u64,
     /// Whether it has let go of what it ordered in that term.
     tells_own: bool,
@@ -213,7 +214,7 @@ impl Checker {
     pub(crate) fn on_wipe(&mut self, node: usize) {
         let has = &mut self.nodes[node];
         (has.journaled, has.synced, has.doubted, has.strays) = (0, 0, None, false);
-        has.attested = 0;
+        (has.attested, has.led_last) = (0, 0);
     }
 
     /// A node cuts what its leader does not have.
@@ -223,6 +224,10 @@ impl Checker {
         has.synced = has.synced.min(agreed);
         has.attested = has.attested.min(agreed);
         (has.doubted, has.strays) = (None, false);
+        if agreed == 0 {
+            // It begins anew, and knows of no term.
+            has.led_last = 0;
+        }
         has.ever = (has.ever.0.min(agreed), has.ever.1.min(agreed));
     }
 
@@ -251,9 +256,21 @@ impl Checker {
         }
         let has = &mut self.nodes[node];
         has.forget_process();
+        has.led_last = term.epoch.0;
         (has.leads_from, has.tells_own, has.let_go) = (term.first.0, false, progress.handed_on);
         has.times.push_back((progress.handed_on, u64::MAX));
         self.on_events(node, stores)
+    }
+
+    /// A node follows: no leader whose term was over when it led itself.
+    pub(crate) fn on_follow(&mut self, node: usize, term: u32) -> Result<(), Wrong> {
+        let own = self.nodes[node].led_last;
+        if term < own {
+            return Err(format!(
+                "n{node} follows a leader of term {term:#x}, and led term {own:#x}"
+            ));
+        }
+        Ok(())
     }
 
     /// Whether a node that begins to lead behind this command lacks something that was released.

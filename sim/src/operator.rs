@@ -188,6 +188,14 @@ impl World {
             if note.contains("what makes no sense") {
                 return Err(format!("n{node} heard nonsense: {note}"));
             }
+            // Who leads by now said so before.
+            if !self.fates[node].leads
+                && let Some(followed) =
+                    note.strip_prefix("replication: follows the leader of term ")
+            {
+                let digits = followed.split(',').next().unwrap_or_default();
+                self.checker.on_follow(node, digits.parse().map_err(|_| note.clone())?)?;
+            }
             is_advised |= note.starts_with("replication: no leader: the leader lost");
             self.say(|| format!("n{node}: {note}"));
         }
