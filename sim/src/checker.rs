@@ -6,7 +6,7 @@
 //! much it must have: what was journaled survives its process, what was synced a loss of power, and
 //! what a leader releases as replicated its follower has had.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use ringframe::event_log::cause;
 use ringframe::node::Stores;
@@ -33,8 +33,6 @@ pub(crate) struct Checker {
     released: Vec<Hash>,
     /// Where the last term began that has told of its own commands, and with which.
     began: Option<(u64, Hash)>,
-    /// The terms that were led.
-    led: BTreeSet<u32>,
     /// What clients are told of them, where days end and logs are pruned.
     told: Option<Told>,
     /// No command behind this one was released: it may be one without events.
@@ -239,8 +237,12 @@ impl Checker {
         term: &Term,
         stores: [&Stores<SimulatedStorage>; 2],
     ) -> Result<(), Wrong> {
-        if !self.led.insert(term.epoch.0) {
-            return Err(format!("n{node} leads term {:#x}, which was led before", term.epoch.0));
+        // Another node's terms have another number; who begins anew knows of none.
+        if term.epoch.0 <= self.nodes[node].led_last {
+            return Err(format!(
+                "n{node} leads term {:#x} once more, or an older one",
+                term.epoch.0
+            ));
         }
         let progress = running.positions.progress();
         self.most = self.most.max(progress.released.0);

@@ -67,6 +67,7 @@ fn what_was_no_fault_is_none() {
         (333_163, "an operator let one lead alone while he was promoting the other"),
         (335_497, "an operator took who was mended for one that has nothing, and started neither"),
         (412_752, "what a new leader released was not looked at before its facts said that it led"),
+        (432_839, "a node that had begun anew was not to lead in the term that it had forgotten"),
         (344_396, "who came late to the market gave a big snapshot up in the midst of it"),
     ];
     for (seed, mistake) in mistakes {
